@@ -1,0 +1,399 @@
+//! From node to device: mail, and its acknowledgement.
+
+use bytes::Bytes;
+
+use crate::parse::{fixed, optional, required, wire};
+use crate::{
+    Checkpoint, Commit, ConversationId, ConversationKind, DeviceId, FrameError, Limits, MessageId, Protection, Read,
+    Seq, SeqRanges, Timestamp, UserId, proto::v1,
+};
+
+/// Mail, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deliver {
+    /// At most [`Limits::ENTRIES_PER_FRAME`].
+    pub entries: Vec<Entry>,
+}
+
+/// One piece of mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Names it in the acknowledgement on this socket.
+    pub number: u64,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// What a mailbox holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A message.
+    Envelope(Box<Envelope>),
+    /// What became of this user's messages.
+    Receipt(Receipt),
+    /// Somebody read this user's messages, or this user read on another device.
+    Read(Box<ReadNotice>),
+    /// Something that can no longer be delivered.
+    Gap(Gap),
+    /// A kind that this version does not know: acknowledged as unreadable.
+    Unknown,
+}
+
+impl Deliver {
+    pub(crate) fn parse(frame: v1::Deliver) -> Result<Self, FrameError> {
+        frame.entries.into_iter().map(Entry::parse).collect::<Result<_, _>>().map(|entries| Self { entries })
+    }
+
+    pub(crate) fn wire(&self) -> v1::Deliver {
+        v1::Deliver { entries: self.entries.iter().map(Entry::wire).collect() }
+    }
+}
+
+impl Entry {
+    fn parse(entry: v1::Entry) -> Result<Self, FrameError> {
+        let kind = match entry.kind {
+            Some(v1::entry::Kind::Envelope(envelope)) => EntryKind::Envelope(Box::new(Envelope::parse(*envelope)?)),
+            Some(v1::entry::Kind::Receipt(receipt)) => EntryKind::Receipt(Receipt::parse(receipt)?),
+            Some(v1::entry::Kind::Read(read)) => EntryKind::Read(Box::new(ReadNotice::parse(*read)?)),
+            Some(v1::entry::Kind::Gap(gap)) => EntryKind::Gap(Gap::parse(gap)?),
+            None => EntryKind::Unknown,
+        };
+        Ok(Self { number: entry.number, kind })
+    }
+
+    fn wire(&self) -> v1::Entry {
+        let kind = match &self.kind {
+            EntryKind::Envelope(envelope) => Some(v1::entry::Kind::Envelope(Box::new(envelope.wire()))),
+            EntryKind::Receipt(receipt) => Some(v1::entry::Kind::Receipt(receipt.wire())),
+            EntryKind::Read(read) => Some(v1::entry::Kind::Read(Box::new(read.wire()))),
+            EntryKind::Gap(gap) => Some(v1::entry::Kind::Gap(gap.wire())),
+            EntryKind::Unknown => None,
+        };
+        v1::Entry { number: self.number, kind }
+    }
+}
+
+/// A message as the node carries it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// Made by the sending device.
+    pub message: MessageId,
+    /// Where it belongs.
+    pub conversation: ConversationId,
+    /// What that is.
+    pub kind: ConversationKind,
+    /// Who can read it.
+    pub protection: Protection,
+    /// Who wrote it.
+    pub sender_user: UserId,
+    /// On which device.
+    pub sender_device: DeviceId,
+    /// Direct conversations: the other member than the sender.
+    pub peer: Option<UserId>,
+    /// Where it stands.
+    pub seq: Seq,
+    /// The node's clock.
+    pub accepted_at: Timestamp,
+    /// Opaque to the node.
+    pub body: Bytes,
+    /// May wake a device by push.
+    pub urgent: bool,
+    /// The message that this repeats for this device.
+    pub resend_of: Option<MessageId>,
+    /// MLS epoch.
+    pub epoch: u64,
+    /// A declared change of members.
+    pub commit: Option<Commit>,
+    /// The body is an MLS Welcome.
+    pub welcome: bool,
+}
+
+impl Envelope {
+    pub(crate) fn parse(frame: v1::Envelope) -> Result<Self, FrameError> {
+        Ok(Self {
+            message: MessageId::from_slice(&frame.message)?,
+            conversation: ConversationId::from_slice(&frame.conversation)?,
+            kind: ConversationKind::parse(frame.kind)?,
+            protection: Protection::parse(frame.protection)?,
+            sender_user: UserId::from_slice(&frame.sender_user)?,
+            sender_device: DeviceId::from_slice(&frame.sender_device)?,
+            peer: optional(&frame.peer, UserId::from_slice)?,
+            seq: Seq::parse(frame.seq)?,
+            accepted_at: Timestamp(frame.accepted_at),
+            body: frame.body,
+            urgent: frame.urgent,
+            resend_of: optional(&frame.resend_of, MessageId::from_slice)?,
+            epoch: frame.epoch,
+            commit: frame.commit.map(Commit::parse).transpose()?,
+            welcome: frame.welcome,
+        })
+    }
+
+    pub(crate) fn wire(&self) -> v1::Envelope {
+        v1::Envelope {
+            message: self.message.wire(),
+            conversation: self.conversation.wire(),
+            kind: self.kind.number().into(),
+            protection: self.protection.number().into(),
+            sender_user: self.sender_user.wire(),
+            sender_device: self.sender_device.wire(),
+            peer: self.peer.map(UserId::wire).unwrap_or_default(),
+            seq: self.seq.raw(),
+            accepted_at: self.accepted_at.0,
+            body: self.body.clone(),
+            urgent: self.urgent,
+            resend_of: self.resend_of.map(MessageId::wire).unwrap_or_default(),
+            epoch: self.epoch,
+            commit: self.commit.as_ref().map(Commit::wire),
+            welcome: self.welcome,
+        }
+    }
+}
+
+/// The node's word on what became of messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Where.
+    pub conversation: ConversationId,
+    /// The recipient that it is about.
+    pub user: UserId,
+    /// What became of them.
+    pub kind: ReceiptKind,
+    /// Which messages.
+    pub ranges: SeqRanges,
+    /// The node's clock.
+    pub at: Timestamp,
+}
+
+/// What became of a message at one recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ReceiptKind {
+    /// A device of the user has it on disk.
+    Received,
+    /// The time-to-live ran out before any device stored it.
+    Expired,
+    /// Devices got it, none could read it.
+    Unreadable,
+    /// The last device that it waited for is gone.
+    DeviceGone,
+}
+
+impl ReceiptKind {
+    /// The number that travels and is stored.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Received => 1,
+            Self::Expired => 2,
+            Self::Unreadable => 3,
+            Self::DeviceGone => 4,
+        }
+    }
+
+    /// Reads back [`Self::number`].
+    pub const fn from_number(number: i32) -> Option<Self> {
+        match number {
+            1 => Some(Self::Received),
+            2 => Some(Self::Expired),
+            3 => Some(Self::Unreadable),
+            4 => Some(Self::DeviceGone),
+            _ => None,
+        }
+    }
+}
+
+impl Receipt {
+    pub(crate) fn parse(frame: v1::Receipt) -> Result<Self, FrameError> {
+        Ok(Self {
+            conversation: ConversationId::from_slice(&frame.conversation)?,
+            user: UserId::from_slice(&frame.user)?,
+            kind: ReceiptKind::from_number(frame.kind).ok_or(FrameError::Malformed("unknown receipt kind"))?,
+            ranges: SeqRanges::parse(frame.ranges)?,
+            at: Timestamp(frame.at),
+        })
+    }
+
+    pub(crate) fn wire(&self) -> v1::Receipt {
+        v1::Receipt {
+            conversation: self.conversation.wire(),
+            user: self.user.wire(),
+            kind: self.kind.number().into(),
+            ranges: self.ranges.wire(),
+            at: self.at.0,
+        }
+    }
+}
+
+/// A read mark, passed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadNotice {
+    /// Who read.
+    pub user: UserId,
+    /// On which device.
+    pub device: DeviceId,
+    /// Its public key, from the node's directory.
+    pub device_key: [u8; 32],
+    /// What was read, with the signature.
+    pub read: Read,
+}
+
+impl ReadNotice {
+    pub(crate) fn parse(frame: v1::ReadNotice) -> Result<Self, FrameError> {
+        Ok(Self {
+            user: UserId::from_slice(&frame.user)?,
+            device: DeviceId::from_slice(&frame.device)?,
+            device_key: fixed(&frame.device_key, "device_key is not 32 bytes")?,
+            read: Read::parse(required(frame.read, "read is missing")?)?,
+        })
+    }
+
+    pub(crate) fn wire(&self) -> v1::ReadNotice {
+        v1::ReadNotice {
+            user: self.user.wire(),
+            device: self.device.wire(),
+            device_key: wire(&self.device_key),
+            read: Some(self.read.wire()),
+        }
+    }
+}
+
+/// A message that can no longer be delivered to this device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Where.
+    pub conversation: ConversationId,
+    /// The position that stays empty.
+    pub seq: Seq,
+    /// Why.
+    pub reason: GapReason,
+    /// What sort of conversation.
+    pub kind: ConversationKind,
+    /// Who can read it.
+    pub protection: Protection,
+    /// Who had written it.
+    pub sender_user: UserId,
+    /// Direct conversations: the other member than the sender.
+    pub peer: Option<UserId>,
+    /// The node's clock.
+    pub at: Timestamp,
+}
+
+/// Why a position stays empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum GapReason {
+    /// Its time-to-live ran out.
+    Expired,
+    /// A reason that this version does not know.
+    Other,
+}
+
+impl Gap {
+    pub(crate) fn parse(frame: v1::Gap) -> Result<Self, FrameError> {
+        let reason = match frame.reason() {
+            v1::GapReason::TtlExpired => GapReason::Expired,
+            v1::GapReason::Unspecified => GapReason::Other,
+        };
+        Ok(Self {
+            conversation: ConversationId::from_slice(&frame.conversation)?,
+            seq: Seq::parse(frame.seq)?,
+            reason,
+            kind: ConversationKind::parse(frame.kind)?,
+            protection: Protection::parse(frame.protection)?,
+            sender_user: UserId::from_slice(&frame.sender_user)?,
+            peer: optional(&frame.peer, UserId::from_slice)?,
+            at: Timestamp(frame.at),
+        })
+    }
+
+    pub(crate) fn wire(&self) -> v1::Gap {
+        let reason = match self.reason {
+            GapReason::Expired => v1::GapReason::TtlExpired,
+            GapReason::Other => v1::GapReason::Unspecified,
+        };
+        v1::Gap {
+            conversation: self.conversation.wire(),
+            seq: self.seq.raw(),
+            reason: reason.into(),
+            kind: self.kind.number().into(),
+            protection: self.protection.number().into(),
+            sender_user: self.sender_user.wire(),
+            peer: self.peer.map(UserId::wire).unwrap_or_default(),
+            at: self.at.0,
+        }
+    }
+}
+
+/// Names exactly what is dealt with, durably.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// At most [`Limits::ENTRIES_PER_FRAME`].
+    pub items: Vec<AckItem>,
+}
+
+/// One entry's acknowledgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AckItem {
+    /// [`Entry::number`].
+    pub number: u64,
+    /// What the device did with it.
+    pub outcome: AckOutcome,
+}
+
+/// What a device did with an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AckOutcome {
+    /// It is on the device's disk.
+    Stored,
+    /// It cannot be read here, and the device recorded that.
+    Unreadable,
+    /// A gap was noted in the history.
+    Noted,
+}
+
+impl Ack {
+    pub(crate) fn parse(frame: v1::Ack) -> Result<Self, FrameError> {
+        if frame.items.len() > Limits::ENTRIES_PER_FRAME {
+            return Err(FrameError::Malformed("too many items in an ack"));
+        }
+        let item = |item: v1::AckItem| {
+            let outcome = match item.outcome() {
+                v1::AckOutcome::Stored => AckOutcome::Stored,
+                v1::AckOutcome::UnreadableHere => AckOutcome::Unreadable,
+                v1::AckOutcome::Noted => AckOutcome::Noted,
+                v1::AckOutcome::Unspecified => return Err(FrameError::Malformed("unknown ack outcome")),
+            };
+            Ok(AckItem { number: item.number, outcome })
+        };
+        frame.items.into_iter().map(item).collect::<Result<_, _>>().map(|items| Self { items })
+    }
+
+    pub(crate) fn wire(&self) -> v1::Ack {
+        let item = |item: &AckItem| {
+            let outcome = match item.outcome {
+                AckOutcome::Stored => v1::AckOutcome::Stored,
+                AckOutcome::Unreadable => v1::AckOutcome::UnreadableHere,
+                AckOutcome::Noted => v1::AckOutcome::Noted,
+            };
+            v1::AckItem { number: item.number, outcome: outcome.into() }
+        };
+        v1::Ack { items: self.items.iter().map(item).collect() }
+    }
+}
+
+/// Everything that waited when the socket opened has been delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// How far the node has come.
+    pub checkpoint: Checkpoint,
+}
+
+impl Drained {
+    pub(crate) fn parse(frame: v1::Drained) -> Result<Self, FrameError> {
+        let checkpoint = Checkpoint::parse(required(frame.checkpoint, "drained.checkpoint is missing")?)?;
+        Ok(Self { checkpoint })
+    }
+
+    pub(crate) fn wire(&self) -> v1::Drained {
+        v1::Drained { checkpoint: Some(self.checkpoint.wire()) }
+    }
+}

@@ -1,0 +1,199 @@
+//! The two frame enums, and the only way in and out of bytes.
+
+use bytes::Bytes;
+use prost::Message as _;
+
+use crate::parse::{occurrences, payload};
+use crate::{
+    Accepted, Ack, Challenge, Checkpoint, ConversationId, Deliver, DeviceId, Drained, FrameError, Goodbye, Hello,
+    Limits, Read, Rejected, Send, Timestamp, UserId, Welcome, proto::v1,
+};
+
+/// From device to node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is documented at its type")]
+pub enum ClientFrame {
+    Hello(Hello),
+    Send(Box<Send>),
+    Read(Read),
+    Ack(Ack),
+    Signal(Signal),
+    Ping(Ping),
+}
+
+/// From node to device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is documented at its type")]
+pub enum NodeFrame {
+    Challenge(Challenge),
+    Welcome(Welcome),
+    Accepted(Accepted),
+    Rejected(Rejected),
+    Deliver(Deliver),
+    Drained(Drained),
+    Signal(Signal),
+    Pong(Pong),
+    Unsupported(Unsupported),
+    Goodbye(Goodbye),
+}
+
+impl ClientFrame {
+    /// Parses one frame.
+    ///
+    /// # Errors
+    /// [`FrameError`]; only `UnknownKind` leaves the connection usable.
+    pub fn decode(bytes: Bytes, limits: &Limits) -> Result<Self, FrameError> {
+        check_size(&bytes, limits)?;
+        let frame = v1::ClientFrame::decode(bytes).map_err(|_| FrameError::Malformed("not protobuf"))?;
+        use v1::client_frame::Kind;
+        Ok(match frame.kind.ok_or(FrameError::UnknownKind)? {
+            Kind::Hello(hello) => Self::Hello(Hello::parse(hello)?),
+            Kind::Send(send) => Self::Send(Box::new(Send::parse(*send)?)),
+            Kind::Read(read) => Self::Read(Read::parse(read)?),
+            Kind::Ack(ack) => Self::Ack(Ack::parse(ack)?),
+            Kind::Signal(signal) => Self::Signal(Signal::parse(signal)?),
+            Kind::Ping(ping) => Self::Ping(Ping { nonce: ping.nonce }),
+        })
+    }
+
+    /// The bytes of one binary WebSocket message.
+    pub fn encode(&self) -> Bytes {
+        use v1::client_frame::Kind;
+        let kind = match self {
+            Self::Hello(hello) => Kind::Hello(hello.wire()),
+            Self::Send(send) => Kind::Send(Box::new(send.wire())),
+            Self::Read(read) => Kind::Read(read.wire()),
+            Self::Ack(ack) => Kind::Ack(ack.wire()),
+            Self::Signal(signal) => Kind::Signal(signal.wire()),
+            Self::Ping(ping) => Kind::Ping(v1::Ping { nonce: ping.nonce }),
+        };
+        v1::ClientFrame { kind: Some(kind) }.encode_to_vec().into()
+    }
+}
+
+impl NodeFrame {
+    /// Tag of `deliver` in `NodeFrame`, and of `entries` in `Deliver`.
+    const DELIVER_TAG: u32 = 5;
+    const ENTRIES_TAG: u32 = 1;
+
+    /// Parses one frame.
+    ///
+    /// # Errors
+    /// [`FrameError`]; only `UnknownKind` leaves the connection usable.
+    pub fn decode(bytes: Bytes, limits: &Limits) -> Result<Self, FrameError> {
+        check_size(&bytes, limits)?;
+        let entries = payload(&bytes, Self::DELIVER_TAG).map_or(0, |deliver| occurrences(deliver, Self::ENTRIES_TAG));
+        if entries > Limits::ENTRIES_PER_FRAME {
+            return Err(FrameError::Malformed("too many entries in a deliver"));
+        }
+        let frame = v1::NodeFrame::decode(bytes).map_err(|_| FrameError::Malformed("not protobuf"))?;
+        use v1::node_frame::Kind;
+        Ok(match frame.kind.ok_or(FrameError::UnknownKind)? {
+            Kind::Challenge(challenge) => Self::Challenge(Challenge::parse(challenge)?),
+            Kind::Welcome(welcome) => Self::Welcome(Welcome::parse(welcome)?),
+            Kind::Accepted(accepted) => Self::Accepted(Accepted::parse(accepted)?),
+            Kind::Rejected(rejected) => Self::Rejected(Rejected::parse(rejected)?),
+            Kind::Deliver(deliver) => Self::Deliver(Deliver::parse(deliver)?),
+            Kind::Drained(drained) => Self::Drained(Drained::parse(drained)?),
+            Kind::Signal(signal) => Self::Signal(Signal::parse(signal)?),
+            Kind::Pong(pong) => Self::Pong(Pong::parse(pong)?),
+            Kind::Unsupported(unsupported) => Self::Unsupported(Unsupported { detail: unsupported.detail }),
+            Kind::Goodbye(goodbye) => Self::Goodbye(Goodbye::parse(goodbye)),
+        })
+    }
+
+    /// The bytes of one binary WebSocket message.
+    pub fn encode(&self) -> Bytes {
+        use v1::node_frame::Kind;
+        let kind = match self {
+            Self::Challenge(challenge) => Kind::Challenge(challenge.wire()),
+            Self::Welcome(welcome) => Kind::Welcome(welcome.wire()),
+            Self::Accepted(accepted) => Kind::Accepted(accepted.wire()),
+            Self::Rejected(rejected) => Kind::Rejected(rejected.wire()),
+            Self::Deliver(deliver) => Kind::Deliver(deliver.wire()),
+            Self::Drained(drained) => Kind::Drained(drained.wire()),
+            Self::Signal(signal) => Kind::Signal(signal.wire()),
+            Self::Pong(pong) => Kind::Pong(pong.wire()),
+            Self::Unsupported(unsupported) => Kind::Unsupported(v1::Unsupported { detail: unsupported.detail.clone() }),
+            Self::Goodbye(goodbye) => Kind::Goodbye(goodbye.wire()),
+        };
+        v1::NodeFrame { kind: Some(kind) }.encode_to_vec().into()
+    }
+}
+
+fn check_size(bytes: &Bytes, limits: &Limits) -> Result<(), FrameError> {
+    let limit = limits.frame_bytes as usize;
+    if bytes.len() > limit { Err(FrameError::TooLarge { size: bytes.len(), limit }) } else { Ok(()) }
+}
+
+/// Typing and presence: routed or dropped, never stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signal {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Filled in by the node.
+    pub sender: Option<(UserId, DeviceId)>,
+    /// Opaque to the node.
+    pub body: Bytes,
+    /// MLS epoch whose exported key seals the body.
+    pub epoch: u64,
+}
+
+impl Signal {
+    fn parse(frame: v1::Signal) -> Result<Self, FrameError> {
+        let sender = if frame.sender_user.is_empty() && frame.sender_device.is_empty() {
+            None
+        } else {
+            Some((UserId::from_slice(&frame.sender_user)?, DeviceId::from_slice(&frame.sender_device)?))
+        };
+        let conversation = ConversationId::from_slice(&frame.conversation)?;
+        Ok(Self { conversation, sender, body: frame.body, epoch: frame.epoch })
+    }
+
+    fn wire(&self) -> v1::Signal {
+        v1::Signal {
+            conversation: self.conversation.wire(),
+            sender_user: self.sender.map(|(user, _)| user.wire()).unwrap_or_default(),
+            sender_device: self.sender.map(|(_, device)| device.wire()).unwrap_or_default(),
+            body: self.body.clone(),
+            epoch: self.epoch,
+        }
+    }
+}
+
+/// Are you there?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ping {
+    /// Comes back in the pong.
+    pub nonce: u64,
+}
+
+/// Here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pong {
+    /// The ping's.
+    pub nonce: u64,
+    /// The node's clock.
+    pub time: Timestamp,
+    /// How far the node has come.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+impl Pong {
+    fn parse(frame: v1::Pong) -> Result<Self, FrameError> {
+        let checkpoint = frame.checkpoint.map(Checkpoint::parse).transpose()?;
+        Ok(Self { nonce: frame.nonce, time: Timestamp(frame.time), checkpoint })
+    }
+
+    fn wire(&self) -> v1::Pong {
+        let checkpoint = self.checkpoint.as_ref().map(Checkpoint::wire);
+        v1::Pong { nonce: self.nonce, time: self.time.0, checkpoint }
+    }
+}
+
+/// The answer to a frame kind that the node does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsupported {
+    /// English, for developers.
+    pub detail: String,
+}

@@ -1,0 +1,184 @@
+//! The HTTP API's JSON bodies. Paths and rules: docs/protocol.md.
+//!
+//! Keys and signatures are base64url without padding, ids are UUID text, times are milliseconds since the Unix epoch.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DeviceId, ErrorCode, RealmId, Timestamp, UserId};
+
+/// `GET /v1/realm`: who this node is. Needs no token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Realm {
+    /// The app that the node serves.
+    pub realm: RealmId,
+    /// The lowest protocol version that it speaks.
+    pub version_min: u32,
+    /// The highest protocol version that it speaks.
+    pub version_max: u32,
+}
+
+/// A device that asks to be enrolled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewDevice {
+    /// Made by the device (UUIDv7). The same id with the same key again is the same enrolment.
+    pub device: DeviceId,
+    /// Ed25519 public key.
+    pub key: Key<32>,
+    /// Ed25519 over [`crate::signing::enrol`]: the device holds the key.
+    pub proof: Key<64>,
+    /// For people, e.g. "Ana's phone"; at most 64 bytes.
+    pub name: String,
+}
+
+/// `POST /v1/register`: a new user with a first device. Repeating it is harmless.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Register {
+    /// The realm that the device expects.
+    pub realm: RealmId,
+    /// Made by the device.
+    pub user: UserId,
+    /// 1 to 64 bytes; letters, digits, `.`, `_`, `-`; compared without case.
+    pub name: String,
+    /// 8 to 1024 bytes.
+    pub password: String,
+    /// The user's identity key (Ed25519), whose secret stays on the user's devices.
+    pub identity_key: Key<32>,
+    /// The first device.
+    pub device: NewDevice,
+}
+
+/// `POST /v1/login`: a further device of a user. Repeating it is harmless.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// The realm that the device expects.
+    pub realm: RealmId,
+    /// As registered.
+    pub name: String,
+    /// As registered.
+    pub password: String,
+    /// The further device.
+    pub device: NewDevice,
+}
+
+/// The answer to [`Register`] and [`Login`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// Whose device it is.
+    pub user: UserId,
+    /// The name as registered.
+    pub name: String,
+    /// The user's identity key.
+    pub identity_key: Key<32>,
+}
+
+/// `GET /v1/challenge`: a nonce to sign. Needs no token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenChallenge {
+    /// Opaque, valid for a minute.
+    pub nonce: String,
+}
+
+/// `POST /v1/tokens`: a signed nonce for a bearer token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRequest {
+    /// Who asks.
+    pub device: DeviceId,
+    /// From [`TokenChallenge`].
+    pub nonce: String,
+    /// Ed25519 over [`crate::signing::token`].
+    pub signature: Key<64>,
+}
+
+/// A bearer token: `Authorization: Bearer …` on every request below.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// Opaque.
+    pub token: String,
+    /// By the node's clock.
+    pub expires_at: Timestamp,
+}
+
+/// `GET /v1/users/{id}` and `GET /v1/users?name=…`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Who.
+    pub user: UserId,
+    /// The name as registered.
+    pub name: String,
+    /// The user's identity key.
+    pub identity_key: Key<32>,
+}
+
+/// `GET /v1/devices`: the caller's own devices. `DELETE /v1/devices/{id}` revokes one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Devices {
+    /// Oldest first; revoked ones are left out.
+    pub devices: Vec<Device>,
+}
+
+/// One of the caller's devices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Which.
+    pub device: DeviceId,
+    /// For people.
+    pub name: String,
+    /// By the node's clock.
+    pub created_at: Timestamp,
+    /// When it last opened or closed a socket; `null` if never.
+    pub last_seen_at: Option<Timestamp>,
+}
+
+/// The body of every answer above 399.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// What went wrong.
+    pub error: Problem,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Stable, for programs.
+    #[serde(with = "code_name")]
+    pub code: ErrorCode,
+    /// English, for developers.
+    pub detail: String,
+    /// Milliseconds after which a retry may help; 0 = the caller decides.
+    #[serde(default)]
+    pub retry_after_ms: u32,
+}
+
+/// `N` bytes, base64url without padding in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key<const N: usize>(pub [u8; N]);
+
+impl<const N: usize> Serialize for Key<N> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use base64::Engine as _;
+        serializer.serialize_str(&base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for Key<N> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use base64::Engine as _;
+        let text = String::deserialize(deserializer)?;
+        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).ok();
+        let fixed = bytes.and_then(|bytes| bytes.try_into().ok());
+        fixed.map(Self).ok_or_else(|| serde::de::Error::custom(format_args!("expected {N} bytes as base64url")))
+    }
+}
+
+mod code_name {
+    use crate::ErrorCode;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(code: &ErrorCode, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(code.name())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ErrorCode, D::Error> {
+        String::deserialize(deserializer).map(|name| ErrorCode::from_name(&name))
+    }
+}

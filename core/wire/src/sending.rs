@@ -1,0 +1,357 @@
+//! From device to node: messages, read marks, and the node's answers.
+
+use bytes::Bytes;
+
+use crate::parse::{fixed, optional, short, wire};
+use crate::{ConversationId, DeviceId, ErrorCode, FrameError, MessageId, Seq, SeqRanges, Timestamp, UserId, proto::v1};
+
+/// What sort of conversation it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConversationKind {
+    /// Two people, or one with herself.
+    Direct,
+    /// Members that know each other; fans out on write.
+    Group,
+    /// Public broadcast; fans out on read.
+    Channel,
+}
+
+impl ConversationKind {
+    /// The number that travels and is stored.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Direct => 1,
+            Self::Group => 2,
+            Self::Channel => 3,
+        }
+    }
+
+    /// Reads back [`Self::number`].
+    pub const fn from_number(number: i32) -> Option<Self> {
+        match number {
+            1 => Some(Self::Direct),
+            2 => Some(Self::Group),
+            3 => Some(Self::Channel),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn parse(number: i32) -> Result<Self, FrameError> {
+        Self::from_number(number).ok_or(FrameError::Malformed("unknown conversation kind"))
+    }
+}
+
+/// Who can read a conversation. Fixed at its creation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protection {
+    /// The node could read it: bots, moderation, channels.
+    NodeReadable,
+    /// Only the members' devices can (MLS, RFC 9420).
+    EndToEnd,
+}
+
+impl Protection {
+    /// The number that travels and is stored.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::NodeReadable => 1,
+            Self::EndToEnd => 2,
+        }
+    }
+
+    /// Reads back [`Self::number`].
+    pub const fn from_number(number: i32) -> Option<Self> {
+        match number {
+            1 => Some(Self::NodeReadable),
+            2 => Some(Self::EndToEnd),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn parse(number: i32) -> Result<Self, FrameError> {
+        Self::from_number(number).ok_or(FrameError::Malformed("unknown protection"))
+    }
+}
+
+/// How long the node keeps an envelope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StorageClass {
+    /// On disk until confirmed or expired.
+    #[default]
+    Durable,
+    /// In memory for at most a minute.
+    Transient,
+    /// Routed or dropped.
+    Ephemeral,
+}
+
+/// A message on its way to the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Send {
+    /// Made by the sending device; the idempotency key.
+    pub message: MessageId,
+    /// Where it belongs.
+    pub conversation: ConversationId,
+    /// What that is.
+    pub kind: ConversationKind,
+    /// Who can read it.
+    pub protection: Protection,
+    /// Direct conversations: the other user.
+    pub peer: Option<UserId>,
+    /// Opaque to the node.
+    pub body: Bytes,
+    /// How long the node keeps it.
+    pub storage: StorageClass,
+    /// May wake a device by push.
+    pub urgent: bool,
+    /// Time-to-live in seconds; 0 = the longest that the node allows.
+    pub ttl_seconds: u32,
+    /// Begins a new stream after a rejection.
+    pub restart: bool,
+    /// The position that an earlier era had given to this message.
+    pub reclaim_seq: Option<Seq>,
+    /// The message that this envelope repeats for one device.
+    pub resend_of: Option<MessageId>,
+    /// The only addressee.
+    pub only_device: Option<DeviceId>,
+    /// MLS epoch under which the body is encrypted; 0 outside encrypted conversations.
+    pub epoch: u64,
+    /// Makes this a change of epoch.
+    pub commit: Option<Commit>,
+}
+
+impl Send {
+    pub(crate) fn parse(frame: v1::Send) -> Result<Self, FrameError> {
+        let storage = match frame.storage() {
+            v1::StorageClass::Durable => StorageClass::Durable,
+            v1::StorageClass::Transient => StorageClass::Transient,
+            v1::StorageClass::Ephemeral => StorageClass::Ephemeral,
+        };
+        Ok(Self {
+            message: MessageId::from_slice(&frame.message)?,
+            conversation: ConversationId::from_slice(&frame.conversation)?,
+            kind: ConversationKind::parse(frame.kind)?,
+            protection: Protection::parse(frame.protection)?,
+            peer: optional(&frame.peer, UserId::from_slice)?,
+            body: frame.body,
+            storage,
+            urgent: frame.urgent,
+            ttl_seconds: frame.ttl_seconds,
+            restart: frame.restart,
+            reclaim_seq: if frame.reclaim_seq == 0 { None } else { Some(Seq::parse(frame.reclaim_seq)?) },
+            resend_of: optional(&frame.resend_of, MessageId::from_slice)?,
+            only_device: optional(&frame.only_device, DeviceId::from_slice)?,
+            epoch: frame.epoch,
+            commit: frame.commit.map(Commit::parse).transpose()?,
+        })
+    }
+
+    pub(crate) fn wire(&self) -> v1::Send {
+        let storage = match self.storage {
+            StorageClass::Durable => v1::StorageClass::Durable,
+            StorageClass::Transient => v1::StorageClass::Transient,
+            StorageClass::Ephemeral => v1::StorageClass::Ephemeral,
+        };
+        v1::Send {
+            message: self.message.wire(),
+            conversation: self.conversation.wire(),
+            kind: self.kind.number().into(),
+            protection: self.protection.number().into(),
+            peer: self.peer.map(UserId::wire).unwrap_or_default(),
+            body: self.body.clone(),
+            storage: storage.into(),
+            urgent: self.urgent,
+            ttl_seconds: self.ttl_seconds,
+            restart: self.restart,
+            reclaim_seq: self.reclaim_seq.map_or(0, Seq::raw),
+            resend_of: self.resend_of.map(MessageId::wire).unwrap_or_default(),
+            only_device: self.only_device.map(DeviceId::wire).unwrap_or_default(),
+            epoch: self.epoch,
+            commit: self.commit.as_ref().map(Commit::wire),
+        }
+    }
+}
+
+/// A declared change of an encrypted conversation's members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// SHA-256 of the commit message.
+    pub hash: [u8; 32],
+    /// Who joins.
+    pub added: Vec<RosterEntry>,
+    /// Who leaves.
+    pub removed: Vec<RosterEntry>,
+    /// One for each joining device.
+    pub welcomes: Vec<Welcoming>,
+    /// References of the key packages used up.
+    pub key_packages: Vec<Bytes>,
+}
+
+/// One device of one member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RosterEntry {
+    /// The member.
+    pub user: UserId,
+    /// Her device.
+    pub device: DeviceId,
+}
+
+/// An MLS Welcome for one joining device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Welcoming {
+    /// Who joins.
+    pub device: DeviceId,
+    /// Opaque to the node.
+    pub body: Bytes,
+}
+
+impl Commit {
+    /// The most devices that one commit may add or remove: a group's limit.
+    const MAX: usize = 1000;
+
+    pub(crate) fn parse(frame: v1::Commit) -> Result<Self, FrameError> {
+        let lists = [frame.added.len(), frame.removed.len(), frame.welcomes.len(), frame.key_packages.len()];
+        if lists.iter().any(|&length| length > Self::MAX) {
+            return Err(FrameError::Malformed("a commit changes more devices than a group may have"));
+        }
+        let roster = |entry: v1::RosterEntry| {
+            Ok(RosterEntry { user: UserId::from_slice(&entry.user)?, device: DeviceId::from_slice(&entry.device)? })
+        };
+        let welcoming = |welcome: v1::Welcoming| {
+            Ok(Welcoming { device: DeviceId::from_slice(&welcome.device)?, body: welcome.body })
+        };
+        Ok(Self {
+            hash: fixed(&frame.hash, "commit.hash is not 32 bytes")?,
+            added: frame.added.into_iter().map(roster).collect::<Result<_, FrameError>>()?,
+            removed: frame.removed.into_iter().map(roster).collect::<Result<_, FrameError>>()?,
+            welcomes: frame.welcomes.into_iter().map(welcoming).collect::<Result<_, FrameError>>()?,
+            key_packages: frame.key_packages,
+        })
+    }
+
+    pub(crate) fn wire(&self) -> v1::Commit {
+        let roster = |entry: &RosterEntry| v1::RosterEntry { user: entry.user.wire(), device: entry.device.wire() };
+        let welcoming =
+            |welcome: &Welcoming| v1::Welcoming { device: welcome.device.wire(), body: welcome.body.clone() };
+        v1::Commit {
+            hash: wire(&self.hash),
+            added: self.added.iter().map(roster).collect(),
+            removed: self.removed.iter().map(roster).collect(),
+            welcomes: self.welcomes.iter().map(welcoming).collect(),
+            key_packages: self.key_packages.clone(),
+        }
+    }
+}
+
+/// It is on the node's disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Which send or read.
+    pub message: MessageId,
+    /// Where it stands; `None` for a read.
+    pub seq: Option<Seq>,
+    /// The node's clock.
+    pub at: Timestamp,
+    /// The commit that made it durable.
+    pub revision: u64,
+}
+
+impl Accepted {
+    pub(crate) fn parse(frame: v1::Accepted) -> Result<Self, FrameError> {
+        Ok(Self {
+            message: MessageId::from_slice(&frame.message)?,
+            seq: if frame.seq == 0 { None } else { Some(Seq::parse(frame.seq)?) },
+            at: Timestamp(frame.at),
+            revision: frame.revision,
+        })
+    }
+
+    pub(crate) fn wire(&self) -> v1::Accepted {
+        let seq = self.seq.map_or(0, Seq::raw);
+        v1::Accepted { message: self.message.wire(), seq, at: self.at.0, revision: self.revision }
+    }
+}
+
+/// It is not on the node's disk, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Which send or read.
+    pub message: MessageId,
+    /// What to do about it.
+    pub code: ErrorCode,
+    /// English, for developers.
+    pub detail: String,
+    /// Milliseconds after which a retry may help; 0 = the device decides.
+    pub retry_after_ms: u32,
+}
+
+impl Rejected {
+    pub(crate) fn parse(frame: v1::Rejected) -> Result<Self, FrameError> {
+        Ok(Self {
+            message: MessageId::from_slice(&frame.message)?,
+            code: ErrorCode::from_number(frame.code),
+            detail: short(frame.detail, 256),
+            retry_after_ms: frame.retry_after_ms,
+        })
+    }
+
+    pub(crate) fn wire(&self) -> v1::Rejected {
+        v1::Rejected {
+            message: self.message.wire(),
+            code: self.code.number(),
+            detail: self.detail.clone(),
+            retry_after_ms: self.retry_after_ms,
+        }
+    }
+}
+
+/// What a user has read of a conversation, signed by the device on which she did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// Names this frame in the node's answer.
+    pub id: MessageId,
+    /// Where.
+    pub conversation: ConversationId,
+    /// Everything up to here is read.
+    pub up_to: Seq,
+    /// What the device really holds of it, written by others.
+    pub ranges: SeqRanges,
+    /// Who wrote those.
+    pub authors: Vec<UserId>,
+    /// The reader's clock.
+    pub at: Timestamp,
+    /// Ed25519 by the device key over [`crate::signing::read`].
+    pub signature: [u8; 64],
+}
+
+impl Read {
+    /// The most authors that one read may name: a group's limit.
+    pub const MAX_AUTHORS: usize = 1000;
+
+    pub(crate) fn parse(frame: v1::Read) -> Result<Self, FrameError> {
+        if frame.authors.len() > Self::MAX_AUTHORS {
+            return Err(FrameError::Malformed("too many authors"));
+        }
+        Ok(Self {
+            id: MessageId::from_slice(&frame.id)?,
+            conversation: ConversationId::from_slice(&frame.conversation)?,
+            up_to: Seq::parse(frame.up_to)?,
+            ranges: SeqRanges::parse(frame.ranges)?,
+            authors: frame.authors.iter().map(|user| UserId::from_slice(user)).collect::<Result<_, _>>()?,
+            at: Timestamp(frame.at),
+            signature: fixed(&frame.signature, "read.signature is not 64 bytes")?,
+        })
+    }
+
+    pub(crate) fn wire(&self) -> v1::Read {
+        v1::Read {
+            id: self.id.wire(),
+            conversation: self.conversation.wire(),
+            up_to: self.up_to.raw(),
+            ranges: self.ranges.wire(),
+            authors: self.authors.iter().map(|user| user.wire()).collect(),
+            at: self.at.0,
+            signature: wire(&self.signature),
+        }
+    }
+}
