@@ -1,11 +1,12 @@
 //! From node to device: mail, and its acknowledgement.
 
 use bytes::Bytes;
+use prost::Message as _;
 
 use crate::parse::{fixed, optional, required, wire};
 use crate::{
     Checkpoint, Commit, ConversationId, ConversationKind, DeviceId, FrameError, Limits, MessageId, Protection, Read,
-    Seq, SeqRanges, Timestamp, UserId, proto::v1,
+    Seq, SeqRanges, Timestamp, UserId, proto::v1, weigh,
 };
 
 /// Mail, in order.
@@ -39,8 +40,28 @@ pub enum EntryKind {
     Unknown,
 }
 
+impl EntryKind {
+    /// The bytes under which a node keeps it: those of an entry without a number.
+    pub fn encode(&self) -> Bytes {
+        Entry { number: 0, kind: self.clone() }.wire().encode_to_vec().into()
+    }
+
+    /// Reads back [`Self::encode`].
+    ///
+    /// # Errors
+    /// [`FrameError::Malformed`].
+    pub fn decode(bytes: Bytes) -> Result<Self, FrameError> {
+        weigh::check(&bytes, weigh::ENTRY)?;
+        let entry = v1::Entry::decode(bytes).map_err(|_| FrameError::Malformed("not protobuf"))?;
+        Entry::parse(entry).map(|entry| entry.kind)
+    }
+}
+
 impl Deliver {
     pub(crate) fn parse(frame: v1::Deliver) -> Result<Self, FrameError> {
+        if frame.entries.len() > Limits::ENTRIES_PER_FRAME {
+            return Err(FrameError::Malformed("too many entries in a deliver"));
+        }
         frame.entries.into_iter().map(Entry::parse).collect::<Result<_, _>>().map(|entries| Self { entries })
     }
 

@@ -3,10 +3,9 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-use crate::parse::{occurrences, payload};
 use crate::{
     Accepted, Ack, Challenge, Checkpoint, ConversationId, Deliver, DeviceId, Drained, FrameError, Goodbye, Hello,
-    Limits, Read, Rejected, Send, Timestamp, UserId, Welcome, proto::v1,
+    Limits, Read, Rejected, Send, Timestamp, UserId, Welcome, proto::v1, weigh,
 };
 
 /// From device to node.
@@ -44,6 +43,7 @@ impl ClientFrame {
     /// [`FrameError`]; only `UnknownKind` leaves the connection usable.
     pub fn decode(bytes: Bytes, limits: &Limits) -> Result<Self, FrameError> {
         check_size(&bytes, limits)?;
+        weigh::check(&bytes, weigh::CLIENT_FRAME)?;
         let frame = v1::ClientFrame::decode(bytes).map_err(|_| FrameError::Malformed("not protobuf"))?;
         use v1::client_frame::Kind;
         Ok(match frame.kind.ok_or(FrameError::UnknownKind)? {
@@ -72,20 +72,13 @@ impl ClientFrame {
 }
 
 impl NodeFrame {
-    /// Tag of `deliver` in `NodeFrame`, and of `entries` in `Deliver`.
-    const DELIVER_TAG: u32 = 5;
-    const ENTRIES_TAG: u32 = 1;
-
     /// Parses one frame.
     ///
     /// # Errors
     /// [`FrameError`]; only `UnknownKind` leaves the connection usable.
     pub fn decode(bytes: Bytes, limits: &Limits) -> Result<Self, FrameError> {
         check_size(&bytes, limits)?;
-        let entries = payload(&bytes, Self::DELIVER_TAG).map_or(0, |deliver| occurrences(deliver, Self::ENTRIES_TAG));
-        if entries > Limits::ENTRIES_PER_FRAME {
-            return Err(FrameError::Malformed("too many entries in a deliver"));
-        }
+        weigh::check(&bytes, weigh::NODE_FRAME)?;
         let frame = v1::NodeFrame::decode(bytes).map_err(|_| FrameError::Malformed("not protobuf"))?;
         use v1::node_frame::Kind;
         Ok(match frame.kind.ok_or(FrameError::UnknownKind)? {

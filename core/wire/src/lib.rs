@@ -37,6 +37,7 @@ mod proto {
 mod sending;
 mod seq;
 pub mod signing;
+mod weigh;
 
 pub use content::{Content, ContentError, ContentKind};
 pub use delivery::{

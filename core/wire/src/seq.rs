@@ -175,7 +175,12 @@ impl SeqRanges {
             let range = SeqRange::new(Seq::parse(range.first)?, Seq::parse(range.last)?);
             range.ok_or(FrameError::Malformed("a range does not run upwards within one era"))
         };
-        ranges.into_iter().map(parse).collect::<Result<_, _>>().map(Self)
+        let runs = ranges.into_iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        let apart = |pair: &[SeqRange]| pair[0].last.0 + 1 < pair[1].first.0;
+        if !runs.windows(2).all(apart) {
+            return Err(FrameError::Malformed("ranges are not the fewest runs, in order"));
+        }
+        Ok(Self(runs))
     }
 
     pub(crate) fn wire(&self) -> Vec<v1::SeqRange> {

@@ -1,0 +1,85 @@
+//! Any well-formed body of the HTTP API.
+
+use chasqui_wire::ErrorCode;
+use chasqui_wire::http::*;
+use proptest::collection::vec;
+use proptest::option::of as maybe;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::strategies::{device, key, realm, signature, text, timestamp, user};
+
+pub(crate) fn realm_body() -> impl Strategy<Value = Realm> {
+    (realm(), any::<u32>(), any::<u32>()).prop_map(|(realm, version_min, version_max)| Realm {
+        realm,
+        version_min,
+        version_max,
+    })
+}
+
+pub(crate) fn register() -> impl Strategy<Value = Register> {
+    (realm(), user(), text(), text(), key(), new_device()).prop_map(
+        |(realm, user, name, password, identity_key, device)| Register {
+            realm,
+            user,
+            name,
+            password,
+            identity_key: Key(identity_key),
+            device,
+        },
+    )
+}
+
+pub(crate) fn login() -> impl Strategy<Value = Login> {
+    (realm(), text(), text(), new_device()).prop_map(|(realm, name, password, device)| Login {
+        realm,
+        name,
+        password,
+        device,
+    })
+}
+
+fn new_device() -> impl Strategy<Value = NewDevice> {
+    (device(), key(), signature(), text()).prop_map(|(device, public, proof, name)| NewDevice {
+        device,
+        key: Key(public),
+        proof: Key(proof),
+        name,
+    })
+}
+
+pub(crate) fn enrolled() -> impl Strategy<Value = Enrolled> {
+    (user(), text(), key()).prop_map(|(user, name, key)| Enrolled { user, name, identity_key: Key(key) })
+}
+
+pub(crate) fn user_body() -> impl Strategy<Value = User> {
+    (user(), text(), key()).prop_map(|(user, name, key)| User { user, name, identity_key: Key(key) })
+}
+
+pub(crate) fn token_challenge() -> impl Strategy<Value = TokenChallenge> {
+    text().prop_map(|nonce| TokenChallenge { nonce })
+}
+
+pub(crate) fn token_request() -> impl Strategy<Value = TokenRequest> {
+    (device(), text(), signature()).prop_map(|(device, nonce, signature)| TokenRequest {
+        device,
+        nonce,
+        signature: Key(signature),
+    })
+}
+
+pub(crate) fn token() -> impl Strategy<Value = Token> {
+    (text(), timestamp()).prop_map(|(token, expires_at)| Token { token, expires_at })
+}
+
+pub(crate) fn devices() -> impl Strategy<Value = Devices> {
+    let device = (device(), text(), timestamp(), maybe(timestamp()))
+        .prop_map(|(device, name, created_at, last_seen_at)| Device { device, name, created_at, last_seen_at });
+    vec(device, 0..4).prop_map(|devices| Devices { devices })
+}
+
+pub(crate) fn error_body() -> impl Strategy<Value = ErrorBody> {
+    let code = prop_oneof![select(ErrorCode::ALL), Just(ErrorCode::Unknown(0))];
+    (code, text(), any::<u32>())
+        .prop_map(|(code, detail, retry_after_ms)| ErrorBody { error: Problem { code, detail, retry_after_ms } })
+}

@@ -1,0 +1,356 @@
+//! Any well-formed value of the socket protocol, with every field.
+
+use bytes::Bytes;
+use chasqui_wire::{
+    Accepted, Ack, AckItem, AckOutcome, Challenge, Checkpoint, ClientFrame, Commit, Content, ContentKind,
+    ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era, ErrorCode, Gap,
+    GapReason, Goodbye, GoodbyeReason, Hello, Limits, MessageId, NodeFrame, Ping, Pong, Protection, Read, ReadNotice,
+    RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRanges, Signal, StorageClass, Timestamp,
+    Unsupported, UserId, Welcome, Welcoming,
+};
+use proptest::array::{uniform16, uniform32};
+use proptest::collection::vec;
+use proptest::option::of as maybe;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+pub(crate) fn client_frame() -> impl Strategy<Value = ClientFrame> {
+    prop_oneof![
+        hello().prop_map(ClientFrame::Hello),
+        send().prop_map(|send| ClientFrame::Send(Box::new(send))),
+        read().prop_map(ClientFrame::Read),
+        ack().prop_map(ClientFrame::Ack),
+        signal().prop_map(ClientFrame::Signal),
+        any::<u64>().prop_map(|nonce| ClientFrame::Ping(Ping { nonce })),
+    ]
+}
+
+pub(crate) fn node_frame() -> impl Strategy<Value = NodeFrame> {
+    prop_oneof![
+        challenge().prop_map(NodeFrame::Challenge),
+        welcome().prop_map(NodeFrame::Welcome),
+        accepted().prop_map(NodeFrame::Accepted),
+        rejected().prop_map(NodeFrame::Rejected),
+        vec(entry(), 0..6).prop_map(|entries| NodeFrame::Deliver(Deliver { entries })),
+        checkpoint().prop_map(|checkpoint| NodeFrame::Drained(Drained { checkpoint })),
+        signal().prop_map(NodeFrame::Signal),
+        (any::<u64>(), timestamp(), maybe(checkpoint())).prop_map(|(nonce, time, checkpoint)| NodeFrame::Pong(Pong {
+            nonce,
+            time,
+            checkpoint
+        })),
+        text().prop_map(|detail| NodeFrame::Unsupported(Unsupported { detail })),
+        goodbye().prop_map(NodeFrame::Goodbye),
+    ]
+}
+
+pub(crate) fn content() -> impl Strategy<Value = Content> {
+    let kind = prop_oneof![".{0,200}".prop_map(ContentKind::Text), Just(ContentKind::Unknown)];
+    (message(), timestamp(), kind).prop_map(|(message, created_at, kind)| Content { message, created_at, kind })
+}
+
+// ---- handshake
+
+fn challenge() -> impl Strategy<Value = Challenge> {
+    (key(), realm(), any::<u32>(), any::<u32>()).prop_map(|(nonce, realm, version_min, version_max)| Challenge {
+        nonce,
+        realm,
+        version_min,
+        version_max,
+    })
+}
+
+fn hello() -> impl Strategy<Value = Hello> {
+    (any::<u32>(), realm(), device(), signature(), any::<(u32, u32)>(), maybe(checkpoint()), agent()).prop_map(
+        |(version, realm, device, signature, (window_entries, window_bytes), checkpoint, agent)| Hello {
+            version,
+            realm,
+            device,
+            signature,
+            window_entries,
+            window_bytes,
+            checkpoint,
+            agent,
+        },
+    )
+}
+
+fn checkpoint() -> impl Strategy<Value = Checkpoint> {
+    (any::<u32>(), any::<u64>(), key()).prop_map(|(era, revision, seal)| Checkpoint { era, revision, seal })
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    let sizes = (1..u32::MAX).prop_flat_map(|body_bytes| (Just(body_bytes), body_bytes + 1..=u32::MAX));
+    let rest = (any::<u32>(), any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>());
+    (sizes, 1..=u32::MAX, 1..=u32::MAX, 1_000..=u32::MAX, rest).prop_map(
+        |((body_bytes, frame_bytes), sends_in_flight, window_entries, silence_ms, rest)| Limits {
+            body_bytes,
+            frame_bytes,
+            sends_in_flight,
+            window_entries,
+            window_bytes: rest.0,
+            silence_ms,
+            mailbox_entries: rest.1,
+            mailbox_bytes: rest.2,
+            sends_per_minute: rest.3,
+            ttl_seconds_max: rest.4,
+        },
+    )
+}
+
+fn welcome() -> impl Strategy<Value = Welcome> {
+    let era = any::<(u32, u64)>().prop_map(|(number, began_at_revision)| Era { number, began_at_revision });
+    (user(), limits(), checkpoint(), vec(era, 0..5), timestamp(), text(), timestamp()).prop_map(
+        |(user, limits, checkpoint, eras, time, http_token, http_token_expires_at)| Welcome {
+            user,
+            limits,
+            checkpoint,
+            eras,
+            time,
+            http_token,
+            http_token_expires_at,
+        },
+    )
+}
+
+fn goodbye() -> impl Strategy<Value = Goodbye> {
+    use GoodbyeReason::*;
+    const REASONS: &[GoodbyeReason] = &[
+        Unspecified,
+        ShuttingDown,
+        Displaced,
+        Unauthorised,
+        Revoked,
+        IncompatibleVersion,
+        WrongRealm,
+        ProtocolError,
+        FrameTooLarge,
+        TimedOut,
+        Overloaded,
+        NodeFailure,
+        NewEra,
+    ];
+    (select(REASONS), text(), any::<u32>()).prop_map(|(reason, detail, retry_after_ms)| Goodbye {
+        reason,
+        detail,
+        retry_after_ms,
+    })
+}
+
+// ---- sending
+
+fn send() -> impl Strategy<Value = Send> {
+    let what = (message(), conversation(), kind(), protection(), maybe(user()), body());
+    let storage = select([StorageClass::Durable, StorageClass::Transient, StorageClass::Ephemeral].as_slice());
+    let how = (storage, any::<bool>(), any::<u32>(), any::<bool>());
+    let repeats = (maybe(seq()), maybe(message()), maybe(device()));
+    (what, how, repeats, any::<u64>(), maybe(commit())).prop_map(|(what, how, repeats, epoch, commit)| Send {
+        message: what.0,
+        conversation: what.1,
+        kind: what.2,
+        protection: what.3,
+        peer: what.4,
+        body: what.5,
+        storage: how.0,
+        urgent: how.1,
+        ttl_seconds: how.2,
+        restart: how.3,
+        reclaim_seq: repeats.0,
+        resend_of: repeats.1,
+        only_device: repeats.2,
+        epoch,
+        commit,
+    })
+}
+
+fn commit() -> impl Strategy<Value = Commit> {
+    let roster = || vec((user(), device()).prop_map(|(user, device)| RosterEntry { user, device }), 0..4);
+    let welcomes = vec((device(), body()).prop_map(|(device, body)| Welcoming { device, body }), 0..4);
+    (key(), roster(), roster(), welcomes, vec(body(), 0..4)).prop_map(
+        |(hash, added, removed, welcomes, key_packages)| Commit { hash, added, removed, welcomes, key_packages },
+    )
+}
+
+fn accepted() -> impl Strategy<Value = Accepted> {
+    (message(), maybe(seq()), timestamp(), any::<u64>()).prop_map(|(message, seq, at, revision)| Accepted {
+        message,
+        seq,
+        at,
+        revision,
+    })
+}
+
+fn rejected() -> impl Strategy<Value = Rejected> {
+    let code = prop_oneof![select(ErrorCode::ALL), any::<u32>().prop_map(ErrorCode::from_number)];
+    (message(), code, text(), any::<u32>()).prop_map(|(message, code, detail, retry_after_ms)| Rejected {
+        message,
+        code,
+        detail,
+        retry_after_ms,
+    })
+}
+
+fn read() -> impl Strategy<Value = Read> {
+    (message(), conversation(), seq(), ranges(), vec(user(), 0..4), timestamp(), signature()).prop_map(
+        |(id, conversation, up_to, ranges, authors, at, signature)| Read {
+            id,
+            conversation,
+            up_to,
+            ranges,
+            authors,
+            at,
+            signature,
+        },
+    )
+}
+
+// ---- delivery
+
+pub(crate) fn entry() -> impl Strategy<Value = Entry> {
+    let kind = prop_oneof![
+        envelope().prop_map(|envelope| EntryKind::Envelope(Box::new(envelope))),
+        receipt().prop_map(EntryKind::Receipt),
+        (user(), device(), key(), read()).prop_map(|(user, device, device_key, read)| {
+            EntryKind::Read(Box::new(ReadNotice { user, device, device_key, read }))
+        }),
+        gap().prop_map(EntryKind::Gap),
+        Just(EntryKind::Unknown),
+    ];
+    (any::<u64>(), kind).prop_map(|(number, kind)| Entry { number, kind })
+}
+
+fn envelope() -> impl Strategy<Value = Envelope> {
+    let what = (message(), conversation(), kind(), protection(), user(), device(), maybe(user()));
+    let rest = (any::<bool>(), maybe(message()), any::<u64>(), maybe(commit()), any::<bool>());
+    (what, seq(), timestamp(), body(), rest).prop_map(|(what, seq, accepted_at, body, rest)| Envelope {
+        message: what.0,
+        conversation: what.1,
+        kind: what.2,
+        protection: what.3,
+        sender_user: what.4,
+        sender_device: what.5,
+        peer: what.6,
+        seq,
+        accepted_at,
+        body,
+        urgent: rest.0,
+        resend_of: rest.1,
+        epoch: rest.2,
+        commit: rest.3,
+        welcome: rest.4,
+    })
+}
+
+fn receipt() -> impl Strategy<Value = Receipt> {
+    use ReceiptKind::*;
+    let kind = select([Received, Expired, Unreadable, DeviceGone].as_slice());
+    (conversation(), user(), kind, ranges(), timestamp()).prop_map(|(conversation, user, kind, ranges, at)| Receipt {
+        conversation,
+        user,
+        kind,
+        ranges,
+        at,
+    })
+}
+
+fn gap() -> impl Strategy<Value = Gap> {
+    let reason = select([GapReason::Expired, GapReason::Other].as_slice());
+    (conversation(), seq(), reason, kind(), protection(), user(), maybe(user()), timestamp()).prop_map(
+        |(conversation, seq, reason, kind, protection, sender_user, peer, at)| Gap {
+            conversation,
+            seq,
+            reason,
+            kind,
+            protection,
+            sender_user,
+            peer,
+            at,
+        },
+    )
+}
+
+fn ack() -> impl Strategy<Value = Ack> {
+    use AckOutcome::*;
+    let outcome = select([Stored, Unreadable, Noted].as_slice());
+    vec((any::<u64>(), outcome).prop_map(|(number, outcome)| AckItem { number, outcome }), 0..20)
+        .prop_map(|items| Ack { items })
+}
+
+fn signal() -> impl Strategy<Value = Signal> {
+    (conversation(), maybe((user(), device())), body(), any::<u64>())
+        .prop_map(|(conversation, sender, body, epoch)| Signal { conversation, sender, body, epoch })
+}
+
+// ---- fields
+
+pub(crate) fn realm() -> impl Strategy<Value = RealmId> {
+    uniform16(any::<u8>()).prop_map(RealmId::from_bytes)
+}
+
+pub(crate) fn user() -> impl Strategy<Value = UserId> {
+    uniform16(any::<u8>()).prop_map(UserId::from_bytes)
+}
+
+pub(crate) fn device() -> impl Strategy<Value = DeviceId> {
+    uniform16(any::<u8>()).prop_map(DeviceId::from_bytes)
+}
+
+fn conversation() -> impl Strategy<Value = ConversationId> {
+    uniform16(any::<u8>()).prop_map(ConversationId::from_bytes)
+}
+
+fn message() -> impl Strategy<Value = MessageId> {
+    uniform16(any::<u8>()).prop_map(MessageId::from_bytes)
+}
+
+fn kind() -> impl Strategy<Value = ConversationKind> {
+    select([ConversationKind::Direct, ConversationKind::Group, ConversationKind::Channel].as_slice())
+}
+
+fn protection() -> impl Strategy<Value = Protection> {
+    select([Protection::NodeReadable, Protection::EndToEnd].as_slice())
+}
+
+pub(crate) fn seq() -> impl Strategy<Value = Seq> {
+    let number = prop_oneof![1..100u64, 1..1u64 << 40, Just((1 << 40) - 1)];
+    (0..8192u32, number).prop_map(|(era, number)| Seq::new(era, number).expect("in bounds"))
+}
+
+/// Runs of different lengths, some of them adjacent or overlapping before they are coalesced.
+pub(crate) fn ranges() -> impl Strategy<Value = SeqRanges> {
+    vec((0..3u32, 1..60u64, 1..5u64), 0..12).prop_map(|runs| {
+        let run = |(era, first, length)| (first..first + length).filter_map(move |number| Seq::new(era, number));
+        SeqRanges::of(runs.into_iter().flat_map(run))
+    })
+}
+
+pub(crate) fn timestamp() -> impl Strategy<Value = Timestamp> {
+    any::<i64>().prop_map(Timestamp)
+}
+
+pub(crate) fn key() -> impl Strategy<Value = [u8; 32]> {
+    uniform32(any::<u8>())
+}
+
+pub(crate) fn signature() -> impl Strategy<Value = [u8; 64]> {
+    (key(), key()).prop_map(|(left, right)| {
+        let mut both = [0; 64];
+        both[..32].copy_from_slice(&left);
+        both[32..].copy_from_slice(&right);
+        both
+    })
+}
+
+fn body() -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 0..40).prop_map(Bytes::from)
+}
+
+/// At most 64 bytes: longer ones are cut.
+fn agent() -> impl Strategy<Value = String> {
+    "\\PC{0,16}"
+}
+
+/// At most 256 bytes: longer ones are cut.
+pub(crate) fn text() -> impl Strategy<Value = String> {
+    "\\PC{0,64}"
+}
