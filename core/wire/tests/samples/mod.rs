@@ -1,0 +1,261 @@
+//! One value of every frame kind, each field different from its default, and the kinds within them.
+
+use bytes::Bytes;
+use chasqui_wire::{
+    Accepted, Ack, AckItem, AckOutcome, Challenge, Checkpoint, ClientFrame, Commit, Content, ContentKind,
+    ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era, ErrorCode, Gap,
+    GapReason, Goodbye, GoodbyeReason, Hello, Limits, MessageId, NodeFrame, Ping, Pong, Protection, Read, ReadNotice,
+    RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRanges, Signal, StorageClass, Timestamp,
+    Unsupported, UserId, Welcome, Welcoming,
+};
+
+pub(crate) const REALM: RealmId = RealmId::from_bytes(id(0x10));
+pub(crate) const ANA: UserId = UserId::from_bytes(id(0xa0));
+pub(crate) const BO: UserId = UserId::from_bytes(id(0xb0));
+pub(crate) const PHONE: DeviceId = DeviceId::from_bytes(id(0xd0));
+const LAPTOP: DeviceId = DeviceId::from_bytes(id(0xd1));
+const CHAT: ConversationId = ConversationId::from_bytes(id(0xc0));
+const MESSAGE: MessageId = MessageId::from_bytes(id(0xe0));
+const ORIGINAL: MessageId = MessageId::from_bytes(id(0xe1));
+const NOON: Timestamp = Timestamp(1_767_268_800_000);
+
+/// A UUIDv7 of 2026-01-01T12:00:00Z that ends in `last`.
+const fn id(last: u8) -> [u8; 16] {
+    [0x01, 0x9b, 0x79, 0x6d, 0xd6, 0x00, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, last]
+}
+
+pub(crate) enum Sample {
+    Client(ClientFrame),
+    Node(NodeFrame),
+    Content(Content),
+}
+
+/// Names are file names.
+pub(crate) fn all() -> Vec<(String, Sample)> {
+    let client = [
+        ("hello", ClientFrame::Hello(hello())),
+        ("hello-first", ClientFrame::Hello(Hello { checkpoint: None, window_entries: 0, window_bytes: 0, ..hello() })),
+        ("send", ClientFrame::Send(Box::new(send()))),
+        ("send-commit", ClientFrame::Send(Box::new(send_commit()))),
+        ("send-resend", ClientFrame::Send(Box::new(send_resend()))),
+        ("read", ClientFrame::Read(read())),
+        ("ack", ClientFrame::Ack(ack())),
+        ("signal", ClientFrame::Signal(Signal { sender: None, ..signal() })),
+        ("ping", ClientFrame::Ping(Ping { nonce: 0x0102_0304_0506_0708 })),
+    ];
+    let node = [
+        ("challenge", NodeFrame::Challenge(challenge())),
+        ("welcome", NodeFrame::Welcome(welcome())),
+        ("accepted", NodeFrame::Accepted(accepted())),
+        ("accepted-read", NodeFrame::Accepted(Accepted { seq: None, ..accepted() })),
+        ("rejected", NodeFrame::Rejected(rejected())),
+        ("deliver-envelope", deliver(EntryKind::Envelope(Box::new(envelope())))),
+        ("deliver-envelope-commit", deliver(EntryKind::Envelope(Box::new(envelope_commit())))),
+        ("deliver-receipt", deliver(EntryKind::Receipt(receipt()))),
+        ("deliver-read", deliver(EntryKind::Read(Box::new(read_notice())))),
+        ("deliver-gap", deliver(EntryKind::Gap(gap()))),
+        ("drained", NodeFrame::Drained(Drained { checkpoint: checkpoint() })),
+        ("signal", NodeFrame::Signal(signal())),
+        ("pong", NodeFrame::Pong(Pong { nonce: 0x0102_0304_0506_0708, time: NOON, checkpoint: Some(checkpoint()) })),
+        ("unsupported", NodeFrame::Unsupported(Unsupported { detail: "frame kind 99".to_owned() })),
+        ("goodbye", NodeFrame::Goodbye(goodbye())),
+    ];
+    let text = ContentKind::Text("¿Qué tal, Bo? \u{1f999}".to_owned());
+    let content = [("text", Content { message: MESSAGE, created_at: NOON, kind: text })];
+
+    let client = client.into_iter().map(|(name, frame)| (format!("client-{name}"), Sample::Client(frame)));
+    let node = node.into_iter().map(|(name, frame)| (format!("node-{name}"), Sample::Node(frame)));
+    let content = content.into_iter().map(|(name, content)| (format!("content-{name}"), Sample::Content(content)));
+    client.chain(node).chain(content).collect()
+}
+
+fn seq(era: u32, number: u64) -> Seq {
+    Seq::new(era, number).expect("in bounds")
+}
+
+fn ranges() -> SeqRanges {
+    SeqRanges::of([1, 2, 3, 5, 8, 9].map(|number| seq(0, number)).into_iter().chain([seq(1, 1)]))
+}
+
+// ---- handshake
+
+fn challenge() -> Challenge {
+    Challenge { nonce: [0xc1; 32], realm: REALM, version_min: 1, version_max: 2 }
+}
+
+fn checkpoint() -> Checkpoint {
+    Checkpoint { era: 3, revision: 12_345_678_901_234, seal: [0x5e; 32] }
+}
+
+fn hello() -> Hello {
+    Hello {
+        version: 1,
+        realm: REALM,
+        device: PHONE,
+        signature: [0x51; 64],
+        window_entries: 128,
+        window_bytes: 500_000,
+        checkpoint: Some(checkpoint()),
+        agent: "chasqui/0.1 android".to_owned(),
+    }
+}
+
+fn welcome() -> Welcome {
+    let era = |number, began_at_revision| Era { number, began_at_revision };
+    Welcome {
+        user: ANA,
+        limits: Limits::DEFAULT,
+        checkpoint: checkpoint(),
+        eras: vec![era(1, 1_000), era(2, 70_000), era(3, 5_000_000_000)],
+        time: NOON,
+        http_token: "a bearer token".to_owned(),
+        http_token_expires_at: NOON.plus_millis(900_000),
+    }
+}
+
+fn goodbye() -> Goodbye {
+    Goodbye { reason: GoodbyeReason::ShuttingDown, detail: "upgrade".to_owned(), retry_after_ms: 2_500 }
+}
+
+// ---- sending
+
+fn send() -> Send {
+    Send {
+        message: MESSAGE,
+        conversation: CHAT,
+        kind: ConversationKind::Direct,
+        protection: Protection::NodeReadable,
+        peer: Some(BO),
+        body: Bytes::from_static(b"opaque to the node"),
+        storage: StorageClass::Durable,
+        urgent: true,
+        ttl_seconds: 86_400,
+        restart: true,
+        reclaim_seq: Some(seq(2, 77)),
+        resend_of: None,
+        only_device: None,
+        epoch: 0,
+        commit: None,
+    }
+}
+
+fn send_commit() -> Send {
+    Send {
+        kind: ConversationKind::Group,
+        protection: Protection::EndToEnd,
+        peer: None,
+        urgent: false,
+        ttl_seconds: 0,
+        restart: false,
+        reclaim_seq: None,
+        epoch: 41,
+        commit: Some(commit()),
+        ..send()
+    }
+}
+
+fn send_resend() -> Send {
+    let storage = StorageClass::Transient;
+    Send { storage, resend_of: Some(ORIGINAL), only_device: Some(LAPTOP), epoch: 42, ..send() }
+}
+
+fn commit() -> Commit {
+    Commit {
+        hash: [0x4a; 32],
+        added: vec![RosterEntry { user: BO, device: PHONE }, RosterEntry { user: BO, device: LAPTOP }],
+        removed: vec![RosterEntry { user: ANA, device: LAPTOP }],
+        welcomes: vec![Welcoming { device: PHONE, body: Bytes::from_static(b"an MLS Welcome") }],
+        key_packages: vec![Bytes::from_static(&[0x6b; 32])],
+    }
+}
+
+fn accepted() -> Accepted {
+    Accepted { message: MESSAGE, seq: Some(seq(3, 500)), at: NOON, revision: 12_345_678_901_234 }
+}
+
+fn rejected() -> Rejected {
+    let detail = "an earlier send was refused".to_owned();
+    Rejected { message: MESSAGE, code: ErrorCode::StreamStalled, detail, retry_after_ms: 1_000 }
+}
+
+pub(crate) fn read() -> Read {
+    Read {
+        id: MESSAGE,
+        conversation: CHAT,
+        up_to: seq(1, 1),
+        ranges: ranges(),
+        authors: vec![ANA, BO],
+        at: NOON,
+        signature: [0x52; 64],
+    }
+}
+
+// ---- delivery
+
+fn deliver(kind: EntryKind) -> NodeFrame {
+    NodeFrame::Deliver(Deliver { entries: vec![Entry { number: 300, kind }] })
+}
+
+fn envelope() -> Envelope {
+    Envelope {
+        message: MESSAGE,
+        conversation: CHAT,
+        kind: ConversationKind::Direct,
+        protection: Protection::NodeReadable,
+        sender_user: ANA,
+        sender_device: PHONE,
+        peer: Some(BO),
+        seq: seq(3, 500),
+        accepted_at: NOON,
+        body: Bytes::from_static(b"opaque to the node"),
+        urgent: true,
+        resend_of: Some(ORIGINAL),
+        epoch: 0,
+        commit: None,
+        welcome: false,
+    }
+}
+
+fn envelope_commit() -> Envelope {
+    Envelope {
+        kind: ConversationKind::Group,
+        protection: Protection::EndToEnd,
+        peer: None,
+        urgent: false,
+        resend_of: None,
+        epoch: 41,
+        commit: Some(commit()),
+        welcome: true,
+        ..envelope()
+    }
+}
+
+fn receipt() -> Receipt {
+    Receipt { conversation: CHAT, user: BO, kind: ReceiptKind::Received, ranges: ranges(), at: NOON }
+}
+
+fn read_notice() -> ReadNotice {
+    ReadNotice { user: BO, device: PHONE, device_key: [0xd0; 32], read: read() }
+}
+
+fn gap() -> Gap {
+    Gap {
+        conversation: CHAT,
+        seq: seq(3, 499),
+        reason: GapReason::Expired,
+        kind: ConversationKind::Channel,
+        protection: Protection::NodeReadable,
+        sender_user: ANA,
+        peer: Some(BO),
+        at: NOON,
+    }
+}
+
+fn ack() -> Ack {
+    let item = |number, outcome| AckItem { number, outcome };
+    Ack { items: vec![item(1, AckOutcome::Stored), item(2, AckOutcome::Unreadable), item(300, AckOutcome::Noted)] }
+}
+
+fn signal() -> Signal {
+    Signal { conversation: CHAT, sender: Some((ANA, PHONE)), body: Bytes::from_static(b"typing"), epoch: 41 }
+}
