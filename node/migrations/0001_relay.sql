@@ -1,0 +1,113 @@
+-- Who this node is, and how far it has come.
+CREATE TABLE node (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    realm BLOB NOT NULL CHECK (length(realm) = 16),
+    token_key BLOB NOT NULL CHECK (length(token_key) = 32),
+    era INTEGER NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT;
+
+-- Every era but the first.
+CREATE TABLE era (
+    number INTEGER PRIMARY KEY,
+    began_at_revision INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE user (
+    user INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    name TEXT NOT NULL,
+    folded_name TEXT NOT NULL UNIQUE,
+    password_hash TEXT NOT NULL,
+    identity_key BLOB NOT NULL CHECK (length(identity_key) = 32),
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE device (
+    device INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    user INTEGER NOT NULL REFERENCES user,
+    key BLOB NOT NULL CHECK (length(key) = 32),
+    name TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    last_seen_at INTEGER,
+    revoked_at INTEGER
+) STRICT;
+CREATE INDEX device_of_user ON device (user);
+
+-- `head` is the highest position given so far, 0 before the first.
+CREATE TABLE conversation (
+    conversation INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    kind INTEGER NOT NULL,
+    protection INTEGER NOT NULL,
+    head INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE member (
+    conversation INTEGER NOT NULL REFERENCES conversation,
+    user INTEGER NOT NULL REFERENCES user,
+    PRIMARY KEY (conversation, user)
+) STRICT, WITHOUT ROWID;
+
+-- The head that a conversation had in an era when it crossed into a later one: what lies above was lost by a restore.
+CREATE TABLE era_head (
+    conversation INTEGER NOT NULL REFERENCES conversation,
+    era INTEGER NOT NULL,
+    head INTEGER NOT NULL,
+    PRIMARY KEY (conversation, era)
+) STRICT, WITHOUT ROWID;
+
+-- Positions of lost eras that were given back to their messages.
+CREATE TABLE reclaimed (
+    conversation INTEGER NOT NULL REFERENCES conversation,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (conversation, seq)
+) STRICT, WITHOUT ROWID;
+
+-- The idempotency memory: what was answered to a message id, without its body.
+CREATE TABLE accepted (
+    message BLOB PRIMARY KEY CHECK (length(message) = 16),
+    device INTEGER NOT NULL,
+    conversation INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- A message that somebody still has to confirm. Its body lies in a segment, never in this database.
+CREATE TABLE envelope (
+    envelope INTEGER PRIMARY KEY,
+    message BLOB NOT NULL CHECK (length(message) = 16),
+    conversation INTEGER NOT NULL REFERENCES conversation,
+    sender_user INTEGER NOT NULL REFERENCES user,
+    sender_device INTEGER NOT NULL REFERENCES device,
+    peer INTEGER NOT NULL REFERENCES user,
+    seq INTEGER NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    urgent INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    waiting INTEGER NOT NULL CHECK (waiting > 0)
+) STRICT;
+CREATE INDEX envelope_expiry ON envelope (expires_at);
+
+-- Users whose first confirmation the sender is still to be told of.
+CREATE TABLE awaiting (
+    envelope INTEGER NOT NULL REFERENCES envelope,
+    user INTEGER NOT NULL REFERENCES user,
+    PRIMARY KEY (envelope, user)
+) STRICT, WITHOUT ROWID;
+
+-- A device's mail: an envelope, or a notice (receipt, read mark, gap) as encoded by `EntryKind`.
+CREATE TABLE mailbox (
+    device INTEGER NOT NULL REFERENCES device,
+    entry INTEGER NOT NULL,
+    envelope INTEGER REFERENCES envelope,
+    notice BLOB,
+    PRIMARY KEY (device, entry),
+    CHECK ((envelope IS NULL) <> (notice IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX mailbox_of_envelope ON mailbox (envelope) WHERE envelope IS NOT NULL;

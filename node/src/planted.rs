@@ -1,0 +1,57 @@
+//! Known bugs on purpose: the simulation plants one at a time and must find it.
+//!
+//! Compiled only under the feature `planted-bugs`; without it [`planted`] is `false` at compile time.
+
+/// A bug that the simulation must be able to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(not(feature = "planted-bugs"), expect(unreachable_pub, reason = "public under the feature"))]
+pub enum PlantedBug {
+    /// A repeated message id is accepted anew.
+    NoIdempotency,
+    /// Answers leave although the commit failed.
+    EmitBeforeCommit,
+    /// A mailbox entry is deleted when it is delivered.
+    DeleteBeforeAck,
+    /// An acknowledgement that frees the window does not fetch the backlog.
+    LostWakeUp,
+    /// An acknowledgement deletes every entry up to the one it names.
+    CumulativeAck,
+    /// RECEIVED is made when the message is accepted.
+    ReceiptBeforeStore,
+    /// A confirmed body is not erased.
+    KeepBody,
+    /// Sends overtake a rejected one.
+    NoStall,
+    /// A body is not on disk when its row is.
+    BodyUnsynced,
+    /// A restored node gives positions a second time.
+    ReuseSeq,
+}
+
+#[cfg(feature = "planted-bugs")]
+mod switch {
+    use super::PlantedBug;
+    use std::cell::Cell;
+
+    thread_local! {
+        static PLANTED: Cell<Option<PlantedBug>> = const { Cell::new(None) };
+    }
+
+    /// Plants this bug, and no other, in every relay of this thread.
+    pub fn plant(bug: Option<PlantedBug>) {
+        PLANTED.set(bug);
+    }
+
+    pub(crate) fn planted(bug: PlantedBug) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+}
+#[cfg(feature = "planted-bugs")]
+pub use switch::plant;
+#[cfg(feature = "planted-bugs")]
+pub(crate) use switch::planted;
+
+#[cfg(not(feature = "planted-bugs"))]
+pub(crate) const fn planted(_: PlantedBug) -> bool {
+    false
+}

@@ -1,0 +1,251 @@
+//! Users and their devices: what the HTTP API does through [`super::Call`].
+//!
+//! Whoever calls has already checked proofs and passwords; here it is decided what may stand beside what.
+
+use chasqui_wire::{DeviceId, ErrorCode, Timestamp, UserId};
+use rusqlite::OptionalExtension as _;
+
+use super::RelayError;
+use super::step::Step;
+use crate::store::UserRow;
+
+/// The accounts within one transaction.
+pub struct Accounts<'a, 'b> {
+    pub(super) step: &'a mut Step<'b>,
+}
+
+/// A user to be registered.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// Made by the device.
+    pub user: UserId,
+    /// As the user writes it; compared without case.
+    pub name: String,
+    /// PHC text.
+    pub password_hash: String,
+    /// Ed25519 public key.
+    pub identity_key: [u8; 32],
+    /// The first device.
+    pub device: Enrolment,
+}
+
+/// A device to be enrolled.
+#[derive(Clone, Debug)]
+pub struct Enrolment {
+    /// Made by the device.
+    pub device: DeviceId,
+    /// Ed25519 public key.
+    pub key: [u8; 32],
+    /// For people.
+    pub name: String,
+}
+
+/// A user in the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownUser {
+    /// Who.
+    pub user: UserId,
+    /// As registered.
+    pub name: String,
+    /// Ed25519 public key.
+    pub identity_key: [u8; 32],
+    /// PHC text.
+    pub password_hash: String,
+}
+
+/// One of a user's devices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceEntry {
+    /// Which.
+    pub device: DeviceId,
+    /// For people.
+    pub name: String,
+    /// By the node's clock.
+    pub created_at: Timestamp,
+    /// When it last opened or closed a socket.
+    pub last_seen_at: Option<Timestamp>,
+}
+
+/// Why an account operation is refused; nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {detail}")]
+pub struct Refusal {
+    /// Stable.
+    pub code: ErrorCode,
+    /// English, for developers.
+    pub detail: &'static str,
+}
+
+const fn refuse<T>(code: ErrorCode, detail: &'static str) -> Result<Result<T, Refusal>, RelayError> {
+    Ok(Err(Refusal { code, detail }))
+}
+
+impl<'a, 'b> Accounts<'a, 'b> {
+    pub(super) fn new(step: &'a mut Step<'b>) -> Self {
+        Self { step }
+    }
+
+    /// A new user with a first device. The very same again changes nothing and is no error.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn register(&mut self, new: &NewUser) -> Result<Result<KnownUser, Refusal>, RelayError> {
+        if let Some(known) = self.find_user(new.user)? {
+            let is_repeat = fold(&known.name) == fold(&new.name)
+                && known.identity_key == new.identity_key
+                && self.is_enrolled(new.user, &new.device)?;
+            return if is_repeat { Ok(Ok(known)) } else { refuse(ErrorCode::Invalid, "the user id is taken") };
+        }
+        if self.find_user_by_name(&new.name)?.is_some() {
+            return refuse(ErrorCode::NameTaken, "the name is taken");
+        }
+        if self.step.device_row(new.device.device)?.is_some() {
+            return refuse(ErrorCode::Invalid, "the device id is taken");
+        }
+        self.step
+            .sql(
+                "INSERT INTO user (id, name, folded_name, password_hash, identity_key, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute((
+                new.user.as_bytes(),
+                &new.name,
+                fold(&new.name),
+                &new.password_hash,
+                new.identity_key,
+                self.step.now.0,
+            ))?;
+        let user = UserRow(self.step.db.last_insert_rowid());
+        self.add_device(user, &new.device)?;
+        let NewUser { user, name, password_hash, identity_key, device: _ } = new.clone();
+        Ok(Ok(KnownUser { user, name, identity_key, password_hash }))
+    }
+
+    /// A further device of a user. The very same again changes nothing and is no error.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn enrol(&mut self, user: UserId, new: &Enrolment) -> Result<Result<(), Refusal>, RelayError> {
+        let Some(row) = self.step.user_by_id(user)? else {
+            return refuse(ErrorCode::UnknownUser, "no such user");
+        };
+        if self.is_enrolled(user, new)? {
+            return match self.device_owner(new.device)? {
+                Some((_, true)) => refuse(ErrorCode::DeviceRevoked, "the device was revoked"),
+                Some((_, false)) | None => Ok(Ok(())),
+            };
+        }
+        if self.step.device_row(new.device)?.is_some() {
+            return refuse(ErrorCode::Invalid, "the device id is taken");
+        }
+        if self.step.active_devices(row)?.len() >= self.step.state.options.devices_per_user as usize {
+            return refuse(ErrorCode::TooManyDevices, "revoke a device first");
+        }
+        self.add_device(row, new)?;
+        Ok(Ok(()))
+    }
+
+    /// Whose device it is, and whether it was revoked.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn device_owner(&mut self, device: DeviceId) -> Result<Option<(UserId, bool)>, RelayError> {
+        let mut query = self.step.sql(
+            "SELECT user.id, device.revoked_at IS NOT NULL FROM device JOIN user USING (user) WHERE device.id = ?1",
+        )?;
+        let owner = query.query_row([device.as_bytes()], |row| Ok((UserId::from_bytes(row.get(0)?), row.get(1)?)));
+        Ok(owner.optional()?)
+    }
+
+    /// A device's public key, unless it was revoked.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn device_key(&mut self, device: DeviceId) -> Result<Option<[u8; 32]>, RelayError> {
+        let mut query = self.step.sql("SELECT key FROM device WHERE id = ?1 AND revoked_at IS NULL")?;
+        Ok(query.query_row([device.as_bytes()], |row| row.get(0)).optional()?)
+    }
+
+    /// Who that is.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn find_user(&mut self, user: UserId) -> Result<Option<KnownUser>, RelayError> {
+        let mut query = self.step.sql("SELECT id, name, identity_key, password_hash FROM user WHERE id = ?1")?;
+        Ok(query.query_row([user.as_bytes()], known_user).optional()?)
+    }
+
+    /// Who has that name.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn find_user_by_name(&mut self, name: &str) -> Result<Option<KnownUser>, RelayError> {
+        let mut query =
+            self.step.sql("SELECT id, name, identity_key, password_hash FROM user WHERE folded_name = ?1")?;
+        Ok(query.query_row([fold(name)], known_user).optional()?)
+    }
+
+    /// The user's devices that were not revoked, oldest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn devices(&mut self, user: UserId) -> Result<Vec<DeviceEntry>, RelayError> {
+        let mut query = self.step.sql(
+            "SELECT device.id, device.name, device.created_at, device.last_seen_at
+             FROM device JOIN user USING (user)
+             WHERE user.id = ?1 AND device.revoked_at IS NULL ORDER BY device.created_at, device.device",
+        )?;
+        let entry = |row: &rusqlite::Row<'_>| {
+            Ok(DeviceEntry {
+                device: DeviceId::from_bytes(row.get(0)?),
+                name: row.get(1)?,
+                created_at: Timestamp(row.get(2)?),
+                last_seen_at: row.get::<_, Option<i64>>(3)?.map(Timestamp),
+            })
+        };
+        let devices = query.query_map([user.as_bytes()], entry)?.collect::<Result<_, _>>()?;
+        Ok(devices)
+    }
+
+    /// Revokes one of the user's devices; again is no error.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn revoke(&mut self, user: UserId, device: DeviceId) -> Result<Result<(), Refusal>, RelayError> {
+        match self.device_owner(device)? {
+            Some((owner, false)) if owner == user => {}
+            Some((owner, true)) if owner == user => return Ok(Ok(())),
+            Some(_) | None => return refuse(ErrorCode::NotFound, "no such device of this user"),
+        }
+        if let (Some(user), Some(device)) = (self.step.user_by_id(user)?, self.step.device_row(device)?) {
+            self.step.revoke(user, device)?;
+        }
+        Ok(Ok(()))
+    }
+
+    fn is_enrolled(&self, user: UserId, device: &Enrolment) -> Result<bool, RelayError> {
+        let mut query = self.step.sql(
+            "SELECT EXISTS (SELECT 1 FROM device JOIN user USING (user)
+             WHERE device.id = ?1 AND device.key = ?2 AND user.id = ?3)",
+        )?;
+        Ok(query.query_row((device.device.as_bytes(), device.key, user.as_bytes()), |row| row.get(0))?)
+    }
+
+    fn add_device(&mut self, user: UserRow, new: &Enrolment) -> Result<(), RelayError> {
+        self.step
+            .sql("INSERT INTO device (id, user, key, name, created_at) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute((new.device.as_bytes(), user, new.key, &new.name, self.step.now.0))?;
+        self.step.pending.changed = true;
+        Ok(())
+    }
+}
+
+fn known_user(row: &rusqlite::Row<'_>) -> rusqlite::Result<KnownUser> {
+    let user = UserId::from_bytes(row.get(0)?);
+    Ok(KnownUser { user, name: row.get(1)?, identity_key: row.get(2)?, password_hash: row.get(3)? })
+}
+
+/// Names are ASCII (see `http::Register::name`), so this is all that "without case" needs.
+fn fold(name: &str) -> String {
+    name.to_ascii_lowercase()
+}

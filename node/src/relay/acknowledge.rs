@@ -1,0 +1,160 @@
+//! Acknowledge: deletes exactly the entries that were delivered to this session, and makes the receipts of it.
+//!
+//! Also how an entry leaves a mailbox in any other way (expired, revoked): the last one takes the body with it.
+
+use chasqui_wire::{AckItem, AckOutcome, EntryKind, Gap, ReceiptKind, Seq};
+use rusqlite::OptionalExtension as _;
+
+use super::notices::ReceiptKey;
+use super::step::Step;
+use super::{RelayError, Who};
+use crate::planted::{PlantedBug, planted};
+use crate::store::{BodyAt, ConversationRow, DeviceRow, EnvelopeRow, UserRow};
+
+/// What is left of an envelope when one of its entries goes.
+pub(super) struct Held {
+    pub(super) conversation: ConversationRow,
+    pub(super) sender_user: UserRow,
+    pub(super) seq: Seq,
+    pub(super) body: BodyAt,
+    waiting: i64,
+}
+
+/// How an entry leaves a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// Its user has it: told at the first device.
+    Stored,
+    /// Its user does not have it by this device: told when it was the last.
+    Without(ReceiptKind),
+}
+
+impl Step<'_> {
+    pub(super) fn acknowledge(&mut self, who: Who, items: &[AckItem]) -> Result<(), RelayError> {
+        if planted(PlantedBug::CumulativeAck) {
+            let items = self.everything_up_to(who.device, items)?;
+            return self.acknowledge_all(who, &items);
+        }
+        let in_flight = self.state.online.get(&who.device).filter(|online| online.who.session == who.session);
+        let Some(in_flight) = in_flight.map(|online| &online.in_flight) else { return Ok(()) };
+        let delivered: Vec<AckItem> =
+            items.iter().copied().filter(|item| in_flight.contains_key(&item.number)).collect();
+        self.acknowledge_all(who, &delivered)
+    }
+
+    fn acknowledge_all(&mut self, who: Who, items: &[AckItem]) -> Result<(), RelayError> {
+        for item in items {
+            let entry = self
+                .sql("DELETE FROM mailbox WHERE device = ?1 AND entry = ?2 RETURNING envelope, notice")?
+                .query_row((who.device, item.number), |row| {
+                    Ok((row.get::<_, Option<EnvelopeRow>>(0)?, row.get::<_, Option<Vec<u8>>>(1)?))
+                })
+                .optional()?;
+            self.pending.acknowledged.push((who.device, item.number));
+            match entry {
+                Some((Some(envelope), _)) => {
+                    // A whole message cannot be a gap that was noted: whoever says so does not have it.
+                    let leaving = match item.outcome {
+                        AckOutcome::Stored => Leaving::Stored,
+                        AckOutcome::Unreadable | AckOutcome::Noted => Leaving::Without(ReceiptKind::Unreadable),
+                    };
+                    self.pending.changed = true;
+                    let body_bytes = self.leave_envelope(who.device, who.user, envelope, leaving)?;
+                    self.count_mail(who.device, -1, -i64::from(body_bytes));
+                }
+                Some((None, notice)) => {
+                    self.pending.changed = true;
+                    self.count_mail(who.device, -1, 0);
+                    if item.outcome == AckOutcome::Stored
+                        && let Ok(EntryKind::Gap(gap)) = EntryKind::decode(notice.unwrap_or_default().into())
+                    {
+                        self.better_news(who, &gap)?;
+                    }
+                }
+                // Acknowledged twice within a batch.
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The device holds what a gap stands for: its acknowledgement had been lost.
+    fn better_news(&mut self, who: Who, gap: &Gap) -> Result<(), RelayError> {
+        let (Some(to), Some((conversation, _))) =
+            (self.user_by_id(gap.sender_user)?, self.conversation_by_id(gap.conversation)?)
+        else {
+            return Ok(());
+        };
+        if to != who.user {
+            let key = ReceiptKey { to, conversation, about: who.user, kind: ReceiptKind::Received };
+            self.receipt(key, gap.seq);
+        }
+        Ok(())
+    }
+
+    /// One entry of an envelope is gone from a mailbox: tells the sender, and deletes the envelope with its last
+    /// entry. Returns the bytes of the body.
+    pub(super) fn leave_envelope(
+        &mut self,
+        device: DeviceRow,
+        user: UserRow,
+        envelope: EnvelopeRow,
+        leaving: Leaving,
+    ) -> Result<u32, RelayError> {
+        let held = self.held(envelope)?;
+        let news = match leaving {
+            Leaving::Stored => Some(ReceiptKind::Received),
+            Leaving::Without(kind) => (!self.waits_elsewhere(device, user, envelope)?).then_some(kind),
+        };
+        if let Some(kind) = news {
+            let mut awaited = self.sql("DELETE FROM awaiting WHERE envelope = ?1 AND user = ?2")?;
+            let is_news = awaited.execute((envelope, user))? == 1;
+            drop(awaited);
+            if is_news {
+                let key = ReceiptKey { to: held.sender_user, conversation: held.conversation, about: user, kind };
+                self.receipt(key, held.seq);
+            }
+        }
+        if held.waiting == 1 {
+            self.sql("DELETE FROM envelope WHERE envelope = ?1")?.execute([envelope])?;
+            self.pending.erased.push(held.body);
+        } else {
+            self.sql("UPDATE envelope SET waiting = waiting - 1 WHERE envelope = ?1")?.execute([envelope])?;
+        }
+        Ok(held.body.length)
+    }
+
+    pub(super) fn held(&self, envelope: EnvelopeRow) -> Result<Held, RelayError> {
+        let mut query = self.sql(
+            "SELECT conversation, sender_user, seq, segment, start, length, waiting
+             FROM envelope WHERE envelope = ?1",
+        )?;
+        let mut rows = query.query([envelope])?;
+        let row = rows.next()?.ok_or(RelayError::Damaged("a mailbox entry without its envelope"))?;
+        Ok(Held {
+            conversation: row.get(0)?,
+            sender_user: row.get(1)?,
+            seq: Seq::from_raw(row.get(2)?).ok_or(RelayError::Damaged("a position out of bounds"))?,
+            body: BodyAt { segment: row.get(3)?, start: row.get(4)?, length: row.get(5)? },
+            waiting: row.get(6)?,
+        })
+    }
+
+    /// Whether another device of the user may still store it.
+    fn waits_elsewhere(&self, but: DeviceRow, user: UserRow, envelope: EnvelopeRow) -> Result<bool, RelayError> {
+        let mut query = self.sql(
+            "SELECT EXISTS (SELECT 1 FROM mailbox JOIN device USING (device)
+             WHERE mailbox.envelope = ?1 AND device.user = ?2 AND mailbox.device <> ?3)",
+        )?;
+        Ok(query.query_row((envelope, user, but), |row| row.get(0))?)
+    }
+
+    /// The planted bug: acknowledging an entry acknowledges all before it.
+    fn everything_up_to(&self, device: DeviceRow, items: &[AckItem]) -> Result<Vec<AckItem>, RelayError> {
+        let Some(last) = items.iter().max_by_key(|item| item.number) else { return Ok(Vec::new()) };
+        let mut query = self.sql("SELECT entry FROM mailbox WHERE device = ?1 AND entry <= ?2")?;
+        let item = |row: &rusqlite::Row<'_>| Ok(AckItem { number: row.get(0)?, outcome: last.outcome });
+        let items = query.query_map((device, last.number), item)?.collect::<Result<_, _>>()?;
+        Ok(items)
+    }
+}

@@ -1,0 +1,144 @@
+//! Group commit: one transaction for all that waits, and only then its consequences.
+
+use chasqui_wire::{ErrorCode, MessageId, Rejected, Timestamp};
+
+use super::step::{Pending, Step};
+use super::{Event, Op, Relay, RelayError, SessionId, State, Work};
+use crate::planted::{PlantedBug, planted};
+
+impl Relay {
+    /// Does all of the batch in one transaction, and answers when it is on disk.
+    ///
+    /// If that fails, each piece of work is tried in a transaction of its own, so that one that cannot be done does
+    /// not harm its neighbours; what fails alone is answered as failed.
+    pub fn commit(&mut self, now: Timestamp, mut batch: Vec<Work>) -> Vec<(SessionId, Event)> {
+        let error = match self.try_commit(now, &mut batch) {
+            Ok(events) => return events,
+            Err(error) => error,
+        };
+        tracing::warn!(works = batch.len(), %error, "a batch failed");
+        if let [work] = batch.as_mut_slice() {
+            return self.answer_failure(work, error).into_iter().collect();
+        }
+        let mut events = Vec::new();
+        for work in &mut batch {
+            match self.try_commit(now, std::slice::from_mut(work)) {
+                Ok(answers) => events.extend(answers),
+                Err(error) => events.extend(self.answer_failure(work, error)),
+            }
+        }
+        events
+    }
+
+    /// Does all of the batch in one transaction, or none of it.
+    ///
+    /// # Errors
+    /// The transaction failed: nothing was done, nothing is answered.
+    pub fn try_commit(&mut self, now: Timestamp, batch: &mut [Work]) -> Result<Vec<(SessionId, Event)>, RelayError> {
+        let ((), events) = self.transact(now, |step| batch.iter_mut().try_for_each(|work| step.apply(work)))?;
+        Ok(events)
+    }
+
+    /// Runs `work` in one transaction, then applies what it noted.
+    pub(super) fn transact<T>(
+        &mut self,
+        now: Timestamp,
+        work: impl FnOnce(&mut Step<'_>) -> Result<T, RelayError>,
+    ) -> Result<(T, Vec<(SessionId, Event)>), RelayError> {
+        let stalls = self.state.stalls.clone();
+        self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let mut step = Step { db: &self.db, state: &mut self.state, now, pending: Pending::default() };
+        let done = work(&mut step).and_then(|value| {
+            step.finish()?;
+            step.state.bodies.sync_appended()?;
+            Ok(value)
+        });
+        let pending = step.pending;
+        let committed = done.and_then(|value| match self.db.prepare_cached("COMMIT")?.execute([]) {
+            Ok(_) => Ok(value),
+            Err(_) if planted(PlantedBug::EmitBeforeCommit) => Ok(value),
+            Err(error) => Err(error.into()),
+        });
+        match committed {
+            Ok(value) => Ok((value, self.settle(now, pending))),
+            Err(error) => {
+                self.roll_back(now);
+                self.state.stalls = stalls;
+                Err(error)
+            }
+        }
+    }
+
+    fn roll_back(&mut self, now: Timestamp) {
+        // SQLite has rolled back by itself after some errors, and says so.
+        if !self.db.is_autocommit()
+            && let Err(error) = self.db.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a rollback failed");
+        }
+        self.state.bodies.drop_appended(now);
+    }
+
+    /// The batch is on disk: memory follows, bodies are erased, answers and mail leave.
+    fn settle(&mut self, now: Timestamp, mut pending: Pending) -> Vec<(SessionId, Event)> {
+        let state = &mut self.state;
+        state.bodies.keep_appended();
+        state.bodies.erase(std::mem::take(&mut pending.erased), now);
+        if pending.changed {
+            state.revision += 1;
+            state.log_written_at = state.has_log.then_some(now);
+        }
+        if let Some(era) = pending.new_era {
+            state.era = era.number;
+            state.eras.push(era);
+        }
+        state.next_expiry = [state.next_expiry, pending.expiry].into_iter().flatten().min();
+        state.settle_waiting(&pending);
+        for release in std::mem::take(&mut pending.releases) {
+            release();
+        }
+        let mut events = std::mem::take(&mut pending.events);
+        let woken = state.settle_seats(&mut pending, now);
+        self.deliver(pending.mail, &woken, &mut events);
+        events
+    }
+
+    /// What a session is told about work that failed alone.
+    fn answer_failure(&mut self, work: &mut Work, error: RelayError) -> Option<(SessionId, Event)> {
+        let rejected = |message: MessageId| {
+            let (code, detail) = (error.code(), "the node could not write; nothing was done".to_owned());
+            Event::Rejected(Rejected { message, code, detail, retry_after_ms: 1_000 })
+        };
+        match work {
+            Work::Call(call) => {
+                call.fail(error);
+                None
+            }
+            Work::Session(session, Op::Publish(send)) => {
+                self.state.stalls.insert((*session, send.conversation));
+                Some((*session, rejected(send.message)))
+            }
+            Work::Session(session, Op::Read(read)) => Some((*session, rejected(read.id))),
+            // Only `last_seen_at` is lost; the seat is not.
+            Work::Session(session, Op::Detach) => {
+                self.state.leave(*session);
+                None
+            }
+            Work::Session(session, Op::Lookup(_) | Op::Attach(_) | Op::Acknowledge(_)) => {
+                Some((*session, Event::Failed))
+            }
+        }
+    }
+}
+
+impl State {
+    /// Whether the answer code lets the stream go on.
+    pub(super) fn is_stalled(&self, session: SessionId, conversation: chasqui_wire::ConversationId) -> bool {
+        !planted(PlantedBug::NoStall) && self.stalls.contains(&(session, conversation))
+    }
+}
+
+/// A refusal of a send or read.
+pub(super) fn rejected(message: MessageId, code: ErrorCode, detail: &str, retry_after_ms: u32) -> Event {
+    Event::Rejected(Rejected { message, code, detail: detail.to_owned(), retry_after_ms })
+}

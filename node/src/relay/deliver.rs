@@ -1,0 +1,241 @@
+//! Deliver: mail goes to who is online, in order, inside the window; the rest is fetched as acknowledgements free it.
+//!
+//! Runs after the commit. Only reads: an entry leaves its mailbox by acknowledgement, never by delivery.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chasqui_wire::{
+    ConversationId, ConversationKind, DeviceId, Entry, EntryKind, Envelope, Limits, MessageId, Protection, Seq,
+    Timestamp, UserId,
+};
+use rusqlite::Row;
+
+use super::step::NewMail;
+use super::{Attach, Event, Relay, RelayError, SessionId, Who};
+use crate::planted::{PlantedBug, planted};
+use crate::store::{BodyAt, DeviceRow};
+
+/// A device with a session.
+pub(super) struct Online {
+    pub(super) who: Who,
+    window_entries: usize,
+    window_bytes: u64,
+    /// Delivered to this session and not acknowledged, with the bytes of each body.
+    pub(super) in_flight: BTreeMap<u64, u32>,
+    bytes_in_flight: u64,
+    /// The highest entry delivered to this session.
+    cursor: u64,
+    /// The last entry that waited when the session attached.
+    waited_until: u64,
+    is_drained: bool,
+    /// Whether the mailbox may hold entries above the cursor.
+    has_backlog: bool,
+    pub(super) minute_began: Timestamp,
+    pub(super) sends_this_minute: u32,
+}
+
+impl Online {
+    /// `waited_until` is the last entry in the mailbox, 0 if it is empty.
+    pub(super) fn new(who: Who, attach: &Attach, waited_until: u64, now: Timestamp) -> Self {
+        Self {
+            who,
+            window_entries: attach.window_entries.max(1) as usize,
+            window_bytes: attach.window_bytes.into(),
+            in_flight: BTreeMap::new(),
+            bytes_in_flight: 0,
+            cursor: 0,
+            waited_until,
+            is_drained: false,
+            has_backlog: waited_until > 0,
+            minute_began: now,
+            sends_this_minute: 0,
+        }
+    }
+
+    /// The entry was acknowledged. Whether that makes room for more of a backlog.
+    pub(super) fn release(&mut self, entry: u64) -> bool {
+        match self.in_flight.remove(&entry) {
+            Some(bytes) => {
+                self.bytes_in_flight -= u64::from(bytes);
+                self.has_backlog && !planted(PlantedBug::LostWakeUp)
+            }
+            None => false,
+        }
+    }
+
+    /// An entry larger than the whole window is taken alone: otherwise it would block the mailbox for good.
+    fn takes(&self, body_bytes: u32) -> bool {
+        let has_room = self.in_flight.len() < self.window_entries
+            && self.bytes_in_flight + u64::from(body_bytes) <= self.window_bytes;
+        has_room || self.in_flight.is_empty()
+    }
+
+    fn take(&mut self, entry: u64, body_bytes: u32) {
+        self.in_flight.insert(entry, body_bytes);
+        self.bytes_in_flight += u64::from(body_bytes);
+        self.cursor = entry;
+    }
+}
+
+impl Relay {
+    /// Delivers new mail, and the backlog of the devices that can take more of it.
+    pub(super) fn deliver(
+        &mut self,
+        mut mail: BTreeMap<DeviceRow, Vec<NewMail>>,
+        woken: &BTreeSet<DeviceRow>,
+        events: &mut Vec<(SessionId, Event)>,
+    ) {
+        let devices: BTreeSet<DeviceRow> = mail.keys().chain(woken).copied().collect();
+        for device in devices {
+            let Some(online) = self.state.online.get_mut(&device) else { continue };
+            let session = online.who.session;
+            let mut frames = Frames::new(self.state.options.limits.frame_bytes);
+            if online.has_backlog {
+                if let Err(error) = self.page(device, &mut frames) {
+                    tracing::error!(%error, "a mailbox cannot be read");
+                    events.push((session, Event::Failed));
+                    continue;
+                }
+            } else {
+                for new in mail.remove(&device).unwrap_or_default() {
+                    if !online.takes(new.body_bytes) {
+                        online.has_backlog = true;
+                        break;
+                    }
+                    online.take(new.entry, new.body_bytes);
+                    frames.push(Entry { number: new.entry, kind: new.kind });
+                }
+            }
+            for entries in frames.finish() {
+                if planted(PlantedBug::DeleteBeforeAck) {
+                    self.delete_delivered(device, &entries);
+                }
+                events.push((session, Event::Mail(entries)));
+            }
+            self.tell_drained(device, events);
+        }
+    }
+
+    fn tell_drained(&mut self, device: DeviceRow, events: &mut Vec<(SessionId, Event)>) {
+        let Some(online) = self.state.online.get_mut(&device) else { return };
+        if !online.is_drained && (!online.has_backlog || online.cursor >= online.waited_until) {
+            online.is_drained = true;
+            let checkpoint = self.state.keys.checkpoint(self.state.era, self.state.revision);
+            events.push((online.who.session, Event::Drained(checkpoint)));
+        }
+    }
+
+    /// Fetches the backlog while the window takes it.
+    fn page(&mut self, device: DeviceRow, frames: &mut Frames) -> Result<(), RelayError> {
+        let Some(online) = self.state.online.get_mut(&device) else { return Ok(()) };
+        let mut query = self.db.prepare_cached(
+            "SELECT mailbox.entry, mailbox.notice, envelope.segment, envelope.start, envelope.length,
+                 envelope.message, conversation.id, conversation.kind, conversation.protection, sender.id,
+                 sender_device.id, peer.id, envelope.seq, envelope.accepted_at, envelope.urgent
+             FROM mailbox
+             LEFT JOIN envelope ON envelope.envelope = mailbox.envelope
+             LEFT JOIN conversation ON conversation.conversation = envelope.conversation
+             LEFT JOIN user AS sender ON sender.user = envelope.sender_user
+             LEFT JOIN device AS sender_device ON sender_device.device = envelope.sender_device
+             LEFT JOIN user AS peer ON peer.user = envelope.peer
+             WHERE mailbox.device = ?1 AND mailbox.entry > ?2 ORDER BY mailbox.entry",
+        )?;
+        let mut rows = query.query((device, online.cursor))?;
+        while let Some(row) = rows.next()? {
+            let at = body_at(row)?;
+            let body_bytes = at.map_or(0, |at| at.length);
+            if !online.takes(body_bytes) {
+                return Ok(());
+            }
+            let number = row.get(0)?;
+            let kind = match at {
+                Some(at) => EntryKind::Envelope(Box::new(envelope(row, self.state.bodies.read(at)?)?)),
+                // What this version cannot read it delivers as such; the device acknowledges it as unreadable.
+                None => EntryKind::decode(row.get::<_, Vec<u8>>(1)?.into()).unwrap_or(EntryKind::Unknown),
+            };
+            online.take(number, body_bytes);
+            frames.push(Entry { number, kind });
+        }
+        online.has_backlog = false;
+        Ok(())
+    }
+
+    /// The planted bug: delivered is gone.
+    fn delete_delivered(&self, device: DeviceRow, entries: &[Entry]) {
+        for entry in entries {
+            let deleted =
+                self.db.execute("DELETE FROM mailbox WHERE device = ?1 AND entry = ?2", (device, entry.number));
+            debug_assert!(deleted.is_ok(), "a planted bug works");
+        }
+    }
+}
+
+fn body_at(row: &Row<'_>) -> rusqlite::Result<Option<BodyAt>> {
+    let segment: Option<u32> = row.get(2)?;
+    segment.map(|segment| Ok(BodyAt { segment, start: row.get(3)?, length: row.get(4)? })).transpose()
+}
+
+fn envelope(row: &Row<'_>, body: bytes::Bytes) -> Result<Envelope, RelayError> {
+    const DAMAGED: RelayError = RelayError::Damaged("an envelope is out of bounds");
+    Ok(Envelope {
+        message: MessageId::from_bytes(row.get(5)?),
+        conversation: ConversationId::from_bytes(row.get(6)?),
+        kind: ConversationKind::from_number(row.get(7)?).ok_or(DAMAGED)?,
+        protection: Protection::from_number(row.get(8)?).ok_or(DAMAGED)?,
+        sender_user: UserId::from_bytes(row.get(9)?),
+        sender_device: DeviceId::from_bytes(row.get(10)?),
+        peer: Some(UserId::from_bytes(row.get(11)?)),
+        seq: Seq::from_raw(row.get(12)?).ok_or(DAMAGED)?,
+        accepted_at: Timestamp(row.get(13)?),
+        body,
+        urgent: row.get(14)?,
+        resend_of: None,
+        epoch: 0,
+        commit: None,
+        welcome: false,
+    })
+}
+
+/// Mail cut into frames that respect both limits.
+struct Frames {
+    limit: usize,
+    full: Vec<Vec<Entry>>,
+    open: Vec<Entry>,
+    open_bytes: usize,
+}
+
+impl Frames {
+    fn new(frame_bytes: u32) -> Self {
+        // The frame's own tags and lengths take a few bytes.
+        Self { limit: (frame_bytes as usize).saturating_sub(64), full: Vec::new(), open: Vec::new(), open_bytes: 0 }
+    }
+
+    fn push(&mut self, entry: Entry) {
+        let bytes = size_of_entry(&entry.kind);
+        let is_full = self.open.len() == Limits::ENTRIES_PER_FRAME || self.open_bytes + bytes > self.limit;
+        if is_full && !self.open.is_empty() {
+            self.full.push(std::mem::take(&mut self.open));
+            self.open_bytes = 0;
+        }
+        self.open_bytes += bytes;
+        self.open.push(entry);
+    }
+
+    fn finish(mut self) -> Vec<Vec<Entry>> {
+        if !self.open.is_empty() {
+            self.full.push(self.open);
+        }
+        self.full
+    }
+}
+
+/// The most bytes that an entry takes in a frame: fixed fields rounded up, a range 24, an id 18.
+fn size_of_entry(kind: &EntryKind) -> usize {
+    let variable = match kind {
+        EntryKind::Envelope(envelope) => envelope.body.len(),
+        EntryKind::Receipt(receipt) => 24 * receipt.ranges.iter().count(),
+        EntryKind::Read(notice) => 24 * notice.read.ranges.iter().count() + 18 * notice.read.authors.len(),
+        EntryKind::Gap(_) | EntryKind::Unknown => 0,
+    };
+    320 + variable
+}

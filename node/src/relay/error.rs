@@ -1,0 +1,72 @@
+//! Why the relay as a whole cannot go on. What a device or a person did wrong is never one of these.
+
+use std::path::PathBuf;
+
+use chasqui_wire::{ErrorCode, RealmId};
+
+/// The relay could not open, or a commit failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RelayError {
+    /// Another node runs on it.
+    #[error("the data folder {} is in use by another node", folder.display())]
+    FolderInUse {
+        /// Which.
+        folder: PathBuf,
+    },
+    /// It cannot be made, read or written.
+    #[error("the data folder {} cannot be used: {source}", folder.display())]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The data belongs to another app.
+    #[error("the data belongs to realm {found}, not to {expected}")]
+    OtherRealm {
+        /// In the data.
+        found: RealmId,
+        /// In the options.
+        expected: RealmId,
+    },
+    /// A newer node wrote the data.
+    #[error("the data has schema version {found}, this node knows {known}: use a newer node")]
+    NewerSchema {
+        /// In the data.
+        found: u32,
+        /// The newest that this node knows.
+        known: u32,
+    },
+    /// The options contradict each other.
+    #[error("{0}")]
+    Options(&'static str),
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// The body segments failed.
+    #[error("the body segments failed: {0}")]
+    Bodies(#[from] std::io::Error),
+    /// The data contradicts itself.
+    #[error("the data is damaged: {0}")]
+    Damaged(&'static str),
+}
+
+impl RelayError {
+    /// What a device is told when its work failed alone.
+    pub fn code(&self) -> ErrorCode {
+        let is_full = match self {
+            Self::Database(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+            Self::Bodies(error) => {
+                matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+            }
+            Self::FolderInUse { .. }
+            | Self::Folder { .. }
+            | Self::OtherRealm { .. }
+            | Self::NewerSchema { .. }
+            | Self::Options(_)
+            | Self::Damaged(_) => false,
+        };
+        if is_full { ErrorCode::StorageFull } else { ErrorCode::Internal }
+    }
+}

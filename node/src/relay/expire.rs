@@ -1,0 +1,87 @@
+//! Expire: when a time-to-live ran out, a gap takes the envelope's place in each mailbox, and the sender is told.
+//!
+//! What is in flight on a living session does not expire: the device may already hold it.
+
+use chasqui_wire::{ConversationId, ConversationKind, EntryKind, Gap, GapReason, Protection, ReceiptKind, Seq, UserId};
+
+use super::RelayError;
+use super::acknowledge::Leaving;
+use super::step::{NewMail, Step};
+use crate::store::{DeviceRow, EnvelopeRow, UserRow};
+
+impl Step<'_> {
+    /// The most envelopes that expire in one transaction: what waits for it must not wait long.
+    const EXPIRED_AT_ONCE: usize = 1_000;
+
+    /// Expires what is due. Whether more is due at once.
+    pub(super) fn expire(&mut self) -> Result<bool, RelayError> {
+        let due: Vec<EnvelopeRow> = self
+            .sql("SELECT envelope FROM envelope WHERE expires_at <= ?1 ORDER BY expires_at, envelope")?
+            .query_map([self.now.0], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        let mut expired = 0;
+        for envelope in due {
+            if expired == Self::EXPIRED_AT_ONCE {
+                return Ok(true);
+            }
+            expired += usize::from(self.expire_envelope(envelope)?);
+        }
+        Ok(false)
+    }
+
+    /// Whether any entry of it expired.
+    fn expire_envelope(&mut self, envelope: EnvelopeRow) -> Result<bool, RelayError> {
+        let entries: Vec<(DeviceRow, UserRow, u64)> = self
+            .sql(
+                "SELECT mailbox.device, device.user, mailbox.entry FROM mailbox JOIN device USING (device)
+                 WHERE mailbox.envelope = ?1 ORDER BY mailbox.device",
+            )?
+            .query_map([envelope], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<Result<_, _>>()?;
+        let gap = EntryKind::Gap(self.gap(envelope)?);
+        let notice = gap.encode();
+        let mut is_any = false;
+        for (device, user, entry) in entries {
+            let online = self.state.online().get(&device);
+            if online.is_some_and(|online| online.in_flight.contains_key(&entry)) {
+                continue;
+            }
+            is_any = true;
+            self.sql("UPDATE mailbox SET envelope = NULL, notice = ?3 WHERE device = ?1 AND entry = ?2")?.execute((
+                device,
+                entry,
+                notice.as_ref(),
+            ))?;
+            let bytes = self.leave_envelope(device, user, envelope, Leaving::Without(ReceiptKind::Expired))?;
+            self.count_mail(device, 0, -i64::from(bytes));
+            // Wakes the device's backlog, if it is online: the entry is there, or it would be in flight.
+            self.pending.mail.entry(device).or_default().push(NewMail { entry, kind: gap.clone(), body_bytes: 0 });
+        }
+        self.pending.changed |= is_any;
+        Ok(is_any)
+    }
+
+    fn gap(&self, envelope: EnvelopeRow) -> Result<Gap, RelayError> {
+        let mut query = self.sql(
+            "SELECT conversation.id, envelope.seq, conversation.kind, conversation.protection, sender.id, peer.id
+             FROM envelope
+             JOIN conversation USING (conversation)
+             JOIN user AS sender ON sender.user = envelope.sender_user
+             JOIN user AS peer ON peer.user = envelope.peer
+             WHERE envelope.envelope = ?1",
+        )?;
+        let mut rows = query.query([envelope])?;
+        let row = rows.next()?.ok_or(RelayError::Damaged("an envelope without its conversation"))?;
+        let damaged = || RelayError::Damaged("an envelope is out of bounds");
+        Ok(Gap {
+            conversation: ConversationId::from_bytes(row.get(0)?),
+            seq: Seq::from_raw(row.get(1)?).ok_or_else(damaged)?,
+            reason: GapReason::Expired,
+            kind: ConversationKind::from_number(row.get(2)?).ok_or_else(damaged)?,
+            protection: Protection::from_number(row.get(3)?).ok_or_else(damaged)?,
+            sender_user: UserId::from_bytes(row.get(4)?),
+            peer: Some(UserId::from_bytes(row.get(5)?)),
+            at: self.now,
+        })
+    }
+}

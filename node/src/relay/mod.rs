@@ -1,0 +1,143 @@
+//! The relay: passes messages on and forgets them. Synchronous, single owner; no clock, no threads, no async.
+//!
+//! [`Relay::commit`] does all waiting work in one SQLite transaction. Nothing is answered, delivered or erased before
+//! it committed, and nothing in memory changes before that either (except stalls: too many of them do no harm).
+
+mod account_calls;
+mod accounts;
+mod acknowledge;
+mod attach;
+mod commit;
+mod deliver;
+mod era;
+mod error;
+mod expire;
+mod fan_out;
+mod keys;
+mod notices;
+mod open;
+mod publish;
+mod read;
+mod revoke;
+mod step;
+#[cfg(test)]
+mod tests;
+mod tick;
+mod work;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+
+use chasqui_wire::{ConversationId, DeviceId, Era, Limits, RealmId, Timestamp, UserId};
+use rusqlite::Connection;
+
+use crate::store::{Bodies, DeviceRow, UserRow};
+pub use crate::store::{Disk, DiskImage, SimDisk, Storage};
+pub use accounts::{Accounts, DeviceEntry, Enrolment, KnownUser, NewUser, Refusal};
+use deliver::Online;
+pub use error::RelayError;
+use fan_out::Waiting;
+pub use keys::NodeKeys;
+pub use work::{Attach, Attached, Call, Event, KnownDevice, Op, SessionId, Work};
+
+/// How a relay behaves.
+#[derive(Clone, Debug)]
+pub struct RelayOptions {
+    /// What it accepts, as announced to devices.
+    pub limits: Limits,
+    /// The app that it serves. `None` = whatever the data says, a new one at the first opening.
+    pub realm: Option<RealmId>,
+    /// Milliseconds that an HTTP token is valid.
+    pub token_lifetime_ms: u64,
+    /// Bytes of one body segment; at least `limits.body_bytes`.
+    pub segment_bytes: u32,
+    /// Devices that one user may have.
+    pub devices_per_user: u32,
+}
+
+impl Default for RelayOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::DEFAULT,
+            realm: None,
+            token_lifetime_ms: 15 * 60 * 1000,
+            segment_bytes: 8 * 1024 * 1024,
+            devices_per_user: 8,
+        }
+    }
+}
+
+/// One node's messages, mailboxes and accounts.
+pub struct Relay {
+    db: Connection,
+    state: State,
+    /// Held so that no other process opens the folder.
+    _lock: Option<File>,
+}
+
+/// What the relay knows without asking SQLite. Changed only after a commit, as [`step::Step`] says.
+struct State {
+    options: RelayOptions,
+    realm: RealmId,
+    keys: NodeKeys,
+    bodies: Bodies,
+    online: BTreeMap<DeviceRow, Online>,
+    seats: BTreeMap<SessionId, DeviceRow>,
+    stalls: BTreeSet<(SessionId, ConversationId)>,
+    /// What waits in the mailboxes that were written to since the process began.
+    waiting: BTreeMap<DeviceRow, Waiting>,
+    next_entry: u64,
+    revision: u64,
+    era: u32,
+    eras: Vec<Era>,
+    /// The revision when this process opened the data: if the data is an older copy, it is no newer than that.
+    opened_at_revision: u64,
+    next_expiry: Option<Timestamp>,
+    next_purge: Timestamp,
+    /// When the log was last written, if it was since it was last truncated.
+    log_written_at: Option<Timestamp>,
+    has_log: bool,
+}
+
+/// The device behind a session.
+#[derive(Clone, Copy, Debug)]
+struct Who {
+    session: SessionId,
+    device: DeviceRow,
+    device_id: DeviceId,
+    device_key: [u8; 32],
+    user: UserRow,
+    user_id: UserId,
+}
+
+impl Relay {
+    /// The app that this relay serves.
+    pub fn realm(&self) -> RealmId {
+        self.state.realm
+    }
+
+    /// What it accepts.
+    pub fn limits(&self) -> &Limits {
+        &self.state.options.limits
+    }
+
+    /// Its keys, for HTTP tokens.
+    pub fn keys(&self) -> NodeKeys {
+        self.state.keys.clone()
+    }
+
+    /// The incarnation, and the commits made so far.
+    pub fn era_and_revision(&self) -> (u32, u64) {
+        (self.state.era, self.state.revision)
+    }
+
+    /// The database, for a simulation that makes commits fail.
+    pub fn connection(&self) -> &Connection {
+        &self.db
+    }
+
+    /// Ends the relay without any last work, as a crash does, and hands the database back to open it again.
+    pub fn into_connection(self) -> Connection {
+        self.db
+    }
+}

@@ -1,0 +1,107 @@
+//! Opening the data: who this node is, what waits, and zeros over whatever a crash left behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chasqui_wire::{Era, RealmId, Timestamp};
+use ring::hmac;
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::{NodeKeys, Relay, RelayError, RelayOptions, State, Storage};
+use crate::store::{Bodies, BodyAt};
+
+impl Relay {
+    /// Opens the data, making it at the first opening. `entropy` is used only then.
+    ///
+    /// # Errors
+    /// [`RelayError`]: the folder is in use or cannot be used, or the data is another app's or a newer node's.
+    pub fn open(
+        storage: Storage,
+        options: RelayOptions,
+        now: Timestamp,
+        entropy: [u8; 32],
+    ) -> Result<Self, RelayError> {
+        if options.segment_bytes < options.limits.body_bytes {
+            return Err(RelayError::Options("segment_bytes is below limits.body_bytes"));
+        }
+        let opened = storage.open()?;
+        let db = opened.db;
+        let identity = match read_identity(&db)? {
+            Some(identity) => identity,
+            None => create_identity(&db, options.realm, entropy)?,
+        };
+        if let Some(expected) = options.realm
+            && expected != identity.realm
+        {
+            return Err(RelayError::OtherRealm { found: identity.realm, expected });
+        }
+        let bodies = Bodies::open(opened.disk, options.segment_bytes, &claims(&db)?)?;
+        let state = State {
+            keys: NodeKeys::new(&identity.token_key, options.token_lifetime_ms),
+            realm: identity.realm,
+            bodies,
+            online: BTreeMap::new(),
+            seats: BTreeMap::new(),
+            stalls: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            next_entry: db.query_row("SELECT coalesce(max(entry), 0) + 1 FROM mailbox", [], |row| row.get(0))?,
+            revision: identity.revision,
+            era: identity.era,
+            eras: eras(&db)?,
+            opened_at_revision: identity.revision,
+            next_expiry: db.query_row("SELECT min(expires_at) FROM envelope", [], |row| row.get(0)).map(millis)?,
+            next_purge: now,
+            log_written_at: opened.lock.is_some().then_some(now),
+            has_log: opened.lock.is_some(),
+            options,
+        };
+        Ok(Self { db, state, _lock: opened.lock })
+    }
+}
+
+fn millis(at: Option<i64>) -> Option<Timestamp> {
+    at.map(Timestamp)
+}
+
+struct Identity {
+    realm: RealmId,
+    token_key: [u8; 32],
+    era: u32,
+    revision: u64,
+}
+
+fn read_identity(db: &Connection) -> rusqlite::Result<Option<Identity>> {
+    let sql = "SELECT realm, token_key, era, revision FROM node";
+    let identity = db.query_row(sql, [], |row| {
+        let realm = RealmId::from_bytes(row.get(0)?);
+        Ok(Identity { realm, token_key: row.get(1)?, era: row.get(2)?, revision: row.get(3)? })
+    });
+    identity.optional()
+}
+
+fn create_identity(db: &Connection, realm: Option<RealmId>, entropy: [u8; 32]) -> rusqlite::Result<Identity> {
+    let derive = |purpose: &[u8]| -> [u8; 32] {
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &entropy), purpose);
+        tag.as_ref().try_into().expect("HMAC-SHA256 has 32 bytes")
+    };
+    let made_up = || {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = derive(b"realm");
+        let random = [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p];
+        RealmId::from(uuid::Builder::from_random_bytes(random).into_uuid())
+    };
+    let realm = realm.unwrap_or_else(made_up);
+    let token_key = derive(b"token key");
+    let sql = "INSERT INTO node (only_row, realm, token_key, era, revision) VALUES (1, ?1, ?2, 0, 0)";
+    db.execute(sql, (realm.as_bytes(), token_key))?;
+    Ok(Identity { realm, token_key, era: 0, revision: 0 })
+}
+
+fn eras(db: &Connection) -> rusqlite::Result<Vec<Era>> {
+    let mut query = db.prepare("SELECT number, began_at_revision FROM era ORDER BY number")?;
+    query.query_map([], |row| Ok(Era { number: row.get(0)?, began_at_revision: row.get(1)? }))?.collect()
+}
+
+fn claims(db: &Connection) -> rusqlite::Result<Vec<BodyAt>> {
+    let mut query = db.prepare("SELECT segment, start, length FROM envelope ORDER BY segment, start")?;
+    let claim = |row: &rusqlite::Row<'_>| Ok(BodyAt { segment: row.get(0)?, start: row.get(1)?, length: row.get(2)? });
+    query.query_map([], claim)?.collect()
+}

@@ -1,0 +1,293 @@
+//! Publish: a message gets its position, its mailbox entries and its body on disk, or is refused.
+//!
+//! A message id is accepted once. After a refusal nothing of that stream is accepted until it restarts.
+
+use chasqui_wire::{
+    Accepted, ConversationKind, EntryKind, Envelope, ErrorCode, Protection, ReceiptKind, Send, Seq, StorageClass,
+    Timestamp, direct_conversation,
+};
+use rusqlite::OptionalExtension as _;
+
+use super::commit::rejected;
+use super::notices::ReceiptKey;
+use super::step::Step;
+use super::{Event, RelayError, Who};
+use crate::planted::{PlantedBug, planted};
+use crate::store::{ConversationRow, DeviceRow, EnvelopeRow, UserRow};
+
+/// Why a send is refused.
+struct No(ErrorCode, &'static str, u32);
+
+/// What was answered to a message id.
+struct Prior {
+    device: DeviceRow,
+    conversation: ConversationRow,
+    accepted: Accepted,
+}
+
+/// A send that is in order, and what it needs.
+struct Plan {
+    peer: UserRow,
+    conversation: Option<(ConversationRow, u64)>,
+    devices: Vec<DeviceRow>,
+    ttl_ms: u64,
+}
+
+impl Step<'_> {
+    pub(super) fn publish(&mut self, who: Who, send: &Send) -> Result<(), RelayError> {
+        let stream = (who.session, send.conversation);
+        let prior = self.prior(send)?;
+        let conversation = self.conversation_by_id(send.conversation)?;
+        let is_repeat = |prior: &&Prior| {
+            prior.device == who.device && conversation.is_some_and(|(row, _)| row == prior.conversation)
+        };
+        if send.restart {
+            self.state.stalls.remove(&stream);
+        }
+        if let Some(prior) = prior.as_ref().filter(is_repeat) {
+            self.answer(who.session, Event::Accepted(prior.accepted));
+            return Ok(());
+        }
+        let refusal = if self.state.is_stalled(who.session, send.conversation) {
+            Some(No(ErrorCode::StreamStalled, "an earlier send of this stream was refused", 0))
+        } else if prior.is_some() {
+            Some(No(ErrorCode::MessageIdTaken, "this message id was used for another message", 0))
+        } else {
+            match self.plan(who, send, conversation)? {
+                Ok(plan) => {
+                    let accepted = self.accept(who, send, plan)?;
+                    self.answer(who.session, Event::Accepted(accepted));
+                    None
+                }
+                Err(refusal) => Some(refusal),
+            }
+        };
+        if let Some(No(code, detail, retry_after_ms)) = refusal {
+            self.state.stalls.insert(stream);
+            self.answer(who.session, rejected(send.message, code, detail, retry_after_ms));
+        }
+        Ok(())
+    }
+
+    fn prior(&mut self, send: &Send) -> Result<Option<Prior>, RelayError> {
+        if planted(PlantedBug::NoIdempotency) {
+            self.sql("DELETE FROM accepted WHERE message = ?1")?.execute([send.message.as_bytes()])?;
+        }
+        let mut query = self.sql("SELECT device, conversation, seq, at, revision FROM accepted WHERE message = ?1")?;
+        let prior = query.query_row([send.message.as_bytes()], |row| {
+            let accepted = Accepted {
+                message: send.message,
+                seq: Seq::from_raw(row.get(2)?),
+                at: Timestamp(row.get(3)?),
+                revision: row.get(4)?,
+            };
+            Ok(Prior { device: row.get(0)?, conversation: row.get(1)?, accepted })
+        });
+        Ok(prior.optional()?)
+    }
+
+    /// Everything that can be refused, before anything is written.
+    fn plan(
+        &mut self,
+        who: Who,
+        send: &Send,
+        conversation: Option<(ConversationRow, u64)>,
+    ) -> Result<Result<Plan, No>, RelayError> {
+        let limits = &self.state.options.limits;
+        let ttl_max = limits.ttl_seconds_max;
+        if send.body.len() > limits.body_bytes as usize {
+            return Ok(Err(No(ErrorCode::TooLarge, "the body is above limits.body_bytes", 0)));
+        }
+        let is_supported = send.kind == ConversationKind::Direct
+            && send.protection == Protection::NodeReadable
+            && send.storage == StorageClass::Durable
+            && send.resend_of.is_none()
+            && send.only_device.is_none()
+            && send.epoch == 0
+            && send.commit.is_none();
+        if !is_supported {
+            let detail = "this node takes durable messages in direct, node-readable conversations";
+            return Ok(Err(No(ErrorCode::NotSupported, detail, 0)));
+        }
+        if send.ttl_seconds > ttl_max {
+            return Ok(Err(No(ErrorCode::Invalid, "ttl_seconds is above limits.ttl_seconds_max", 0)));
+        }
+        let Some(peer_id) = send.peer else {
+            return Ok(Err(No(ErrorCode::Invalid, "a direct conversation needs a peer", 0)));
+        };
+        if send.conversation != direct_conversation(who.user_id, peer_id, send.protection) {
+            return Ok(Err(No(ErrorCode::Invalid, "the conversation is not the one with this peer", 0)));
+        }
+        let Some(peer) = self.user_by_id(peer_id)? else {
+            return Ok(Err(No(ErrorCode::UnknownUser, "no such peer", 0)));
+        };
+        let mut devices = self.active_devices(peer)?;
+        if peer != who.user {
+            if devices.is_empty() {
+                return Ok(Err(No(ErrorCode::Unreachable, "the peer has no device", 0)));
+            }
+            devices.extend(self.active_devices(who.user)?);
+        }
+        devices.retain(|&device| device != who.device);
+        if let Some(retry_after_ms) = self.over_rate(who) {
+            return Ok(Err(No(ErrorCode::RateLimited, "more than limits.sends_per_minute", retry_after_ms)));
+        }
+        for &device in &devices {
+            if !self.has_room(device, send.body.len() as u32)? {
+                return Ok(Err(No(ErrorCode::MailboxFull, "a mailbox that this addresses is full", 10_000)));
+            }
+        }
+        let ttl_seconds = if send.ttl_seconds == 0 { ttl_max } else { send.ttl_seconds };
+        Ok(Ok(Plan { peer, conversation, devices, ttl_ms: u64::from(ttl_seconds) * 1000 }))
+    }
+
+    /// Milliseconds until this device may send again, if it sent too much within this minute.
+    fn over_rate(&mut self, who: Who) -> Option<u32> {
+        let limit = self.state.options.limits.sends_per_minute;
+        // Counted at once, not after the commit: counting too much does no harm.
+        let online = self.state.online.get_mut(&who.device)?;
+        let since = self.now.millis_since(online.minute_began);
+        if since >= 60_000 {
+            online.minute_began = self.now;
+            online.sends_this_minute = 0;
+        }
+        online.sends_this_minute = online.sends_this_minute.saturating_add(1);
+        let left = 60_000_u64.saturating_sub(since).max(1);
+        (online.sends_this_minute > limit).then_some(left as u32)
+    }
+
+    fn accept(&mut self, who: Who, send: &Send, plan: Plan) -> Result<Accepted, RelayError> {
+        let (conversation, head) = match plan.conversation {
+            Some(found) => found,
+            None => (self.create_conversation(who, send, plan.peer)?, 0),
+        };
+        let seq = self.position(conversation, head, send.reclaim_seq)?;
+        let revision = self.revision();
+        self.sql(
+            "INSERT INTO accepted (message, device, conversation, seq, at, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute((send.message.as_bytes(), who.device, conversation, seq.raw(), self.now.0, revision))?;
+        self.pending.changed = true;
+        if !plan.devices.is_empty() {
+            self.fan_out(who, send, &plan, conversation, seq)?;
+        }
+        Ok(Accepted { message: send.message, seq: Some(seq), at: self.now, revision })
+    }
+
+    fn create_conversation(&mut self, who: Who, send: &Send, peer: UserRow) -> Result<ConversationRow, RelayError> {
+        self.sql("INSERT INTO conversation (id, kind, protection, head) VALUES (?1, ?2, ?3, 0)")?.execute((
+            send.conversation.as_bytes(),
+            send.kind.number(),
+            send.protection.number(),
+        ))?;
+        let conversation = ConversationRow(self.db.last_insert_rowid());
+        for user in [who.user, peer] {
+            self.sql("INSERT OR IGNORE INTO member (conversation, user) VALUES (?1, ?2)")?
+                .execute((conversation, user))?;
+        }
+        Ok(conversation)
+    }
+
+    /// The next position, or the one that an earlier era had given to this message if a restore lost it.
+    fn position(&mut self, conversation: ConversationRow, head: u64, reclaim: Option<Seq>) -> Result<Seq, RelayError> {
+        if let Some(seq) = reclaim
+            && self.is_lost(conversation, head, seq)?
+        {
+            let mut take = self.sql("INSERT OR IGNORE INTO reclaimed (conversation, seq) VALUES (?1, ?2)")?;
+            if take.execute((conversation, seq.raw()))? == 1 {
+                return Ok(seq);
+            }
+        }
+        let head = Seq::from_raw(head);
+        let era = if planted(PlantedBug::ReuseSeq) { 0 } else { self.era() };
+        let seq = Seq::after(head, era);
+        if let Some(head) = head
+            && head.era() < seq.era()
+        {
+            self.sql("INSERT INTO era_head (conversation, era, head) VALUES (?1, ?2, ?3)")?.execute((
+                conversation,
+                head.era(),
+                head.number(),
+            ))?;
+        }
+        self.sql("UPDATE conversation SET head = ?2 WHERE conversation = ?1")?.execute((conversation, seq.raw()))?;
+        Ok(seq)
+    }
+
+    /// Whether `seq` lies above what the node remembers of its era.
+    fn is_lost(&self, conversation: ConversationRow, head: u64, seq: Seq) -> Result<bool, RelayError> {
+        if seq.era() >= self.era() {
+            return Ok(false);
+        }
+        let head = match Seq::from_raw(head) {
+            Some(head) if head.era() == seq.era() => head.number(),
+            _ => {
+                let mut query = self.sql("SELECT head FROM era_head WHERE conversation = ?1 AND era = ?2")?;
+                query.query_row((conversation, seq.era()), |row| row.get(0)).optional()?.unwrap_or(0)
+            }
+        };
+        Ok(seq.number() > head)
+    }
+
+    fn fan_out(
+        &mut self,
+        who: Who,
+        send: &Send,
+        plan: &Plan,
+        conversation: ConversationRow,
+        seq: Seq,
+    ) -> Result<(), RelayError> {
+        let expires_at = self.now.plus_millis(plan.ttl_ms);
+        let body = self.state.bodies.append(&send.body)?;
+        self.sql(
+            "INSERT INTO envelope (message, conversation, sender_user, sender_device, peer, seq, accepted_at,
+                 expires_at, urgent, segment, start, length, waiting)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?
+        .execute(rusqlite::params![
+            send.message.as_bytes(),
+            conversation,
+            who.user,
+            who.device,
+            plan.peer,
+            seq.raw(),
+            self.now.0,
+            expires_at.0,
+            send.urgent,
+            body.segment,
+            body.start,
+            body.length,
+            plan.devices.len(),
+        ])?;
+        let envelope = EnvelopeRow(self.db.last_insert_rowid());
+        if plan.peer != who.user {
+            self.sql("INSERT INTO awaiting (envelope, user) VALUES (?1, ?2)")?.execute((envelope, plan.peer))?;
+        }
+        let kind = EntryKind::Envelope(Box::new(Envelope {
+            message: send.message,
+            conversation: send.conversation,
+            kind: send.kind,
+            protection: send.protection,
+            sender_user: who.user_id,
+            sender_device: who.device_id,
+            peer: send.peer,
+            seq,
+            accepted_at: self.now,
+            body: send.body.clone(),
+            urgent: send.urgent,
+            resend_of: None,
+            epoch: 0,
+            commit: None,
+            welcome: false,
+        }));
+        for &device in &plan.devices {
+            self.add_mail(device, envelope, kind.clone(), body.length)?;
+        }
+        if planted(PlantedBug::ReceiptBeforeStore) {
+            let key = ReceiptKey { to: who.user, conversation, about: plan.peer, kind: ReceiptKind::Received };
+            self.receipt(key, seq);
+        }
+        self.pending.expiry = Some(self.pending.expiry.map_or(expires_at, |first| first.min(expires_at)));
+        Ok(())
+    }
+}

@@ -1,0 +1,33 @@
+//! Revoke: a device is shut out, its mail dropped, and the senders told where nobody else of that user waits.
+
+use chasqui_wire::ReceiptKind;
+
+use super::acknowledge::Leaving;
+use super::step::Step;
+use super::{Event, RelayError};
+use crate::store::{DeviceRow, EnvelopeRow, UserRow};
+
+impl Step<'_> {
+    pub(super) fn revoke(&mut self, user: UserRow, device: DeviceRow) -> Result<(), RelayError> {
+        self.sql("UPDATE device SET revoked_at = ?2 WHERE device = ?1")?.execute((device, self.now.0))?;
+        self.pending.changed = true;
+        let envelopes: Vec<EnvelopeRow> = self
+            .sql("SELECT envelope FROM mailbox WHERE device = ?1 AND envelope IS NOT NULL ORDER BY entry")?
+            .query_map([device], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        let dropped = self.sql("DELETE FROM mailbox WHERE device = ?1")?.execute([device])?;
+        let mut bytes = 0;
+        for envelope in envelopes {
+            let leaving = Leaving::Without(ReceiptKind::DeviceGone);
+            bytes += i64::from(self.leave_envelope(device, user, envelope, leaving)?);
+        }
+        self.count_mail(device, -i64::try_from(dropped).unwrap_or(i64::MAX), -bytes);
+        // Mail that this very batch had addressed to it is gone as well.
+        self.pending.mail.remove(&device);
+        if let Some(session) = self.session_of(device) {
+            self.pending.left.insert(session);
+            self.answer(session, Event::Revoked);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! What the relay does when nobody asks: expiry, forgetting answered message ids, syncing erased bodies, and keeping
+//! the log short. The caller asks [`Relay::wake_at`] when.
+
+use chasqui_wire::Timestamp;
+
+use super::{Event, Relay, RelayError, SessionId};
+
+/// Milliseconds between two purges of the idempotency memory.
+const PURGE_EVERY: u64 = 60 * 60 * 1000;
+/// Milliseconds for which an answered message id is remembered: the greatest age of an outbox entry.
+const REMEMBERED: u64 = 30 * 24 * 60 * 60 * 1000;
+/// Milliseconds without a commit after which the log is truncated.
+const IDLE: u64 = 2_000;
+
+impl Relay {
+    /// When [`Self::tick`] is due.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        let idle = self.state.log_written_at.map(|at| at.plus_millis(IDLE));
+        let due = [Some(self.state.next_purge), self.state.next_expiry, self.state.bodies.wake_at(), idle];
+        due.into_iter().flatten().min()
+    }
+
+    /// Does what is due.
+    ///
+    /// # Errors
+    /// The disk failed. What was not done is still due.
+    pub fn tick(&mut self, now: Timestamp) -> Result<Vec<(SessionId, Event)>, RelayError> {
+        let mut events = Vec::new();
+        if self.state.next_expiry.is_some_and(|due| due <= now) {
+            let (has_more, expired) = self.transact(now, |step| step.expire())?;
+            events = expired;
+            self.state.next_expiry = if has_more { Some(now) } else { self.next_expiry(now)? };
+        }
+        if self.state.next_purge <= now {
+            self.purge(now)?;
+            self.state.next_purge = now.plus_millis(PURGE_EVERY);
+        }
+        if self.state.bodies.wake_at().is_some_and(|due| due <= now) {
+            self.state.bodies.sync_erased(now)?;
+        }
+        if self.state.log_written_at.is_some_and(|at| at.plus_millis(IDLE) <= now) {
+            self.truncate_log()?;
+        }
+        Ok(events)
+    }
+
+    /// Makes everything durable and the log empty, for a stop. The relay may go on afterwards.
+    ///
+    /// # Errors
+    /// The disk failed. Nothing that was accepted is lost.
+    pub fn settle_down(&mut self, now: Timestamp) -> Result<(), RelayError> {
+        self.state.bodies.sync_erased(now)?;
+        if self.state.has_log { self.truncate_log() } else { Ok(()) }
+    }
+
+    /// What is due already is in flight; the end of its session makes it due again.
+    fn next_expiry(&self, now: Timestamp) -> Result<Option<Timestamp>, RelayError> {
+        let sql = "SELECT min(expires_at) FROM envelope WHERE expires_at > ?1";
+        let next: Option<i64> = self.db.prepare_cached(sql)?.query_row([now.0], |row| row.get(0))?;
+        Ok(next.map(Timestamp))
+    }
+
+    /// Forgets message ids that were answered long ago. They begin with the time of their making, so those that can
+    /// be that old stand at the front of the table, and no further index is needed.
+    fn purge(&mut self, now: Timestamp) -> Result<(), RelayError> {
+        let until = now.0.saturating_sub_unsigned(REMEMBERED).max(0);
+        let mut first = [0; 16];
+        first[..6].copy_from_slice(&until.to_be_bytes()[2..]);
+        self.db.execute("DELETE FROM accepted WHERE message < ?1 AND at < ?2", (first, until))?;
+        Ok(())
+    }
+
+    fn truncate_log(&mut self) -> Result<(), RelayError> {
+        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.state.log_written_at = None;
+        Ok(())
+    }
+}

@@ -1,0 +1,240 @@
+//! One socket of one device, sans-I/O: frames and relay events in, frames and relay work out. No clock, no sockets.
+//!
+//! A session never answers for the relay: what it says about messages and mail is what the relay told it.
+
+mod hello;
+mod open;
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use chasqui_wire::{
+    Challenge, Checkpoint, ClientFrame, Deliver, DeviceId, Drained, FrameError, Goodbye, GoodbyeReason, Limits,
+    NodeFrame, RealmId, Timestamp, UserId, VERSIONS, Welcome,
+};
+
+use crate::relay::{Event, Op, SessionId};
+
+/// What happens to a session.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// One binary WebSocket message.
+    Frame(Bytes),
+    /// From the relay.
+    Event(Event),
+    /// [`Session::wake_at`] has come.
+    Tick,
+    /// The node stops; the device may come back after so many milliseconds.
+    ShutDown {
+        /// Spread by the caller, so that not everyone returns at once.
+        retry_after_ms: u32,
+    },
+    /// The socket is gone.
+    Lost,
+}
+
+/// What a session wants done, in order.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send one binary WebSocket message.
+    Transmit(Bytes),
+    /// Ask the relay.
+    Submit(Op),
+    /// Close the socket. Nothing but a [`Op::Detach`] follows.
+    Close,
+}
+
+/// One socket of one device.
+#[derive(Debug)]
+pub struct Session {
+    id: SessionId,
+    realm: RealmId,
+    limits: Limits,
+    nonce: [u8; 32],
+    stage: Stage,
+    opened_at: Timestamp,
+    heard_at: Timestamp,
+    /// Sends and reads that the relay has not answered.
+    unanswered: u32,
+    /// The latest that the relay gave; goes into every pong.
+    checkpoint: Option<Checkpoint>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The challenge is out.
+    AwaitingHello,
+    /// The directory is asked who that is.
+    Identifying(Box<chasqui_wire::Hello>),
+    /// The signature was right; the relay is asked for a seat.
+    Attaching(Peer),
+    /// Welcomed.
+    Open(Peer),
+    Closed,
+}
+
+/// The device at the other end.
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    user: UserId,
+    device: DeviceId,
+    key: [u8; 32],
+}
+
+/// Milliseconds within which hello must arrive.
+const HELLO_WITHIN: u64 = 10_000;
+
+impl Session {
+    /// A session for a socket that has just opened. The nonce must be unpredictable.
+    pub fn new(id: SessionId, realm: RealmId, limits: Limits, nonce: [u8; 32], now: Timestamp) -> Self {
+        Self {
+            id,
+            realm,
+            limits,
+            nonce,
+            stage: Stage::AwaitingHello,
+            opened_at: now,
+            heard_at: now,
+            unanswered: 0,
+            checkpoint: None,
+        }
+    }
+
+    /// Under which the relay knows it.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Whether it closed its socket.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.stage, Stage::Closed)
+    }
+
+    /// The first output: the challenge.
+    pub fn open(&self) -> Vec<Output> {
+        let challenge = Challenge {
+            nonce: self.nonce,
+            realm: self.realm,
+            version_min: *VERSIONS.start(),
+            version_max: *VERSIONS.end(),
+        };
+        vec![transmit(&NodeFrame::Challenge(challenge))]
+    }
+
+    /// When [`Input::Tick`] is due.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        match self.stage {
+            Stage::AwaitingHello => Some(self.opened_at.plus_millis(HELLO_WITHIN)),
+            Stage::Identifying(_) | Stage::Attaching(_) | Stage::Open(_) => {
+                Some(self.heard_at.plus_millis(self.limits.silence_ms.into()))
+            }
+            Stage::Closed => None,
+        }
+    }
+
+    /// Takes one input.
+    pub fn handle(&mut self, now: Timestamp, input: Input) -> Vec<Output> {
+        if self.is_closed() {
+            return Vec::new();
+        }
+        match input {
+            Input::Frame(bytes) => {
+                self.heard_at = now;
+                self.frame(now, bytes)
+            }
+            Input::Event(event) => self.event(now, event),
+            Input::Tick if self.wake_at().is_some_and(|at| at <= now) => {
+                self.goodbye(GoodbyeReason::TimedOut, "nothing heard for too long")
+            }
+            Input::Tick => Vec::new(),
+            Input::ShutDown { retry_after_ms } => self.close(Some(Goodbye {
+                reason: GoodbyeReason::ShuttingDown,
+                detail: "the node stops".to_owned(),
+                retry_after_ms,
+            })),
+            Input::Lost => self.close(None),
+        }
+    }
+
+    fn frame(&mut self, now: Timestamp, bytes: Bytes) -> Vec<Output> {
+        let frame = match ClientFrame::decode(bytes, &self.limits) {
+            Ok(frame) => frame,
+            Err(FrameError::UnknownKind) => return vec![unsupported("unknown frame kind")],
+            Err(error @ FrameError::TooLarge { .. }) => {
+                return self.goodbye(GoodbyeReason::FrameTooLarge, &error.to_string());
+            }
+            Err(error @ FrameError::Malformed(_)) => {
+                return self.goodbye(GoodbyeReason::ProtocolError, &error.to_string());
+            }
+        };
+        match (&self.stage, frame) {
+            (Stage::AwaitingHello, ClientFrame::Hello(hello)) => self.hello(hello),
+            (&Stage::Open(peer), frame) => self.open_frame(now, peer, frame),
+            (Stage::AwaitingHello | Stage::Identifying(_) | Stage::Attaching(_) | Stage::Closed, _) => {
+                self.goodbye(GoodbyeReason::ProtocolError, "a frame out of order before welcome")
+            }
+        }
+    }
+
+    fn event(&mut self, now: Timestamp, event: Event) -> Vec<Output> {
+        match event {
+            Event::Device(known) => self.identified(known),
+            Event::Attached(attached) => {
+                let Stage::Attaching(peer) = self.stage else { return Vec::new() };
+                self.stage = Stage::Open(peer);
+                self.checkpoint = Some(attached.checkpoint.clone());
+                vec![transmit(&NodeFrame::Welcome(Welcome {
+                    user: attached.user,
+                    limits: self.limits.clone(),
+                    checkpoint: attached.checkpoint,
+                    eras: attached.eras,
+                    time: now,
+                    http_token: attached.http_token,
+                    http_token_expires_at: attached.http_token_expires_at,
+                }))]
+            }
+            Event::Accepted(accepted) => {
+                self.unanswered = self.unanswered.saturating_sub(1);
+                vec![transmit(&NodeFrame::Accepted(accepted))]
+            }
+            Event::Rejected(rejected) => {
+                self.unanswered = self.unanswered.saturating_sub(1);
+                vec![transmit(&NodeFrame::Rejected(rejected))]
+            }
+            Event::Mail(entries) => vec![transmit(&NodeFrame::Deliver(Deliver { entries }))],
+            Event::Drained(checkpoint) => {
+                self.checkpoint = Some(checkpoint.clone());
+                vec![transmit(&NodeFrame::Drained(Drained { checkpoint }))]
+            }
+            Event::Displaced => self.goodbye(GoodbyeReason::Displaced, "a newer socket of this device took over"),
+            Event::Revoked => self.goodbye(GoodbyeReason::Revoked, "the device was revoked"),
+            Event::NewEra => self.goodbye(GoodbyeReason::NewEra, "the node came back from an older copy of itself"),
+            Event::Failed => self.goodbye(GoodbyeReason::NodeFailure, "the node cannot work now; come back later"),
+        }
+    }
+
+    fn goodbye(&mut self, reason: GoodbyeReason, detail: &str) -> Vec<Output> {
+        let retry_after_ms = if reason == GoodbyeReason::NodeFailure { 1_000 } else { 0 };
+        self.close(Some(Goodbye { reason, detail: detail.to_owned(), retry_after_ms }))
+    }
+
+    fn close(&mut self, goodbye: Option<Goodbye>) -> Vec<Output> {
+        let has_seat = matches!(self.stage, Stage::Attaching(_) | Stage::Open(_));
+        self.stage = Stage::Closed;
+        let mut outputs = Vec::new();
+        outputs.extend(goodbye.map(|goodbye| transmit(&NodeFrame::Goodbye(goodbye))));
+        outputs.push(Output::Close);
+        if has_seat {
+            outputs.push(Output::Submit(Op::Detach));
+        }
+        outputs
+    }
+}
+
+fn transmit(frame: &NodeFrame) -> Output {
+    Output::Transmit(frame.encode())
+}
+
+fn unsupported(detail: &str) -> Output {
+    transmit(&NodeFrame::Unsupported(chasqui_wire::Unsupported { detail: detail.to_owned() }))
+}

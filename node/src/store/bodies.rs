@@ -1,0 +1,236 @@
+//! Bodies in segments: appended before their rows commit, overwritten with zeros once their rows are gone.
+//!
+//! A body never enters SQLite, whose pages and log would keep pieces of it. What no row claims is zeros, always.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use bytes::Bytes;
+use chasqui_wire::Timestamp;
+
+use super::Disk;
+use crate::planted::{PlantedBug, planted};
+
+/// Where a body lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct BodyAt {
+    pub(crate) segment: u32,
+    pub(crate) start: u32,
+    pub(crate) length: u32,
+}
+
+/// All bodies of a node.
+pub(crate) struct Bodies {
+    disk: Box<dyn Disk>,
+    /// Bytes of one segment.
+    size: u32,
+    /// The segment that is written now, and where its free rest begins.
+    current: Option<(u32, u32)>,
+    /// Segments that exist, with the number of bodies in each.
+    live: BTreeMap<u32, u32>,
+    /// Bodies of the running batch, and their bytes that are not written yet: contiguous, at the end of `current`.
+    appended: Vec<BodyAt>,
+    buffer: Vec<u8>,
+    /// Segments written since their last sync, by the running batch and by erasing.
+    unsynced: BTreeSet<u32>,
+    erased_since: Option<Timestamp>,
+    erased: BTreeSet<u32>,
+    /// Ranges whose overwriting failed; tried again at the next sync.
+    to_erase: Vec<BodyAt>,
+}
+
+impl Bodies {
+    /// Milliseconds that an overwritten range may wait for its sync.
+    const SYNC_WITHIN: u64 = 1_000;
+
+    /// Opens what is on the disk; `claims` are the bodies that rows name, ascending. All else becomes zeros.
+    pub(crate) fn open(mut disk: Box<dyn Disk>, size: u32, claims: &[BodyAt]) -> io::Result<Self> {
+        let mut live = BTreeMap::new();
+        let mut current = None;
+        for (segment, length) in disk.list()? {
+            let from = claims.partition_point(|claim| claim.segment < segment);
+            let until = claims.partition_point(|claim| claim.segment <= segment);
+            let claimed = &claims[from..until];
+            if claimed.is_empty() {
+                scrub(disk.as_mut(), segment, length, claimed)?;
+                disk.delete(segment)?;
+                continue;
+            }
+            scrub(disk.as_mut(), segment, length, claimed)?;
+            let end = claimed.iter().map(|claim| claim.start + claim.length).max().unwrap_or(0);
+            live.insert(segment, claimed.len() as u32);
+            // A segment of another size than configured is kept and read, but no longer written.
+            current = (length == size).then_some((segment, end));
+        }
+        Ok(Self {
+            disk,
+            size,
+            current,
+            live,
+            appended: Vec::new(),
+            buffer: Vec::new(),
+            unsynced: BTreeSet::new(),
+            erased_since: None,
+            erased: BTreeSet::new(),
+            to_erase: Vec::new(),
+        })
+    }
+
+    /// Adds a body to the running batch.
+    pub(crate) fn append(&mut self, body: &[u8]) -> io::Result<BodyAt> {
+        let length = u32::try_from(body.len()).map_err(io::Error::other)?;
+        if length > self.size {
+            return Err(io::Error::other("a body is larger than a segment"));
+        }
+        let (segment, start) = match self.current {
+            Some((segment, end)) if end <= self.size - length => (segment, end),
+            _ => {
+                self.flush()?;
+                let next = self.live.last_key_value().map_or(1, |(last, _)| last + 1);
+                self.disk.create(next, self.size)?;
+                self.live.insert(next, 0);
+                (next, 0)
+            }
+        };
+        self.current = Some((segment, start + length));
+        self.buffer.extend_from_slice(body);
+        let at = BodyAt { segment, start, length };
+        self.appended.push(at);
+        Ok(at)
+    }
+
+    /// Makes the running batch's bodies durable: called before its rows are committed.
+    pub(crate) fn sync_appended(&mut self) -> io::Result<()> {
+        self.flush()?;
+        if !planted(PlantedBug::BodyUnsynced) {
+            for segment in std::mem::take(&mut self.unsynced) {
+                self.disk.sync(segment)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The running batch was committed.
+    pub(crate) fn keep_appended(&mut self) {
+        for at in self.appended.drain(..) {
+            *self.live.entry(at.segment).or_insert(0) += 1;
+        }
+    }
+
+    /// The running batch was rolled back: nothing of it stays.
+    pub(crate) fn drop_appended(&mut self, now: Timestamp) {
+        self.buffer.clear();
+        let appended = std::mem::take(&mut self.appended);
+        if let (Some(first), Some((segment, end))) = (appended.first(), self.current.as_mut()) {
+            // Bodies are appended in order, so the segment's free rest begins again where the batch found it.
+            *end = if first.segment == *segment { first.start } else { 0 };
+        }
+        self.overwrite(appended, now);
+    }
+
+    /// The bytes of a committed body.
+    pub(crate) fn read(&mut self, at: BodyAt) -> io::Result<Bytes> {
+        let mut body = vec![0; at.length as usize];
+        self.disk.read(at.segment, at.start, &mut body)?;
+        Ok(body.into())
+    }
+
+    /// Overwrites bodies whose rows are gone: called right after the commit that deleted them.
+    pub(crate) fn erase(&mut self, bodies: Vec<BodyAt>, now: Timestamp) {
+        for at in &bodies {
+            if let Some(live) = self.live.get_mut(&at.segment) {
+                *live = live.saturating_sub(1);
+            }
+        }
+        if planted(PlantedBug::KeepBody) {
+            return;
+        }
+        self.overwrite(bodies, now);
+        if let Some((segment, end)) = self.current.as_mut()
+            && self.live.get(segment) == Some(&0)
+            && self.to_erase.is_empty()
+        {
+            *end = 0;
+        }
+    }
+
+    /// When [`Self::sync_erased`] is due.
+    pub(crate) fn wake_at(&self) -> Option<Timestamp> {
+        self.erased_since.map(|since| since.plus_millis(Self::SYNC_WITHIN))
+    }
+
+    /// Makes overwritten ranges durable, and deletes segments in which nothing is left.
+    pub(crate) fn sync_erased(&mut self, now: Timestamp) -> io::Result<()> {
+        self.erased_since = None;
+        let again = std::mem::take(&mut self.to_erase);
+        self.overwrite(again, now);
+        for segment in std::mem::take(&mut self.erased) {
+            let result = self.sync_or_delete(segment);
+            if result.is_err() {
+                self.erased.insert(segment);
+                self.erased_since = Some(now);
+                return result;
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_or_delete(&mut self, segment: u32) -> io::Result<()> {
+        self.disk.sync(segment)?;
+        let is_current = self.current.is_some_and(|(current, _)| current == segment);
+        let is_pending = self.to_erase.iter().any(|at| at.segment == segment);
+        if !is_current && !is_pending && self.live.get(&segment) == Some(&0) {
+            self.disk.delete(segment)?;
+            self.live.remove(&segment);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if let (Some((segment, end)), false) = (self.current, self.buffer.is_empty()) {
+            let start = end - self.buffer.len() as u32;
+            self.unsynced.insert(segment);
+            self.disk.write(segment, start, &self.buffer)?;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+
+    /// Zeros in place, neighbours in one write. A range that cannot be written now is tried again.
+    fn overwrite(&mut self, mut ranges: Vec<BodyAt>, now: Timestamp) {
+        ranges.retain(|at| at.length > 0);
+        ranges.sort_unstable();
+        let mut runs: Vec<BodyAt> = Vec::with_capacity(ranges.len());
+        for at in ranges {
+            match runs.last_mut() {
+                Some(run) if run.segment == at.segment && run.start + run.length == at.start => run.length += at.length,
+                _ => runs.push(at),
+            }
+        }
+        for run in runs {
+            self.erased_since.get_or_insert(now);
+            self.erased.insert(run.segment);
+            if self.disk.write(run.segment, run.start, &vec![0; run.length as usize]).is_err() {
+                self.to_erase.push(run);
+            }
+        }
+    }
+}
+
+/// Turns what no row claims into zeros, durably.
+fn scrub(disk: &mut dyn Disk, segment: u32, length: u32, claimed: &[BodyAt]) -> io::Result<()> {
+    let mut bytes = vec![0; length as usize];
+    disk.read(segment, 0, &mut bytes)?;
+    let mut free = 0;
+    let mut dirty = false;
+    let end = BodyAt { segment, start: length, length: 0 };
+    for claim in claimed.iter().chain([&end]) {
+        let range = free as usize..(claim.start.max(free)) as usize;
+        if bytes[range.clone()].iter().any(|&byte| byte != 0) {
+            disk.write(segment, free, &vec![0; range.len()])?;
+            dirty = true;
+        }
+        free = free.max(claim.start + claim.length);
+    }
+    if dirty { disk.sync(segment) } else { Ok(()) }
+}

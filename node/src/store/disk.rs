@@ -1,0 +1,118 @@
+//! Where body segments live: a handful of fixed-size files, written in place.
+//!
+//! A segment is all zeros when it is created. A write may be lost by a crash until its segment is synced.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Segment files. Creation and deletion are durable when they return, writes only after [`Disk::sync`].
+pub trait Disk: Send {
+    /// The segments that exist, in ascending order, with their sizes in bytes.
+    fn list(&self) -> io::Result<Vec<(u32, u32)>>;
+    /// Makes a segment of `size` zeros.
+    fn create(&mut self, segment: u32, size: u32) -> io::Result<()>;
+    /// Fills `into` from `start` on.
+    fn read(&mut self, segment: u32, start: u32, into: &mut [u8]) -> io::Result<()>;
+    /// Overwrites from `start` on; never beyond the segment's size.
+    fn write(&mut self, segment: u32, start: u32, bytes: &[u8]) -> io::Result<()>;
+    /// Makes all earlier writes to the segment durable.
+    fn sync(&mut self, segment: u32) -> io::Result<()>;
+    /// Removes the segment.
+    fn delete(&mut self, segment: u32) -> io::Result<()>;
+}
+
+/// `NNNNNNNN.seg` files in a folder.
+#[derive(Debug)]
+pub(crate) struct FileDisk {
+    folder: PathBuf,
+    open: BTreeMap<u32, File>,
+}
+
+impl FileDisk {
+    /// Uses `folder`, making it if it is missing.
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        Ok(Self { folder: folder.to_owned(), open: BTreeMap::new() })
+    }
+
+    fn path(&self, segment: u32) -> PathBuf {
+        self.folder.join(format!("{segment:08}.seg"))
+    }
+
+    fn file(&mut self, segment: u32) -> io::Result<&File> {
+        let path = self.path(segment);
+        match self.open.entry(segment) {
+            std::collections::btree_map::Entry::Occupied(file) => Ok(file.into_mut()),
+            std::collections::btree_map::Entry::Vacant(vacant) => {
+                Ok(vacant.insert(OpenOptions::new().read(true).write(true).open(path)?))
+            }
+        }
+    }
+
+    /// Makes a creation or deletion durable. Windows has no such call and does not need it.
+    fn sync_folder(&self) -> io::Result<()> {
+        #[cfg(unix)]
+        File::open(&self.folder)?.sync_all()?;
+        Ok(())
+    }
+}
+
+impl Disk for FileDisk {
+    fn list(&self) -> io::Result<Vec<(u32, u32)>> {
+        let mut segments = Vec::new();
+        for file in std::fs::read_dir(&self.folder)? {
+            let file = file?;
+            let name = file.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(".seg")).and_then(|stem| stem.parse().ok());
+            if let Some(number) = number {
+                segments.push((number, u32::try_from(file.metadata()?.len()).map_err(io::Error::other)?));
+            }
+        }
+        segments.sort_unstable();
+        Ok(segments)
+    }
+
+    fn create(&mut self, segment: u32, size: u32) -> io::Result<()> {
+        use std::io::Write as _;
+        let path = self.path(segment);
+        let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        // Real zeros, not a hole: later writes then change no metadata, which makes their sync cheaper.
+        let zeros = vec![0; 256 * 1024];
+        let mut left = size as usize;
+        while left > 0 {
+            let chunk = left.min(zeros.len());
+            file.write_all(&zeros[..chunk])?;
+            left -= chunk;
+        }
+        file.sync_all()?;
+        self.sync_folder()?;
+        self.open.insert(segment, file);
+        Ok(())
+    }
+
+    fn read(&mut self, segment: u32, start: u32, into: &mut [u8]) -> io::Result<()> {
+        use std::io::{Read as _, Seek as _};
+        let mut file = self.file(segment)?;
+        file.seek(io::SeekFrom::Start(start.into()))?;
+        file.read_exact(into)
+    }
+
+    fn write(&mut self, segment: u32, start: u32, bytes: &[u8]) -> io::Result<()> {
+        use std::io::{Seek as _, Write as _};
+        let mut file = self.file(segment)?;
+        file.seek(io::SeekFrom::Start(start.into()))?;
+        file.write_all(bytes)
+    }
+
+    fn sync(&mut self, segment: u32) -> io::Result<()> {
+        self.file(segment)?.sync_data()
+    }
+
+    fn delete(&mut self, segment: u32) -> io::Result<()> {
+        self.open.remove(&segment);
+        std::fs::remove_file(self.path(segment))?;
+        self.sync_folder()
+    }
+}

@@ -1,0 +1,76 @@
+//! The node's disk: one SQLite database for rows, segments for bodies, a lock file for the folder.
+//!
+//! Opening migrates. Nothing here decides anything about messages.
+
+mod bodies;
+mod disk;
+mod migrate;
+mod rows;
+mod sim_disk;
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use crate::relay::RelayError;
+pub(crate) use bodies::{Bodies, BodyAt};
+pub use disk::Disk;
+pub(crate) use disk::FileDisk;
+pub(crate) use rows::{ConversationRow, DeviceRow, EnvelopeRow, UserRow};
+pub use sim_disk::{DiskImage, SimDisk};
+
+/// Where a relay keeps its data.
+pub struct Storage(Kind);
+
+enum Kind {
+    Folder(PathBuf),
+    Given { connection: Box<Connection>, disk: Box<dyn Disk> },
+}
+
+/// An opened [`Storage`].
+pub(crate) struct Opened {
+    pub(crate) db: Connection,
+    pub(crate) disk: Box<dyn Disk>,
+    /// Held for as long as the relay lives; `None` in memory.
+    pub(crate) lock: Option<File>,
+}
+
+impl Storage {
+    /// `relay.db`, `bodies/` and `lock` in this folder, which is made if it is missing.
+    pub fn folder(path: impl Into<PathBuf>) -> Self {
+        Self(Kind::Folder(path.into()))
+    }
+
+    /// A connection (usually in memory) and a disk of the caller's: for the simulation and for tests.
+    pub fn memory(connection: Connection, disk: impl Disk + 'static) -> Self {
+        Self(Kind::Given { connection: Box::new(connection), disk: Box::new(disk) })
+    }
+
+    pub(crate) fn open(self) -> Result<Opened, RelayError> {
+        let mut opened = match self.0 {
+            Kind::Folder(folder) => open_folder(&folder)?,
+            Kind::Given { connection, disk } => Opened { db: *connection, disk, lock: None },
+        };
+        opened.db.execute_batch("PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;")?;
+        opened.db.set_prepared_statement_cache_capacity(128);
+        migrate::migrate(&mut opened.db)?;
+        Ok(opened)
+    }
+}
+
+fn open_folder(folder: &Path) -> Result<Opened, RelayError> {
+    let unusable = |source| RelayError::Folder { folder: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(unusable)?;
+    let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(RelayError::FolderInUse { folder: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => return Err(unusable(source)),
+    }
+    let db = Connection::open(folder.join("relay.db"))?;
+    // FULL: an answer may leave as soon as COMMIT returned, so COMMIT has to mean the disk.
+    db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+    let disk = FileDisk::open(&folder.join("bodies")).map_err(unusable)?;
+    Ok(Opened { db, disk: Box::new(disk), lock: Some(lock) })
+}
