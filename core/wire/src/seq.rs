@@ -152,6 +152,11 @@ impl SeqRanges {
         Self(runs)
     }
 
+    /// These runs, as they are.
+    pub fn from_runs(runs: Vec<SeqRange>) -> Self {
+        Self(runs)
+    }
+
     /// The runs.
     pub fn iter(&self) -> impl Iterator<Item = SeqRange> + '_ {
         self.0.iter().copied()

@@ -1,0 +1,120 @@
+-- The device's memory. Positions and their order: see src/store/message.rs.
+
+CREATE TABLE account (
+    id                  INTEGER PRIMARY KEY CHECK (id = 1),
+    enrolled            INTEGER NOT NULL,       -- 0 = asked for, not yet confirmed by the node
+    node                TEXT NOT NULL,          -- base URL
+    realm               BLOB NOT NULL,
+    user                BLOB NOT NULL,
+    name                TEXT NOT NULL,
+    device              BLOB NOT NULL,
+    device_seed         BLOB NOT NULL,          -- Ed25519
+    identity_seed       BLOB,                   -- Ed25519; only where the identity was made
+    era                 INTEGER NOT NULL DEFAULT 0,  -- the node's incarnation that this device has reconciled with
+    checkpoint_era      INTEGER,
+    checkpoint_revision INTEGER,
+    checkpoint_seal     BLOB
+) STRICT;
+
+CREATE TABLE user (
+    user         BLOB PRIMARY KEY,
+    name         TEXT,                          -- NULL = not yet asked for
+    identity_key BLOB
+) STRICT, WITHOUT ROWID;
+
+-- The signing keys of other people's devices, as first seen.
+CREATE TABLE device (
+    device BLOB PRIMARY KEY,
+    user   BLOB NOT NULL,
+    key    BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE conversation (
+    id            INTEGER PRIMARY KEY,
+    conversation  BLOB NOT NULL UNIQUE,
+    kind          INTEGER NOT NULL,
+    protection    INTEGER NOT NULL,
+    peer          BLOB,
+    head          INTEGER NOT NULL DEFAULT 0,   -- highest position known here
+    read_up_to    INTEGER NOT NULL DEFAULT 0,
+    read_reported INTEGER NOT NULL DEFAULT 0,   -- what the node has accepted of it
+    read_revision INTEGER NOT NULL DEFAULT 0,   -- and when
+    unread        INTEGER NOT NULL DEFAULT 0,
+    last_message  INTEGER,                      -- message.id of the newest that is shown
+    activity      INTEGER NOT NULL              -- milliseconds; order of the list
+) STRICT;
+CREATE INDEX conversation_activity ON conversation (activity, id);
+
+CREATE TABLE message (
+    id            INTEGER PRIMARY KEY,
+    conversation  INTEGER NOT NULL REFERENCES conversation (id),
+    message       BLOB UNIQUE,                  -- NULL for a gap
+    anchor        INTEGER NOT NULL,             -- (anchor, place) is the order of the timeline
+    place         INTEGER NOT NULL,
+    seq           INTEGER,                      -- NULL until accepted
+    sender        BLOB NOT NULL,
+    sender_device BLOB,
+    incoming      INTEGER NOT NULL,
+    kind          INTEGER NOT NULL,
+    state         INTEGER NOT NULL,
+    failure       INTEGER,
+    created_at    INTEGER NOT NULL,             -- the author's clock
+    accepted_at   INTEGER,                      -- the node's clock
+    revision      INTEGER,                      -- the node's commit, for own messages of this device
+    body          BLOB,                         -- the content as it came: a later version may read more of it
+    deleted       INTEGER NOT NULL DEFAULT 0    -- 1 = a tombstone
+) STRICT;
+CREATE UNIQUE INDEX message_timeline ON message (conversation, anchor, place, id);
+
+CREATE TABLE outbox (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    conversation INTEGER NOT NULL REFERENCES conversation (id),
+    message      INTEGER NOT NULL UNIQUE REFERENCES message (id),
+    queued_at    INTEGER NOT NULL,
+    reclaim      INTEGER                        -- position to ask back from a restored node
+) STRICT;
+
+-- Read marks that the node has not accepted yet, one a conversation.
+CREATE TABLE read_outbox (
+    conversation INTEGER PRIMARY KEY REFERENCES conversation (id),
+    up_to        INTEGER NOT NULL,
+    since        INTEGER NOT NULL,              -- what lies above is reported
+    at           INTEGER NOT NULL
+) STRICT;
+
+-- What became of own messages, by recipient. Kept by position, so that it may arrive before the position is known.
+CREATE TABLE receipt (
+    conversation INTEGER NOT NULL,
+    seq          INTEGER NOT NULL,
+    user         BLOB NOT NULL,
+    rank         INTEGER NOT NULL,              -- 1 undelivered, 2 received, 3 read; only ever grows
+    reason       INTEGER,                       -- why undelivered
+    received_at  INTEGER,                       -- the node's clock
+    read_at      INTEGER,                       -- the reader's clock
+    PRIMARY KEY (conversation, seq, user)
+) STRICT, WITHOUT ROWID;
+
+-- Receipts for positions that no own message here holds yet: the `accepted` was lost with its socket.
+CREATE TABLE early_receipt (
+    conversation INTEGER NOT NULL,
+    first        INTEGER NOT NULL,
+    last         INTEGER NOT NULL,
+    user         BLOB NOT NULL,
+    rank         INTEGER NOT NULL,
+    reason       INTEGER,
+    at           INTEGER NOT NULL
+) STRICT;
+
+-- Mail that failed here; after three failures it is kept as it came and acknowledged as unreadable.
+CREATE TABLE poison (
+    digest   BLOB PRIMARY KEY,                  -- SHA-256 of the entry
+    failures INTEGER NOT NULL,
+    entry    BLOB                               -- kept once given up
+) STRICT, WITHOUT ROWID;
+
+-- See src/store/search.rs for what goes into which column.
+CREATE VIRTUAL TABLE message_index USING fts5 (
+    words, singles, pairs,
+    content = '', contentless_delete = 1,
+    tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* Co'"
+);

@@ -1,0 +1,28 @@
+//! A line of the conversation list.
+
+use chasqui_wire::{ConversationId, ConversationKind, Protection, Seq, Timestamp, UserId};
+
+use super::Message;
+
+/// A conversation as the list shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConversationSummary {
+    /// Which.
+    pub id: ConversationId,
+    /// Direct, group or channel.
+    pub kind: ConversationKind,
+    /// Who can read it; fixed when it was created.
+    pub protection: Protection,
+    /// Direct conversations: the other user, or oneself.
+    pub peer: Option<UserId>,
+    /// The peer's name, once known here.
+    pub peer_name: Option<String>,
+    /// Messages by others that were not read on any of the user's devices.
+    pub unread: u32,
+    /// Everything up to here is read.
+    pub read_up_to: Option<Seq>,
+    /// The newest message that is shown.
+    pub last_message: Option<Message>,
+    /// When something last happened here; the list is in this order, latest first.
+    pub activity: Timestamp,
+}

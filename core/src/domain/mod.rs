@@ -1,0 +1,12 @@
+//! What apps see: conversations, messages and their states. Plain values, no behaviour that needs a store.
+
+mod account;
+mod conversation;
+mod message;
+mod timeline;
+
+pub use account::{Account, DeviceInfo, UserInfo};
+pub use conversation::ConversationSummary;
+pub use message::{Delivery, Failure, Message, MessageContent, MessageState, Undelivered};
+pub(crate) use timeline::TimelineKey;
+pub use timeline::{Cursor, SearchHit, TimelineItem, TimelinePage};

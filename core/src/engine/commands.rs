@@ -1,0 +1,163 @@
+//! What apps ask for. Each is checked before anything is written, and durable before it is answered.
+
+use chasqui_wire::{
+    Content, ContentKind, ConversationId, ConversationKind, Limits, MessageId, Protection, Seq, direct_conversation,
+};
+
+use super::identity::Identity;
+use super::link::Blocked;
+use super::{Command, Engine, Reply, Turn};
+use crate::error::Error;
+use crate::store::{
+    self, AccountRow, ConversationHead, ConversationRow, MessageKind, MessageRow, MessageState, NewMessage, OutboxRow,
+    Place, StoreError,
+};
+
+type Answer = Result<Result<Reply, Error>, StoreError>;
+
+impl Engine {
+    pub(super) fn command(&mut self, turn: &mut Turn<'_>, command: Command) -> Answer {
+        match command {
+            Command::BeginEnrolment(enrolment) => {
+                if self.account.is_some() {
+                    return Ok(Err(Error::AlreadyEnrolled));
+                }
+                AccountRow::begin(turn.db, &(*enrolment).into())?;
+                Ok(Ok(Reply::Done))
+            }
+            Command::ConfirmEnrolment { user, name } => {
+                AccountRow::confirm(turn.db, user, &name)?;
+                let row = AccountRow::load(turn.db)?.ok_or(StoreError::Corrupt("no account to confirm"))?;
+                self.account = Some(Identity::new(row)?);
+                self.link.want();
+                Ok(Ok(Reply::Done))
+            }
+            Command::ForgetEnrolment => {
+                AccountRow::forget(turn.db)?;
+                self.account = None;
+                self.link.block(Blocked::NotEnrolled);
+                self.disconnect(turn);
+                Ok(Ok(Reply::Done))
+            }
+            Command::RememberUser(user, answer) => {
+                store::remember_user(turn.db, user, &answer.name, &answer.identity_key)?;
+                turn.changes.users = true;
+                Ok(Ok(Reply::Done))
+            }
+            Command::OpenDirect(peer) => self.open_direct(turn, peer),
+            Command::SendText { conversation, message, text } => self.send_text(turn, conversation, message, text),
+            Command::Retry(message) => self.retry(turn, message),
+            Command::MarkRead(conversation, up_to) => self.mark_read(turn, conversation, up_to),
+            Command::Delete(message) => self.delete(turn, message),
+        }
+    }
+
+    fn open_direct(&mut self, turn: &mut Turn<'_>, peer: chasqui_wire::UserId) -> Answer {
+        let Some(account) = &self.account else { return Ok(Err(Error::NotEnrolled)) };
+        let protection = Protection::NodeReadable;
+        let id = direct_conversation(account.user, peer, protection);
+        let head = ConversationHead { id, kind: ConversationKind::Direct, protection, peer: Some(peer) };
+        ConversationRow::ensure(turn.db, &head, turn.now)?;
+        self.mention(turn, Some(peer))?;
+        turn.changed(id);
+        Ok(Ok(Reply::Conversation(id)))
+    }
+
+    fn send_text(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conversation: ConversationId,
+        message: MessageId,
+        text: String,
+    ) -> Answer {
+        let Some(account) = &self.account else { return Ok(Err(Error::NotEnrolled)) };
+        let Some(row) = ConversationRow::find(turn.db, conversation)? else {
+            return Ok(Err(Error::NotFound { what: "conversation" }));
+        };
+        if text.is_empty() {
+            return Ok(Err(Error::Invalid { detail: "the text is empty".into() }));
+        }
+        if MessageRow::find(turn.db, message)?.is_some() {
+            // The same command again, after a driver lost track of the first.
+            return Ok(Ok(Reply::Message(message)));
+        }
+        let content = Content { message, created_at: turn.now, kind: ContentKind::Text(text) };
+        let body = content.encode();
+        let limit = self.link.limits().unwrap_or(&Limits::DEFAULT).body_bytes as usize;
+        if body.len() > limit {
+            return Ok(Err(Error::TooLarge { size: body.len() as u64, limit: limit as u64 }));
+        }
+        let new = NewMessage {
+            id: message,
+            place: Place::Pending,
+            sender: account.user,
+            sender_device: account.device,
+            incoming: false,
+            kind: MessageKind::Content,
+            created_at: turn.now,
+            accepted_at: None,
+            body,
+        };
+        let key = MessageRow::insert(turn.db, &row, &new)?;
+        if let ContentKind::Text(text) = &content.kind {
+            store::index_message(turn.db, key, text)?;
+        }
+        self.enqueue(turn, &row, key)?;
+        Ok(Ok(Reply::Message(message)))
+    }
+
+    fn enqueue(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conversation: &ConversationRow,
+        message: store::MessageKey,
+    ) -> Result<(), StoreError> {
+        if let Some(entry) = OutboxRow::push(turn.db, conversation.key, message, turn.now, None)? {
+            MessageRow::set_pending(turn.db, message, entry)?;
+            self.outbox.queue(conversation.key, entry);
+        }
+        conversation.refresh_last_message(turn.db)?;
+        turn.changed(conversation.id);
+        Ok(())
+    }
+
+    fn retry(&mut self, turn: &mut Turn<'_>, message: MessageId) -> Answer {
+        let Some(row) = MessageRow::find(turn.db, message)?.filter(|row| !row.deleted) else {
+            return Ok(Err(Error::NotFound { what: "message" }));
+        };
+        if row.state != MessageState::Failed {
+            return Ok(Err(Error::Invalid { detail: "only a failed message can be sent again".into() }));
+        }
+        let conversation = ConversationRow::get(turn.db, row.conversation)?;
+        self.enqueue(turn, &conversation, row.key)?;
+        Ok(Ok(Reply::Message(message)))
+    }
+
+    fn mark_read(&mut self, turn: &mut Turn<'_>, conversation: ConversationId, up_to: Option<Seq>) -> Answer {
+        let Some(row) = ConversationRow::find(turn.db, conversation)? else {
+            return Ok(Err(Error::NotFound { what: "conversation" }));
+        };
+        // Nobody has read what is not here yet.
+        let up_to = up_to.map_or(row.head, |up_to| row.head.map(|head| head.min(up_to)));
+        if let Some(up_to) = up_to {
+            self.read_here(turn, &row, up_to)?;
+        }
+        Ok(Ok(Reply::Done))
+    }
+
+    fn delete(&mut self, turn: &mut Turn<'_>, message: MessageId) -> Answer {
+        let Some(row) = MessageRow::find(turn.db, message)?.filter(|row| !row.deleted) else {
+            return Ok(Err(Error::NotFound { what: "message" }));
+        };
+        if row.state == MessageState::Pending {
+            return Ok(Err(Error::Invalid { detail: "the message is on its way; delete it once it is sent".into() }));
+        }
+        let conversation = ConversationRow::get(turn.db, row.conversation)?;
+        store::unindex_message(turn.db, row.key)?;
+        row.delete(turn.db)?;
+        conversation.recount_unread(turn.db)?;
+        conversation.refresh_last_message(turn.db)?;
+        turn.changed(conversation.id);
+        Ok(Ok(Reply::Done))
+    }
+}

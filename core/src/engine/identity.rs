@@ -1,0 +1,62 @@
+//! This device's keys, and what it signs.
+
+use chasqui_wire::{Challenge, DeviceId, RealmId, UserId, signing};
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
+
+use crate::store::{AccountRow, StoreError};
+
+/// The enrolled account, ready to sign.
+pub(super) struct Identity {
+    pub(super) user: UserId,
+    pub(super) device: DeviceId,
+    pub(super) realm: RealmId,
+    pub(super) era: u32,
+    key: Ed25519KeyPair,
+}
+
+impl Identity {
+    pub(super) fn new(row: AccountRow) -> Result<Self, StoreError> {
+        let key = Ed25519KeyPair::from_seed_unchecked(&row.device_seed)
+            .map_err(|_| StoreError::Corrupt("the device key is not an Ed25519 seed"))?;
+        Ok(Self { user: row.user, device: row.device, realm: row.realm, era: row.era, key })
+    }
+
+    pub(super) fn sign_hello(&self, challenge: &Challenge, version: u32) -> [u8; 64] {
+        self.sign(&signing::hello(self.realm, &challenge.nonce, self.device, version))
+    }
+
+    pub(super) fn sign_read(&self, read: &chasqui_wire::Read) -> [u8; 64] {
+        self.sign(&signing::read(self.realm, self.user, self.device, read))
+    }
+
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        sign(&self.key, message)
+    }
+}
+
+/// Ed25519 (RFC 8032).
+fn sign(key: &Ed25519KeyPair, message: &[u8]) -> [u8; 64] {
+    key.sign(message).as_ref().try_into().expect("an Ed25519 signature has 64 bytes")
+}
+
+/// The public key of a seed.
+///
+/// # Panics
+/// Never: every 32 bytes are a seed.
+pub fn public_key(seed: &[u8; 32]) -> [u8; 32] {
+    let key = Ed25519KeyPair::from_seed_unchecked(seed).expect("every 32 bytes are a seed");
+    key.public_key().as_ref().try_into().expect("an Ed25519 public key has 32 bytes")
+}
+
+/// Signs with the key of a seed.
+///
+/// # Panics
+/// Never: every 32 bytes are a seed.
+pub fn sign_with(seed: &[u8; 32], message: &[u8]) -> [u8; 64] {
+    sign(&Ed25519KeyPair::from_seed_unchecked(seed).expect("every 32 bytes are a seed"), message)
+}
+
+/// Whether `signature` over `message` was made with the secret of `key`.
+pub(super) fn verify(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+    ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, key).verify(message, signature).is_ok()
+}

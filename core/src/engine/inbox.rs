@@ -1,0 +1,199 @@
+//! Receiving: each entry in a savepoint of its own, acknowledged only with the transaction that stored it.
+//!
+//! An entry that cannot be processed does not harm its neighbours: it is left unacknowledged and the socket is opened
+//! anew, so that it comes again; after three failures it is kept as it came and acknowledged as unreadable.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use chasqui_wire::{
+    AckItem, AckOutcome, Content, ContentKind, ConversationId, ConversationKind, Deliver, Entry, EntryKind, Envelope,
+    Gap, NodeFrame, Protection, UserId, direct_conversation,
+};
+
+use super::{Engine, Turn};
+use crate::planted::{PlantedBug, planted};
+use crate::store::{
+    self, ConversationHead, ConversationRow, MAX_FAILURES, MessageKind, MessageRow, NewMessage, Place, StoreError,
+};
+
+impl Engine {
+    pub(super) fn deliver(&mut self, turn: &mut Turn<'_>, deliver: Deliver) -> Result<(), StoreError> {
+        let mut failed = false;
+        for entry in deliver.entries {
+            let number = entry.number;
+            match self.in_savepoint(turn, &entry) {
+                Ok(outcome) => turn.acks.push(AckItem { number, outcome }),
+                Err(error) if error.is_systemic() => return Err(error),
+                Err(error) => {
+                    let failures = self.count_failure(turn, entry)?;
+                    tracing::error!(%error, failures, "an entry could not be processed");
+                    if failures >= MAX_FAILURES {
+                        turn.acks.push(AckItem { number, outcome: AckOutcome::Unreadable });
+                    } else if planted(PlantedBug::AckFailedEntry) {
+                        turn.acks.push(AckItem { number, outcome: AckOutcome::Stored });
+                    } else {
+                        failed = true;
+                    }
+                }
+            }
+        }
+        if failed {
+            // The neighbours' acknowledgements leave first; then the socket is opened anew to get the entry again.
+            self.recycle_socket = true;
+        }
+        Ok(())
+    }
+
+    fn in_savepoint(&mut self, turn: &mut Turn<'_>, entry: &Entry) -> Result<AckOutcome, StoreError> {
+        let db = turn.db;
+        db.prepare_cached("SAVEPOINT entry")?.execute([])?;
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.entry(turn, &entry.kind)));
+        let outcome = outcome.unwrap_or(Err(StoreError::Panicked));
+        if outcome.is_err() {
+            db.execute_batch("ROLLBACK TO entry")?;
+        }
+        db.prepare_cached("RELEASE entry")?.execute([])?;
+        outcome
+    }
+
+    fn count_failure(&self, turn: &Turn<'_>, entry: Entry) -> Result<u32, StoreError> {
+        // Numbered 0, so that the same mail has the same digest on every socket.
+        let entry = NodeFrame::Deliver(Deliver { entries: vec![Entry { number: 0, kind: entry.kind }] }).encode();
+        let digest = ring::digest::digest(&ring::digest::SHA256, &entry);
+        let failures = store::count_poison(turn.db, digest.as_ref())?;
+        if failures >= MAX_FAILURES {
+            store::keep_poison(turn.db, digest.as_ref(), &entry)?;
+        }
+        Ok(failures)
+    }
+
+    fn entry(&mut self, turn: &mut Turn<'_>, kind: &EntryKind) -> Result<AckOutcome, StoreError> {
+        match kind {
+            EntryKind::Envelope(envelope) => self.envelope(turn, envelope),
+            EntryKind::Gap(gap) => self.gap(turn, gap),
+            EntryKind::Receipt(receipt) => self.receipt(turn, receipt),
+            EntryKind::Read(notice) => self.read_notice(turn, notice),
+            EntryKind::Unknown => Ok(AckOutcome::Unreadable),
+        }
+    }
+
+    fn envelope(&mut self, turn: &mut Turn<'_>, envelope: &Envelope) -> Result<AckOutcome, StoreError> {
+        let Some(own_user) = self.account.as_ref().map(|account| account.user) else {
+            return Ok(AckOutcome::Unreadable);
+        };
+        let Some(head) = direct_head(
+            own_user,
+            envelope.conversation,
+            envelope.kind,
+            envelope.protection,
+            envelope.sender_user,
+            envelope.peer,
+        ) else {
+            tracing::warn!("an envelope does not belong to its conversation");
+            return Ok(AckOutcome::Unreadable);
+        };
+        let conversation = ConversationRow::ensure(turn.db, &head, turn.now)?;
+        self.mention(turn, head.peer)?;
+        if let Some(known) = MessageRow::find(turn.db, envelope.message)? {
+            return redelivered(turn, &conversation, &known, envelope);
+        }
+        let content = Content::decode(envelope.body.clone(), envelope.message);
+        let (kind, created_at, outcome) = match &content {
+            Ok(content) => (MessageKind::Content, content.created_at, AckOutcome::Stored),
+            // Kept as it came: the placeholder is the record from which recovery starts.
+            Err(_) => (MessageKind::Unreadable, envelope.accepted_at, AckOutcome::Unreadable),
+        };
+        store::fill_gap(turn.db, &conversation, envelope.seq)?;
+        let new = NewMessage {
+            id: envelope.message,
+            place: Place::At(envelope.seq),
+            sender: envelope.sender_user,
+            sender_device: envelope.sender_device,
+            incoming: envelope.sender_user != own_user,
+            kind,
+            created_at,
+            accepted_at: Some(envelope.accepted_at),
+            body: envelope.body.clone(),
+        };
+        let key = MessageRow::insert(turn.db, &conversation, &new)?;
+        if let Ok(Content { kind: ContentKind::Text(text), .. }) = &content {
+            store::index_message(turn.db, key, text)?;
+        }
+        if new.incoming && conversation.read_up_to.is_none_or(|read| read < envelope.seq) {
+            conversation.add_unread(turn.db)?;
+        }
+        conversation.raise_head(turn.db, envelope.seq)?;
+        conversation.refresh_last_message(turn.db)?;
+        turn.changed(conversation.id);
+        Ok(outcome)
+    }
+
+    fn gap(&mut self, turn: &mut Turn<'_>, gap: &Gap) -> Result<AckOutcome, StoreError> {
+        let Some(own_user) = self.account.as_ref().map(|account| account.user) else {
+            return Ok(AckOutcome::Noted);
+        };
+        if planted(PlantedBug::GapIgnored) {
+            return Ok(AckOutcome::Noted);
+        }
+        let Some(head) =
+            direct_head(own_user, gap.conversation, gap.kind, gap.protection, gap.sender_user, gap.peer)
+        else {
+            return Ok(AckOutcome::Unreadable);
+        };
+        let conversation = ConversationRow::ensure(turn.db, &head, turn.now)?;
+        if store::holds(turn.db, &conversation, gap.seq)? {
+            // It had arrived, only the acknowledgement was lost: better news for the sender.
+            return Ok(AckOutcome::Stored);
+        }
+        store::note_gap(turn.db, &conversation, gap.seq, gap.sender_user, gap.at)?;
+        conversation.raise_head(turn.db, gap.seq)?;
+        turn.changed(conversation.id);
+        Ok(AckOutcome::Noted)
+    }
+
+    /// Somebody to know the name of.
+    pub(super) fn mention(&mut self, turn: &Turn<'_>, user: Option<UserId>) -> Result<(), StoreError> {
+        if let Some(user) = user
+            && store::mention_user(turn.db, user)?
+        {
+            self.names_wanted = true;
+        }
+        Ok(())
+    }
+}
+
+/// What arrives again is recognised by its id. A restored node may have given it another position.
+fn redelivered(
+    turn: &mut Turn<'_>,
+    conversation: &ConversationRow,
+    known: &MessageRow,
+    envelope: &Envelope,
+) -> Result<AckOutcome, StoreError> {
+    if known.sender_device != Some(envelope.sender_device) || known.conversation != conversation.key {
+        tracing::warn!("a message id was used twice");
+        return Ok(AckOutcome::Unreadable);
+    }
+    if known.seq.is_some_and(|seq| seq < envelope.seq) {
+        store::fill_gap(turn.db, conversation, envelope.seq)?;
+        known.move_to(turn.db, envelope.seq)?;
+        conversation.raise_head(turn.db, envelope.seq)?;
+        conversation.recount_unread(turn.db)?;
+        conversation.refresh_last_message(turn.db)?;
+        turn.changed(conversation.id);
+    }
+    Ok(AckOutcome::Stored)
+}
+
+/// The direct conversation that a header names, if the header is consistent: the id follows from both users.
+fn direct_head(
+    own_user: UserId,
+    id: ConversationId,
+    kind: ConversationKind,
+    protection: Protection,
+    sender: UserId,
+    peer: Option<UserId>,
+) -> Option<ConversationHead> {
+    let other = if sender == own_user { peer? } else { sender };
+    let consistent = kind == ConversationKind::Direct && direct_conversation(own_user, other, protection) == id;
+    consistent.then_some(ConversationHead { id, kind, protection, peer: Some(other) })
+}

@@ -1,0 +1,398 @@
+//! The engine decides everything that a device does, without doing any of it: no sockets, no clock, no threads.
+//!
+//! Guarantees: one call of [`Engine::handle`] is one transaction, and nothing that it wants said leaves before that
+//! transaction committed. Whoever drives it (the native driver, the browser's worker, the simulation) hands in inputs
+//! and carries out outputs; a driver that crashes anywhere in between loses nothing and says nothing twice.
+
+mod commands;
+mod identity;
+mod inbox;
+mod link;
+mod outbox;
+mod receipts;
+mod reconcile;
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use chasqui_wire::{
+    Ack, AckItem, ClientFrame, ConversationId, DeviceId, Limits, MessageId, NodeFrame, RealmId, Seq, Timestamp, UserId,
+};
+use rusqlite::Connection;
+
+pub use self::identity::{public_key, sign_with};
+pub use self::link::{Blocked, ConnectionState};
+use self::{identity::Identity, link::Link, outbox::Outbox};
+use crate::error::Error;
+use crate::planted::{PlantedBug, planted};
+use crate::store::{AccountRow, NewAccount, Store, StoreError};
+
+/// Names one socket; a driver ignores outputs for, and the engine inputs from, a socket that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SocketId(pub u64);
+
+/// Names a command, so that its reply finds back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CommandId(pub u64);
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// The app asks for something.
+    Command(CommandId, Command),
+    /// A socket opened.
+    Connected(SocketId),
+    /// A socket could not be opened, or closed.
+    Disconnected(SocketId),
+    /// A binary message arrived.
+    Frame(SocketId, Bytes),
+    /// The platform says that there is a network (again): try at once.
+    NetworkUp,
+    /// The app goes to the background: close the socket and stay quiet.
+    Suspend,
+    /// The app is back.
+    Resume,
+    /// The answer to [`Output::Resolve`]; `None` when it could not be asked.
+    Resolved(UserId, Option<ResolvedUser>),
+    /// The time named by the last step came.
+    Wake,
+}
+
+/// Who a user is, by the node's directory.
+#[derive(Clone, Debug)]
+pub struct ResolvedUser {
+    /// The name as registered.
+    pub name: String,
+    /// The user's identity key (Ed25519).
+    pub identity_key: [u8; 32],
+}
+
+/// What an app asks for.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Remember keys before the node is asked to enrol them.
+    BeginEnrolment(Box<Enrolment>),
+    /// The node enrolled them.
+    ConfirmEnrolment {
+        /// Whose device it is.
+        user: UserId,
+        /// As registered.
+        name: String,
+    },
+    /// The device is not enrolled any more; the history stays.
+    ForgetEnrolment,
+    /// Remember who somebody is.
+    RememberUser(UserId, ResolvedUser),
+    /// Open the direct conversation with somebody, or with oneself.
+    OpenDirect(UserId),
+    /// Send a text.
+    SendText {
+        /// Where.
+        conversation: ConversationId,
+        /// UUIDv7, made by the driver.
+        message: MessageId,
+        /// Any Unicode.
+        text: String,
+    },
+    /// Queue a failed message again.
+    Retry(MessageId),
+    /// Everything up to here is read; `None` = all that is here.
+    MarkRead(ConversationId, Option<Seq>),
+    /// Remove a message from this device.
+    Delete(MessageId),
+}
+
+/// The keys and ids with which a device asks to be enrolled.
+#[derive(Clone, Debug)]
+pub struct Enrolment {
+    /// The node's base URL.
+    pub node: String,
+    /// The app.
+    pub realm: RealmId,
+    /// Made here at registration, given by the node at login.
+    pub user: UserId,
+    /// As registered.
+    pub name: String,
+    /// Made here.
+    pub device: DeviceId,
+    /// Ed25519.
+    pub device_seed: [u8; 32],
+    /// Ed25519; only at registration.
+    pub identity_seed: Option<[u8; 32]>,
+}
+
+/// The answer to a [`Command`], durable when it leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Done.
+    Done,
+    /// The conversation.
+    Conversation(ConversationId),
+    /// The message, in the outbox.
+    Message(MessageId),
+}
+
+/// What to do, in this order.
+#[derive(Debug)]
+pub enum Output {
+    /// Open a socket to the account's node.
+    Connect(SocketId),
+    /// Close it.
+    Disconnect(SocketId),
+    /// Send a binary message.
+    Transmit(SocketId, Bytes),
+    /// Answer a command.
+    Reply(CommandId, Result<Reply, Error>),
+    /// Ask the node's directory who that is; answered by [`Input::Resolved`].
+    Resolve(UserId),
+    /// Tell whoever watches.
+    Changed(ChangeSet),
+    /// The connection is now like this.
+    Connection(ConnectionState),
+    /// A bearer token for the HTTP API.
+    HttpToken(String, Timestamp),
+}
+
+/// What a committed step changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChangeSet {
+    /// Conversations whose timeline or line in the list changed.
+    pub conversations: BTreeSet<ConversationId>,
+    /// Names of users changed.
+    pub users: bool,
+}
+
+impl ChangeSet {
+    fn is_empty(&self) -> bool {
+        self.conversations.is_empty() && !self.users
+    }
+}
+
+/// The outcome of one call.
+#[derive(Debug)]
+pub struct Step {
+    /// To be carried out in order.
+    pub outputs: Vec<Output>,
+    /// When to call again at the latest, with [`Input::Wake`].
+    pub wake_at: Option<Timestamp>,
+}
+
+/// One step in progress: the open transaction, and what is to be said once it committed.
+struct Turn<'a> {
+    db: &'a Connection,
+    now: Timestamp,
+    outputs: Vec<Output>,
+    acks: Vec<AckItem>,
+    changes: ChangeSet,
+}
+
+impl Turn<'_> {
+    fn transmit(&mut self, socket: SocketId, frame: &ClientFrame) {
+        self.outputs.push(Output::Transmit(socket, frame.encode()));
+    }
+
+    fn changed(&mut self, conversation: ConversationId) {
+        self.changes.conversations.insert(conversation);
+    }
+}
+
+/// See the module.
+pub struct Engine {
+    account: Option<Identity>,
+    link: Link,
+    outbox: Outbox,
+    resolving: BTreeSet<UserId>,
+    names_wanted: bool,
+    recycle_socket: bool,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Picks up where the history in `store` stands. `entropy` seeds the jitter of reconnections.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the history cannot be read.
+    pub fn load(store: &Store, entropy: u64) -> Result<Self, StoreError> {
+        let db = store.connection();
+        let account = AccountRow::load(db)?.filter(|row| row.enrolled).map(Identity::new).transpose()?;
+        let mut link = Link::new(entropy);
+        if account.is_some() {
+            link.want();
+        }
+        Ok(Self { account, link, outbox: Outbox::load(db)?, resolving: BTreeSet::new(), names_wanted: true, recycle_socket: false })
+    }
+
+    /// Takes everything that happened since the last call, in order, in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the transaction did not commit. Nothing happened then; the engine must be loaded anew, and
+    /// its sockets closed.
+    pub fn handle(&mut self, store: &mut Store, now: Timestamp, inputs: Vec<Input>) -> Result<Step, StoreError> {
+        let transaction = store.connection().unchecked_transaction()?;
+        let db: &Connection = &transaction;
+        let mut turn =
+            Turn { db, now, outputs: Vec::new(), acks: Vec::new(), changes: ChangeSet::default() };
+        let before = self.link.state();
+        for input in inputs {
+            self.input(&mut turn, input)?;
+        }
+        self.pump(&mut turn)?;
+        let Turn { mut outputs, changes, .. } = turn;
+        if let Err(error) = transaction.commit()
+            && !planted(PlantedBug::AckBeforeCommit)
+        {
+            return Err(error.into());
+        }
+        if !changes.is_empty() {
+            outputs.push(Output::Changed(changes));
+        }
+        let state = self.link.state();
+        if state != before {
+            outputs.push(Output::Connection(state));
+        }
+        Ok(Step { outputs, wake_at: self.wake_at() })
+    }
+
+    /// How the connection is.
+    pub fn connection(&self) -> ConnectionState {
+        self.link.state()
+    }
+
+    fn input(&mut self, turn: &mut Turn<'_>, input: Input) -> Result<(), StoreError> {
+        match input {
+            Input::Command(id, command) => {
+                let reply = self.command(turn, command)?;
+                turn.outputs.push(Output::Reply(id, reply));
+            }
+            Input::Connected(socket) => self.link.opened(socket, turn.now),
+            Input::Disconnected(socket) => {
+                if self.link.closed(socket, turn.now) {
+                    self.outbox.socket_gone();
+                }
+            }
+            Input::Frame(socket, bytes) => self.frame(turn, socket, bytes)?,
+            Input::NetworkUp => self.link.network_up(turn.now),
+            Input::Suspend => {
+                self.link.suspend();
+                self.disconnect(turn);
+            }
+            Input::Resume => self.link.resume(turn.now),
+            Input::Resolved(user, answer) => {
+                self.resolving.remove(&user);
+                if let Some(answer) = answer {
+                    crate::store::remember_user(turn.db, user, &answer.name, &answer.identity_key)?;
+                    turn.changes.users = true;
+                    self.names_wanted = true;
+                }
+            }
+            Input::Wake => {}
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self, turn: &mut Turn<'_>, socket: SocketId, bytes: Bytes) -> Result<(), StoreError> {
+        if !self.link.heard(socket, turn.now) {
+            return Ok(());
+        }
+        let limits = self.link.limits().cloned().unwrap_or(Limits::DEFAULT);
+        let frame = match NodeFrame::decode(bytes, &limits) {
+            Ok(frame) => frame,
+            Err(chasqui_wire::FrameError::UnknownKind) => return Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, "the node sent an unusable frame");
+                self.break_off(turn);
+                return Ok(());
+            }
+        };
+        match frame {
+            NodeFrame::Challenge(challenge) => self.challenged(turn, socket, &challenge),
+            NodeFrame::Welcome(welcome) => self.welcomed(turn, socket, welcome)?,
+            NodeFrame::Accepted(accepted) => self.accepted(turn, &accepted)?,
+            NodeFrame::Rejected(rejected) => self.rejected(turn, &rejected)?,
+            NodeFrame::Deliver(deliver) => self.deliver(turn, deliver)?,
+            NodeFrame::Drained(drained) => {
+                AccountRow::set_checkpoint(turn.db, &drained.checkpoint)?;
+                self.link.drained();
+            }
+            NodeFrame::Pong(pong) => {
+                if let Some(checkpoint) = pong.checkpoint {
+                    AccountRow::set_checkpoint(turn.db, &checkpoint)?;
+                }
+            }
+            NodeFrame::Goodbye(goodbye) => {
+                self.link.dismissed(&goodbye, turn.now);
+                self.disconnect(turn);
+            }
+            NodeFrame::Unsupported(unsupported) => tracing::debug!(detail = unsupported.detail, "unsupported"),
+            // Typing and presence arrive with a later version of the API.
+            NodeFrame::Signal(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Everything that follows from where things stand: acknowledge, connect, send, ask names.
+    fn pump(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        if let Some(socket) = self.link.live() {
+            for items in std::mem::take(&mut turn.acks).chunks(Limits::ENTRIES_PER_FRAME) {
+                turn.transmit(socket, &ClientFrame::Ack(Ack { items: items.to_vec() }));
+            }
+        }
+        if std::mem::take(&mut self.recycle_socket) {
+            self.break_off(turn);
+        }
+        match self.link.tick(turn.now) {
+            link::Tick::Nothing => {}
+            link::Tick::Dial(socket) => turn.outputs.push(Output::Connect(socket)),
+            link::Tick::Ping(socket, ping) => turn.transmit(socket, &ClientFrame::Ping(ping)),
+            link::Tick::Dead => self.break_off(turn),
+        }
+        if let Some(socket) = self.link.live() {
+            self.send(turn, socket)?;
+            self.ask_names(turn)?;
+        }
+        Ok(())
+    }
+
+    fn ask_names(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        const AT_ONCE: u32 = 16;
+        if std::mem::take(&mut self.names_wanted) {
+            for user in crate::store::nameless_users(turn.db, AT_ONCE)? {
+                if self.resolving.insert(user) {
+                    turn.outputs.push(Output::Resolve(user));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the socket that the link has let go of.
+    fn disconnect(&mut self, turn: &mut Turn<'_>) {
+        if let Some(socket) = self.link.take_socket() {
+            turn.outputs.push(Output::Disconnect(socket));
+            self.outbox.socket_gone();
+        }
+    }
+
+    /// Closes the socket and comes back after a pause.
+    fn break_off(&mut self, turn: &mut Turn<'_>) {
+        self.link.pause(turn.now);
+        self.disconnect(turn);
+    }
+
+    fn wake_at(&self) -> Option<Timestamp> {
+        let sending = self.link.live().and(self.outbox.wake_at());
+        [self.link.wake_at(), sending].into_iter().flatten().min()
+    }
+}
+
+impl From<Enrolment> for NewAccount {
+    fn from(enrolment: Enrolment) -> Self {
+        let Enrolment { node, realm, user, name, device, device_seed, identity_seed } = enrolment;
+        Self { node, realm, user, name, device, device_seed, identity_seed }
+    }
+}

@@ -1,0 +1,304 @@
+//! Sending: each conversation is a lane, in which order is kept; lanes do not wait for each other.
+//!
+//! What is queued, and what is unanswered on the current socket, follows from the store and the socket: after a crash or
+//! a new socket everything unanswered is sent again, under the same message ids.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chasqui_wire::{
+    Accepted, ClientFrame, ErrorCode, Limits, MessageId, Read, Rejected, Send, Seq, SeqRanges, StorageClass, Timestamp,
+};
+use rusqlite::Connection;
+
+use super::{Engine, SocketId, Turn};
+use crate::domain::Failure;
+use crate::planted::{PlantedBug, planted};
+use crate::store::{
+    self, ConversationKey, ConversationRow, MessageRow, MessageState, OutboxKey, OutboxRow, ReadOutboxRow, StoreError,
+};
+
+/// The greatest age of an outbox entry: as long as the node remembers message ids.
+const MAX_AGE_MS: u64 = 30 * 24 * 3600 * 1000;
+const FIRST_PAUSE_MS: u64 = 1_000;
+const LAST_PAUSE_MS: u64 = 5 * 60_000;
+
+/// One conversation's stream.
+#[derive(Debug, Default)]
+struct Lane {
+    queued: BTreeSet<OutboxKey>,
+    unanswered: BTreeMap<MessageId, OutboxKey>,
+    /// The node stalled the stream: the next send, when nothing is unanswered, begins a new one.
+    restart: bool,
+    not_before: Option<Timestamp>,
+    failures: u32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    lanes: BTreeMap<ConversationKey, Lane>,
+    unanswered: BTreeMap<MessageId, ConversationKey>,
+    reads: Reads,
+}
+
+#[derive(Debug, Default)]
+struct Reads {
+    wanted: bool,
+    unanswered: BTreeMap<MessageId, (ConversationKey, Seq)>,
+    not_before: Option<Timestamp>,
+    next_id: u64,
+}
+
+impl Outbox {
+    pub(super) fn load(db: &Connection) -> Result<Self, StoreError> {
+        let mut outbox = Self::default();
+        for (entry, conversation) in OutboxRow::all(db)? {
+            outbox.queue(conversation, entry);
+        }
+        outbox.reads.wanted = true;
+        Ok(outbox)
+    }
+
+    pub(super) fn queue(&mut self, conversation: ConversationKey, entry: OutboxKey) {
+        self.lanes.entry(conversation).or_default().queued.insert(entry);
+    }
+
+    pub(super) fn queue_read(&mut self) {
+        self.reads.wanted = true;
+    }
+
+    /// What was unanswered is sent again on the next socket, which is a new stream.
+    pub(super) fn socket_gone(&mut self) {
+        for lane in self.lanes.values_mut() {
+            let unanswered = std::mem::take(&mut lane.unanswered);
+            if !planted(PlantedBug::ForgetInFlight) {
+                lane.queued.extend(unanswered.into_values());
+            }
+            lane.restart = false;
+        }
+        self.unanswered.clear();
+        self.reads.unanswered.clear();
+        self.reads.wanted = true;
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Timestamp> {
+        let lanes = self.lanes.values().filter(|lane| !lane.queued.is_empty() && lane.unanswered.is_empty());
+        let reads = self.reads.not_before.filter(|_| self.reads.wanted);
+        lanes.filter_map(|lane| lane.not_before).chain(reads).min()
+    }
+
+    /// Whether something of this conversation waits to be accepted.
+    pub(super) fn holds(&self, conversation: ConversationKey) -> bool {
+        self.lanes.contains_key(&conversation)
+    }
+
+    fn in_flight(&self) -> usize {
+        self.unanswered.len() + self.reads.unanswered.len()
+    }
+
+    fn forget(&mut self, conversation: ConversationKey, entry: OutboxKey) {
+        if let Some(lane) = self.lanes.get_mut(&conversation) {
+            lane.queued.remove(&entry);
+            if lane.queued.is_empty() && lane.unanswered.is_empty() && !lane.restart {
+                self.lanes.remove(&conversation);
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Sends what may be sent now.
+    pub(super) fn send(&mut self, turn: &mut Turn<'_>, socket: SocketId) -> Result<(), StoreError> {
+        let limits = self.link.limits().cloned().unwrap_or(Limits::DEFAULT);
+        let room = limits.sends_in_flight as usize;
+        let lanes: Vec<ConversationKey> = self.outbox.lanes.keys().copied().collect();
+        for conversation in lanes {
+            while self.outbox.in_flight() < room {
+                let Some(entry) = self.outbox.next(conversation, turn.now) else { break };
+                self.send_one(turn, socket, conversation, entry)?;
+            }
+        }
+        self.send_reads(turn, socket, room)
+    }
+
+    fn send_one(
+        &mut self,
+        turn: &mut Turn<'_>,
+        socket: SocketId,
+        conversation: ConversationKey,
+        entry: OutboxKey,
+    ) -> Result<(), StoreError> {
+        let Some(row) = OutboxRow::get(turn.db, entry)? else {
+            self.outbox.forget(conversation, entry);
+            return Ok(());
+        };
+        let message = MessageRow::get(turn.db, row.message)?;
+        let conversation_row = ConversationRow::get(turn.db, conversation)?;
+        if turn.now.millis_since(row.queued_at) > MAX_AGE_MS {
+            self.outbox.forget(conversation, entry);
+            OutboxRow::remove(turn.db, entry)?;
+            return fail(turn, &conversation_row, &message, Failure::TooOld);
+        }
+        let Some(lane) = self.outbox.lanes.get_mut(&conversation) else { return Ok(()) };
+        let send = Send {
+            message: message.id,
+            conversation: conversation_row.id,
+            kind: conversation_row.kind,
+            protection: conversation_row.protection,
+            peer: conversation_row.peer,
+            body: message.body,
+            storage: StorageClass::Durable,
+            urgent: true,
+            ttl_seconds: 0,
+            restart: std::mem::take(&mut lane.restart),
+            reclaim_seq: row.reclaim,
+            resend_of: None,
+            only_device: None,
+            epoch: 0,
+            commit: None,
+        };
+        lane.queued.remove(&entry);
+        lane.unanswered.insert(message.id, entry);
+        self.outbox.unanswered.insert(message.id, conversation);
+        turn.transmit(socket, &ClientFrame::Send(Box::new(send)));
+        Ok(())
+    }
+
+    fn send_reads(&mut self, turn: &mut Turn<'_>, socket: SocketId, room: usize) -> Result<(), StoreError> {
+        let Some(identity) = &self.account else { return Ok(()) };
+        let reads = &mut self.outbox.reads;
+        if !reads.wanted || reads.not_before.is_some_and(|at| at > turn.now) {
+            return Ok(());
+        }
+        reads.wanted = false;
+        reads.not_before = None;
+        let unanswered: BTreeSet<ConversationKey> = reads.unanswered.values().map(|&(key, _)| key).collect();
+        for row in ReadOutboxRow::all(turn.db)?.into_iter().filter(|row| !unanswered.contains(&row.conversation)) {
+            if self.outbox.unanswered.len() + reads.unanswered.len() >= room {
+                reads.wanted = true;
+                break;
+            }
+            let conversation = ConversationRow::get(turn.db, row.conversation)?;
+            let shown = store::readable(turn.db, row.conversation, row.since, row.up_to)?;
+            let authors: BTreeSet<_> = shown.iter().map(|&(_, author)| author).collect();
+            let mut ranges: Vec<_> = SeqRanges::of(shown.into_iter().map(|(seq, _)| seq)).iter().collect();
+            // The newest runs; a mark over more holes than that happens only to hand-made histories.
+            ranges.drain(..ranges.len().saturating_sub(SeqRanges::MAX));
+            reads.next_id += 1;
+            let mut read = Read {
+                id: read_id(reads.next_id),
+                conversation: conversation.id,
+                up_to: row.up_to,
+                ranges: SeqRanges::from_runs(ranges),
+                authors: authors.into_iter().take(Read::MAX_AUTHORS).collect(),
+                at: row.at,
+                signature: [0; 64],
+            };
+            read.signature = identity.sign_read(&read);
+            reads.unanswered.insert(read.id, (row.conversation, row.up_to));
+            turn.outputs.push(super::Output::Transmit(socket, ClientFrame::Read(read).encode()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn accepted(&mut self, turn: &mut Turn<'_>, accepted: &Accepted) -> Result<(), StoreError> {
+        if let Some((key, up_to)) = self.outbox.reads.unanswered.remove(&accepted.message) {
+            ReadOutboxRow::settle(turn.db, key, up_to)?;
+            let conversation = ConversationRow::get(turn.db, key)?;
+            conversation.set_read_reported(turn.db, up_to, accepted.revision)?;
+            self.outbox.reads.wanted = true;
+            return Ok(());
+        }
+        let Some(key) = self.outbox.unanswered.remove(&accepted.message) else { return Ok(()) };
+        let Some(seq) = accepted.seq else {
+            tracing::warn!("the node accepted a message without a position");
+            return Ok(());
+        };
+        if let Some(lane) = self.outbox.lanes.get_mut(&key) {
+            lane.failures = 0;
+            lane.not_before = None;
+            if let Some(entry) = lane.unanswered.remove(&accepted.message) {
+                OutboxRow::remove(turn.db, entry)?;
+                self.outbox.forget(key, entry);
+            }
+        }
+        let Some(message) = MessageRow::find(turn.db, accepted.message)? else { return Ok(()) };
+        let conversation = ConversationRow::get(turn.db, key)?;
+        store::fill_gap(turn.db, &conversation, seq)?;
+        message.set_accepted(turn.db, seq, accepted.at, accepted.revision)?;
+        store::apply_early_receipts(turn.db, key, seq)?;
+        conversation.raise_head(turn.db, seq)?;
+        conversation.refresh_last_message(turn.db)?;
+        if !self.outbox.lanes.contains_key(&key) {
+            store::drop_early_receipts(turn.db, key)?;
+        }
+        turn.changed(conversation.id);
+        Ok(())
+    }
+
+    pub(super) fn rejected(&mut self, turn: &mut Turn<'_>, rejected: &Rejected) -> Result<(), StoreError> {
+        if let Some((key, up_to)) = self.outbox.reads.unanswered.remove(&rejected.message) {
+            if rejected.code.is_retryable() {
+                let pause = u64::from(rejected.retry_after_ms).max(FIRST_PAUSE_MS);
+                self.outbox.reads.not_before = Some(turn.now.plus_millis(pause));
+                self.outbox.reads.wanted = true;
+            } else {
+                tracing::warn!(code = %rejected.code, "the node refused a read mark");
+                ReadOutboxRow::settle(turn.db, key, up_to)?;
+            }
+            return Ok(());
+        }
+        let Some(key) = self.outbox.unanswered.remove(&rejected.message) else { return Ok(()) };
+        let Some(lane) = self.outbox.lanes.get_mut(&key) else { return Ok(()) };
+        let Some(entry) = lane.unanswered.remove(&rejected.message) else { return Ok(()) };
+        lane.restart = true;
+        if rejected.code == ErrorCode::StreamStalled {
+            // Refused only because of what stood before it.
+            lane.queued.insert(entry);
+            return Ok(());
+        }
+        if rejected.code.is_retryable() {
+            let pause = FIRST_PAUSE_MS.saturating_mul(1 << lane.failures.min(12)).min(LAST_PAUSE_MS);
+            lane.failures += 1;
+            lane.not_before = Some(turn.now.plus_millis(pause.max(rejected.retry_after_ms.into())));
+            lane.queued.insert(entry);
+            return Ok(());
+        }
+        OutboxRow::remove(turn.db, entry)?;
+        let Some(message) = MessageRow::find(turn.db, rejected.message)? else { return Ok(()) };
+        let conversation = ConversationRow::get(turn.db, key)?;
+        fail(turn, &conversation, &message, Failure::Refused(rejected.code))
+    }
+}
+
+impl Outbox {
+    /// The next entry of a lane that may be sent now.
+    fn next(&self, conversation: ConversationKey, now: Timestamp) -> Option<OutboxKey> {
+        let lane = self.lanes.get(&conversation)?;
+        let waits = lane.not_before.is_some_and(|at| at > now) || (lane.restart && !lane.unanswered.is_empty());
+        if waits { None } else { lane.queued.first().copied() }
+    }
+}
+
+/// The message stays where it failed. One that an earlier era had accepted stays accepted.
+fn fail(
+    turn: &mut Turn<'_>,
+    conversation: &ConversationRow,
+    message: &MessageRow,
+    failure: Failure,
+) -> Result<(), StoreError> {
+    if message.state != MessageState::Accepted {
+        message.set_failed(turn.db, conversation.head, failure)?;
+        conversation.refresh_last_message(turn.db)?;
+        turn.changed(conversation.id);
+    }
+    Ok(())
+}
+
+/// Names a read on this socket only: a counter is enough, marked as a UUIDv8 (RFC 9562, section 5.8).
+fn read_id(counter: u64) -> MessageId {
+    let mut bytes = [0; 16];
+    bytes[8..].copy_from_slice(&counter.to_be_bytes());
+    bytes[6] = 0x80;
+    bytes[8] |= 0x80;
+    MessageId::from_bytes(bytes)
+}

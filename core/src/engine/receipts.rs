@@ -1,0 +1,89 @@
+//! What became of own messages, and who read what.
+
+use chasqui_wire::{AckOutcome, ReadNotice, Receipt, Seq, signing};
+
+use super::{Engine, Turn};
+use crate::planted::{PlantedBug, planted};
+use crate::store::{self, ConversationRow, Rank, ReadOutboxRow, ReceiptMark, StoreError};
+
+impl Engine {
+    pub(super) fn receipt(&mut self, turn: &mut Turn<'_>, receipt: &Receipt) -> Result<AckOutcome, StoreError> {
+        // Unknown here: the messages were sent before this device joined.
+        let Some(conversation) = ConversationRow::find(turn.db, receipt.conversation)? else {
+            return Ok(AckOutcome::Stored);
+        };
+        let mark = ReceiptMark::from_receipt(receipt.user, receipt.kind, receipt.at);
+        self.apply(turn, &conversation, receipt.ranges.iter(), &mark)?;
+        Ok(AckOutcome::Stored)
+    }
+
+    pub(super) fn read_notice(&mut self, turn: &mut Turn<'_>, notice: &ReadNotice) -> Result<AckOutcome, StoreError> {
+        let Some(account) = &self.account else { return Ok(AckOutcome::Unreadable) };
+        let Some(conversation) = ConversationRow::find(turn.db, notice.read.conversation)? else {
+            return Ok(AckOutcome::Stored);
+        };
+        let message = signing::read(account.realm, notice.user, notice.device, &notice.read);
+        if !store::pin_device_key(turn.db, notice.device, notice.user, &notice.device_key)?
+            || !super::identity::verify(&notice.device_key, &message, &notice.read.signature)
+        {
+            tracing::warn!("a read mark is not signed by the device that it names");
+            return Ok(AckOutcome::Unreadable);
+        }
+        if notice.user == account.user {
+            if !planted(PlantedBug::SiblingReadIgnored) {
+                self.read_elsewhere(turn, &conversation, notice.read.up_to)?;
+            }
+        } else if conversation.peer == Some(notice.user) {
+            let mark = ReceiptMark { user: notice.user, rank: Rank::Read, reason: None, at: notice.read.at };
+            self.apply(turn, &conversation, notice.read.ranges.iter(), &mark)?;
+        }
+        Ok(AckOutcome::Stored)
+    }
+
+    fn apply(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conversation: &ConversationRow,
+        ranges: impl Iterator<Item = chasqui_wire::SeqRange>,
+        mark: &ReceiptMark,
+    ) -> Result<(), StoreError> {
+        // Only a message whose `accepted` was lost can be behind a position that is unknown here.
+        let may_be_early = self.outbox.holds(conversation.key);
+        let mut changed = 0;
+        for range in ranges {
+            changed += store::apply_receipt(turn.db, conversation.key, range, mark, may_be_early)?;
+        }
+        if changed > 0 {
+            turn.changed(conversation.id);
+        }
+        Ok(())
+    }
+
+    /// Another device of this user read, and has told the authors.
+    fn read_elsewhere(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conversation: &ConversationRow,
+        up_to: Seq,
+    ) -> Result<(), StoreError> {
+        if conversation.raise_read(turn.db, up_to)? {
+            turn.changed(conversation.id);
+        }
+        conversation.skip_reported(turn.db, up_to)
+    }
+
+    /// The user read on this device.
+    pub(super) fn read_here(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conversation: &ConversationRow,
+        up_to: Seq,
+    ) -> Result<(), StoreError> {
+        if conversation.raise_read(turn.db, up_to)? {
+            ReadOutboxRow::put(turn.db, conversation.key, up_to, conversation.read_reported, turn.now)?;
+            self.outbox.queue_read();
+            turn.changed(conversation.id);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! Queries over the local history. They never wait for the network, and never change anything.
+
+use chasqui_wire::{ConversationId, MessageId, UserId};
+use rusqlite::Connection;
+
+use crate::domain::{Account, ConversationSummary, Cursor, Message, SearchHit, TimelinePage};
+use crate::store::{self, AccountRow, StoreError};
+
+/// The local history, seen through one connection.
+#[derive(Clone, Copy, Debug)]
+pub struct History<'a> {
+    connection: &'a Connection,
+}
+
+impl<'a> History<'a> {
+    pub(crate) fn new(connection: &'a Connection) -> Self {
+        Self { connection }
+    }
+
+    /// Whom this folder belongs to, if a device is enrolled.
+    pub fn account(&self) -> Result<Option<Account>, StoreError> {
+        let row = AccountRow::load(self.connection)?.filter(|row| row.enrolled);
+        Ok(row.map(|row| Account { user: row.user, name: row.name, device: row.device, node: row.node }))
+    }
+
+    /// The conversation list, latest activity first.
+    pub fn conversations(&self, limit: u32) -> Result<Vec<ConversationSummary>, StoreError> {
+        store::list(self.connection, limit)
+    }
+
+    /// One line of the list.
+    pub fn conversation(&self, id: ConversationId) -> Result<Option<ConversationSummary>, StoreError> {
+        store::summary(self.connection, id)
+    }
+
+    /// Unread messages in all conversations.
+    pub fn total_unread(&self) -> Result<u32, StoreError> {
+        store::total_unread(self.connection)
+    }
+
+    /// The newest `limit` lines of a timeline, or those before a cursor.
+    pub fn timeline_before(
+        &self,
+        id: ConversationId,
+        before: Option<Cursor>,
+        limit: u32,
+    ) -> Result<TimelinePage, StoreError> {
+        store::page_before(self.connection, id, before, limit)
+    }
+
+    /// The lines after a cursor.
+    pub fn timeline_after(&self, id: ConversationId, after: Cursor, limit: u32) -> Result<TimelinePage, StoreError> {
+        store::page_after(self.connection, id, after, limit)
+    }
+
+    /// One message.
+    pub fn message(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
+        store::show_by_id(self.connection, id)
+    }
+
+    /// Messages that hold every word of `query`, newest first.
+    pub fn search(&self, query: &str, limit: u32) -> Result<Vec<SearchHit>, StoreError> {
+        store::search(self.connection, query, limit)
+    }
+
+    /// The user of that name, if met before.
+    pub fn user_by_name(&self, name: &str) -> Result<Option<UserId>, StoreError> {
+        Ok(store::user_by_name(self.connection, name)?.map(|(user, _)| user))
+    }
+
+    pub(crate) fn account_row(&self) -> Result<Option<AccountRow>, StoreError> {
+        AccountRow::load(self.connection)
+    }
+}

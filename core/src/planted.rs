@@ -1,0 +1,43 @@
+//! Bugs that can be planted on purpose, to prove that the simulation would catch them.
+//!
+//! Without the feature `planted-bugs` every question here is a constant `false` and nothing can be planted.
+
+/// A deliberate mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlantedBug {
+    /// What a step wants to say leaves the device although its transaction did not commit.
+    AckBeforeCommit,
+    /// Gap markers are acknowledged, not noted.
+    GapIgnored,
+    /// A lower state overwrites a higher one.
+    StatesGoBack,
+    /// After the node was restored nothing is sent again.
+    NoReconciliation,
+    /// A new socket does not send again what was unanswered on the old one.
+    ForgetInFlight,
+    /// Read marks of the own other devices are ignored.
+    SiblingReadIgnored,
+    /// A failed entry is acknowledged like its neighbours.
+    AckFailedEntry,
+}
+
+#[cfg(feature = "planted-bugs")]
+thread_local! {
+    static PLANTED: std::cell::Cell<Option<PlantedBug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Plants a bug in everything that this thread runs from here on.
+#[cfg(feature = "planted-bugs")]
+pub fn plant(bug: Option<PlantedBug>) {
+    PLANTED.set(bug);
+}
+
+#[cfg(feature = "planted-bugs")]
+pub(crate) fn planted(bug: PlantedBug) -> bool {
+    PLANTED.get() == Some(bug)
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+pub(crate) const fn planted(_: PlantedBug) -> bool {
+    false
+}

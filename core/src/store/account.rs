@@ -1,0 +1,107 @@
+//! Who this device belongs to, and how far the node had come when it last spoke.
+
+use chasqui_wire::{Checkpoint, DeviceId, RealmId, UserId};
+use rusqlite::{Connection, OptionalExtension as _, named_params};
+
+use super::{RowExt as _, Sql, StoreError};
+
+/// The account of this folder.
+#[derive(Clone, Debug)]
+pub(crate) struct AccountRow {
+    pub(crate) enrolled: bool,
+    pub(crate) node: String,
+    pub(crate) realm: RealmId,
+    pub(crate) user: UserId,
+    pub(crate) name: String,
+    pub(crate) device: DeviceId,
+    pub(crate) device_seed: [u8; 32],
+    pub(crate) identity_seed: Option<[u8; 32]>,
+    pub(crate) era: u32,
+    pub(crate) checkpoint: Option<Checkpoint>,
+}
+
+/// An account that the node is being asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct NewAccount {
+    pub(crate) node: String,
+    pub(crate) realm: RealmId,
+    pub(crate) user: UserId,
+    pub(crate) name: String,
+    pub(crate) device: DeviceId,
+    pub(crate) device_seed: [u8; 32],
+    pub(crate) identity_seed: Option<[u8; 32]>,
+}
+
+impl AccountRow {
+    pub(crate) fn load(connection: &Connection) -> Result<Option<Self>, StoreError> {
+        let sql = "SELECT enrolled, node, realm, user, name, device, device_seed, identity_seed, era,
+                          checkpoint_era, checkpoint_revision, checkpoint_seal FROM account";
+        let read = |row: &rusqlite::Row<'_>| {
+            let checkpoint = match row.get::<_, Option<u32>>("checkpoint_era")? {
+                Some(era) => Some(Checkpoint {
+                    era,
+                    revision: row.get::<_, i64>("checkpoint_revision")?.cast_unsigned(),
+                    seal: row.get("checkpoint_seal")?,
+                }),
+                None => None,
+            };
+            Ok(Self {
+                enrolled: row.get("enrolled")?,
+                node: row.get("node")?,
+                realm: row.wire("realm")?,
+                user: row.wire("user")?,
+                name: row.get("name")?,
+                device: row.wire("device")?,
+                device_seed: row.get("device_seed")?,
+                identity_seed: row.get("identity_seed")?,
+                era: row.get("era")?,
+                checkpoint,
+            })
+        };
+        Ok(connection.prepare_cached(sql)?.query_row([], read).optional()?)
+    }
+
+    /// Remembers keys before the node is asked, so that a repeated request is the same request.
+    pub(crate) fn begin(connection: &Connection, new: &NewAccount) -> Result<(), StoreError> {
+        connection.execute("DELETE FROM account", [])?;
+        let sql = "INSERT INTO account (id, enrolled, node, realm, user, name, device, device_seed, identity_seed)
+                   VALUES (1, 0, :node, :realm, :user, :name, :device, :device_seed, :identity_seed)";
+        connection.execute(
+            sql,
+            named_params! {
+                ":node": new.node,
+                ":realm": Sql(new.realm),
+                ":user": Sql(new.user),
+                ":name": new.name,
+                ":device": Sql(new.device),
+                ":device_seed": new.device_seed,
+                ":identity_seed": new.identity_seed,
+            },
+        )?;
+        Ok(())
+    }
+
+    /// The node enrolled this device for `user`.
+    pub(crate) fn confirm(connection: &Connection, user: UserId, name: &str) -> Result<(), StoreError> {
+        connection.execute("UPDATE account SET enrolled = 1, user = ?, name = ?", (Sql(user), name))?;
+        Ok(())
+    }
+
+    /// The device is no longer enrolled; the history stays.
+    pub(crate) fn forget(connection: &Connection) -> Result<(), StoreError> {
+        connection.execute("DELETE FROM account", [])?;
+        Ok(())
+    }
+
+    pub(crate) fn set_checkpoint(connection: &Connection, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        let sql = "UPDATE account SET checkpoint_era = ?, checkpoint_revision = ?, checkpoint_seal = ?";
+        let parameters = (checkpoint.era, checkpoint.revision.cast_signed(), checkpoint.seal);
+        connection.prepare_cached(sql)?.execute(parameters)?;
+        Ok(())
+    }
+
+    pub(crate) fn set_era(connection: &Connection, era: u32) -> Result<(), StoreError> {
+        connection.execute("UPDATE account SET era = ?", [era])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,217 @@
+//! Conversations: their place in the list, what is read, what is unread.
+
+use chasqui_wire::{ConversationId, ConversationKind, Protection, Seq, Timestamp, UserId};
+use rusqlite::{Connection, OptionalExtension as _, named_params};
+
+use super::{RowExt as _, Sql, StoreError, message};
+use crate::domain::ConversationSummary;
+
+/// A conversation's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ConversationKey(pub(crate) i64);
+
+/// What the engine needs to know of a conversation.
+#[derive(Clone, Debug)]
+pub(crate) struct ConversationRow {
+    pub(crate) key: ConversationKey,
+    pub(crate) id: ConversationId,
+    pub(crate) kind: ConversationKind,
+    pub(crate) protection: Protection,
+    pub(crate) peer: Option<UserId>,
+    pub(crate) head: Option<Seq>,
+    pub(crate) read_up_to: Option<Seq>,
+    pub(crate) read_reported: Option<Seq>,
+}
+
+/// What makes a conversation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConversationHead {
+    pub(crate) id: ConversationId,
+    pub(crate) kind: ConversationKind,
+    pub(crate) protection: Protection,
+    pub(crate) peer: Option<UserId>,
+}
+
+const COLUMNS: &str = "id, conversation, kind, protection, peer, head, read_up_to, read_reported";
+
+fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<ConversationRow> {
+    Ok(ConversationRow {
+        key: ConversationKey(row.get("id")?),
+        id: row.wire("conversation")?,
+        kind: kind(row)?,
+        protection: protection(row)?,
+        peer: row.wire_opt("peer")?,
+        head: position(row, "head")?,
+        read_up_to: position(row, "read_up_to")?,
+        read_reported: position(row, "read_reported")?,
+    })
+}
+
+fn kind(row: &rusqlite::Row<'_>) -> rusqlite::Result<ConversationKind> {
+    let number = row.get("kind")?;
+    ConversationKind::from_number(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number.into()))
+}
+
+fn protection(row: &rusqlite::Row<'_>) -> rusqlite::Result<Protection> {
+    let number = row.get("protection")?;
+    Protection::from_number(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number.into()))
+}
+
+/// 0 stands for none.
+fn position(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<Seq>> {
+    Ok(u64::try_from(row.get::<_, i64>(column)?).ok().and_then(Seq::from_raw))
+}
+
+pub(crate) fn raw(seq: Option<Seq>) -> i64 {
+    seq.map_or(0, |seq| seq.raw().cast_signed())
+}
+
+impl ConversationRow {
+    pub(crate) fn find(connection: &Connection, id: ConversationId) -> Result<Option<Self>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM conversation WHERE conversation = ?");
+        Ok(connection.prepare_cached(&sql)?.query_row([Sql(id)], read).optional()?)
+    }
+
+    pub(crate) fn get(connection: &Connection, key: ConversationKey) -> Result<Self, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM conversation WHERE id = ?");
+        Ok(connection.prepare_cached(&sql)?.query_row([key.0], read)?)
+    }
+
+    /// The conversation, made if it is new here.
+    pub(crate) fn ensure(
+        connection: &Connection,
+        head: &ConversationHead,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        if let Some(row) = Self::find(connection, head.id)? {
+            return Ok(row);
+        }
+        let sql = "INSERT INTO conversation (conversation, kind, protection, peer, activity)
+                   VALUES (:conversation, :kind, :protection, :peer, :activity)";
+        connection.prepare_cached(sql)?.execute(named_params! {
+            ":conversation": Sql(head.id),
+            ":kind": head.kind.number(),
+            ":protection": head.protection.number(),
+            ":peer": head.peer.map(Sql),
+            ":activity": Sql(now),
+        })?;
+        Self::get(connection, ConversationKey(connection.last_insert_rowid()))
+    }
+
+    /// A position became known here.
+    pub(crate) fn raise_head(&self, connection: &Connection, seq: Seq) -> Result<(), StoreError> {
+        let sql = "UPDATE conversation SET head = max(head, ?2) WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute((self.key.0, Sql(seq)))?;
+        Ok(())
+    }
+
+    /// Everything up to `seq` is read; says whether that is news.
+    pub(crate) fn raise_read(&self, connection: &Connection, seq: Seq) -> Result<bool, StoreError> {
+        let sql = "UPDATE conversation SET read_up_to = ?2 WHERE id = ?1 AND read_up_to < ?2";
+        let news = connection.prepare_cached(sql)?.execute((self.key.0, Sql(seq)))? > 0;
+        if news {
+            self.recount_unread(connection)?;
+        }
+        Ok(news)
+    }
+
+    /// The node accepted a read mark.
+    pub(crate) fn set_read_reported(&self, connection: &Connection, seq: Seq, revision: u64) -> Result<(), StoreError> {
+        let sql = "UPDATE conversation SET read_reported = max(read_reported, ?2), read_revision = ?3 WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute((self.key.0, Sql(seq), revision.cast_signed()))?;
+        Ok(())
+    }
+
+    /// Another device of this user has told the node everything up to `seq`.
+    pub(crate) fn skip_reported(&self, connection: &Connection, seq: Seq) -> Result<(), StoreError> {
+        let sql = "UPDATE conversation SET read_reported = max(read_reported, ?2) WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute((self.key.0, Sql(seq)))?;
+        Ok(())
+    }
+
+    /// One more message by somebody else, above the read mark.
+    pub(crate) fn add_unread(&self, connection: &Connection) -> Result<(), StoreError> {
+        connection.prepare_cached("UPDATE conversation SET unread = unread + 1 WHERE id = ?")?.execute([self.key.0])?;
+        Ok(())
+    }
+
+    /// Counts again, from the messages.
+    pub(crate) fn recount_unread(&self, connection: &Connection) -> Result<(), StoreError> {
+        let sql = "UPDATE conversation SET unread =
+                       (SELECT count(*) FROM message WHERE message.conversation = conversation.id
+                        AND anchor > read_up_to AND incoming = 1 AND deleted = 0 AND message IS NOT NULL)
+                   WHERE id = ?";
+        connection.prepare_cached(sql)?.execute([self.key.0])?;
+        Ok(())
+    }
+
+    /// Something happened here: its newest shown message and its place in the list follow.
+    pub(crate) fn refresh_last_message(&self, connection: &Connection) -> Result<(), StoreError> {
+        let sql = "UPDATE conversation SET last_message =
+                       (SELECT message.id FROM message WHERE message.conversation = ?1 AND deleted = 0
+                        AND message.message IS NOT NULL ORDER BY anchor DESC, place DESC, message.id DESC LIMIT 1)
+                   WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute([self.key.0])?;
+        let sql = "UPDATE conversation SET activity =
+                       coalesce((SELECT coalesce(accepted_at, created_at) FROM message WHERE id = last_message), activity)
+                   WHERE id = ?";
+        connection.prepare_cached(sql)?.execute([self.key.0])?;
+        Ok(())
+    }
+
+    /// Conversations whose accepted read marks a restored node may have forgotten.
+    pub(crate) fn with_reads_after(connection: &Connection, revision: u64) -> Result<Vec<Self>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM conversation WHERE read_reported > 0 AND read_revision > ?");
+        let mut statement = connection.prepare_cached(&sql)?;
+        let rows = statement.query_map([revision.cast_signed()], read)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// The conversation list: latest activity first.
+pub(crate) fn list(connection: &Connection, limit: u32) -> Result<Vec<ConversationSummary>, StoreError> {
+    summaries(connection, "1 ORDER BY activity DESC, id DESC LIMIT ?", limit)
+}
+
+/// One line of the list.
+pub(crate) fn summary(connection: &Connection, id: ConversationId) -> Result<Option<ConversationSummary>, StoreError> {
+    Ok(summaries(connection, "conversation = ?", Sql(id))?.pop())
+}
+
+/// The sum over all conversations.
+pub(crate) fn total_unread(connection: &Connection) -> Result<u32, StoreError> {
+    let sql = "SELECT coalesce(sum(unread), 0) FROM conversation";
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
+fn summaries(
+    connection: &Connection,
+    which: &str,
+    parameter: impl rusqlite::ToSql,
+) -> Result<Vec<ConversationSummary>, StoreError> {
+    let sql = format!(
+        "SELECT id, conversation, kind, protection, peer, unread, read_up_to, last_message, activity,
+                (SELECT name FROM user WHERE user = peer) AS peer_name FROM conversation WHERE {which}"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([parameter])?;
+    let mut list = Vec::new();
+    while let Some(row) = rows.next()? {
+        let last_message = match row.get("last_message")? {
+            Some(key) => message::show(connection, message::MessageKey(key))?,
+            None => None,
+        };
+        list.push(ConversationSummary {
+            id: row.wire("conversation")?,
+            kind: kind(row)?,
+            protection: protection(row)?,
+            peer: row.wire_opt("peer")?,
+            peer_name: row.get("peer_name")?,
+            unread: row.get("unread")?,
+            read_up_to: position(row, "read_up_to")?,
+            last_message,
+            activity: row.wire("activity")?,
+        });
+    }
+    Ok(list)
+}

@@ -1,0 +1,415 @@
+//! Messages and gaps, in the order of the timeline.
+//!
+//! The order is (anchor, place, id). An accepted message has its position as anchor and place 0; a pending one stands
+//! behind everything (anchor `PENDING`, place = its outbox entry); a failed one stays where it failed, behind what was
+//! the head then.
+
+use bytes::Bytes;
+use chasqui_wire::{Content, ContentKind, ConversationId, DeviceId, ErrorCode, MessageId, Seq, Timestamp, UserId};
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+
+use super::{ConversationKey, ConversationRow, OutboxKey, RowExt as _, Sql, StoreError, receipt};
+use crate::domain::{
+    Cursor, Delivery, Failure, Message, MessageContent, MessageState, TimelineItem, TimelinePage, Undelivered,
+};
+
+/// A message's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct MessageKey(pub(crate) i64);
+
+/// Behind every position.
+const PENDING: i64 = i64::MAX;
+
+/// Where a new row stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    At(Seq),
+    Pending,
+}
+
+/// What kind of row it is; the numbers are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Content = 1,
+    Unreadable = 2,
+    Gap = 3,
+}
+
+/// How far an own message got; the numbers are stored. Others' messages are `Accepted`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Pending = 0,
+    Accepted = 1,
+    Failed = 2,
+}
+
+/// A message to be stored.
+#[derive(Clone, Debug)]
+pub(crate) struct NewMessage {
+    pub(crate) id: MessageId,
+    pub(crate) place: Place,
+    pub(crate) sender: UserId,
+    pub(crate) sender_device: DeviceId,
+    pub(crate) incoming: bool,
+    pub(crate) kind: Kind,
+    pub(crate) created_at: Timestamp,
+    pub(crate) accepted_at: Option<Timestamp>,
+    pub(crate) body: Bytes,
+}
+
+/// What the engine needs to know of a stored message.
+#[derive(Clone, Debug)]
+pub(crate) struct MessageRow {
+    pub(crate) key: MessageKey,
+    pub(crate) conversation: ConversationKey,
+    pub(crate) id: MessageId,
+    pub(crate) seq: Option<Seq>,
+    pub(crate) sender_device: Option<DeviceId>,
+    pub(crate) incoming: bool,
+    pub(crate) body: Bytes,
+    pub(crate) deleted: bool,
+    pub(crate) state: State,
+}
+
+fn state(number: i64) -> Option<State> {
+    [State::Pending, State::Accepted, State::Failed].into_iter().find(|&state| state as i64 == number)
+}
+
+impl MessageRow {
+    pub(crate) fn find(connection: &Connection, id: MessageId) -> Result<Option<Self>, StoreError> {
+        Self::query(connection, "message = ?", Sql(id))
+    }
+
+    pub(crate) fn get(connection: &Connection, key: MessageKey) -> Result<Self, StoreError> {
+        Self::query(connection, "id = ?", key.0)?.ok_or(StoreError::Corrupt("an outbox entry without its message"))
+    }
+
+    fn query(
+        connection: &Connection,
+        which: &str,
+        parameter: impl rusqlite::ToSql,
+    ) -> Result<Option<Self>, StoreError> {
+        let sql = format!(
+            "SELECT id, conversation, message, seq, sender_device, incoming, body, deleted, state
+             FROM message WHERE {which}"
+        );
+        let read = |row: &Row<'_>| {
+            let number: i64 = row.get("state")?;
+            Ok(Self {
+                key: MessageKey(row.get("id")?),
+                conversation: ConversationKey(row.get("conversation")?),
+                id: row.wire("message")?,
+                seq: row.wire_opt("seq")?,
+                sender_device: row.wire_opt("sender_device")?,
+                incoming: row.get("incoming")?,
+                body: row.get::<_, Option<Vec<u8>>>("body")?.unwrap_or_default().into(),
+                deleted: row.get("deleted")?,
+                state: state(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number))?,
+            })
+        };
+        Ok(connection.prepare_cached(&sql)?.query_row([parameter], read).optional()?)
+    }
+
+    pub(crate) fn insert(
+        connection: &Connection,
+        conversation: &ConversationRow,
+        new: &NewMessage,
+    ) -> Result<MessageKey, StoreError> {
+        let sql = "INSERT INTO message (conversation, message, anchor, place, seq, sender, sender_device, incoming,
+                                        kind, state, created_at, accepted_at, body)
+                   VALUES (:conversation, :message, :anchor, 0, :seq, :sender, :sender_device, :incoming,
+                           :kind, :state, :created_at, :accepted_at, :body)";
+        let (seq, state) = match new.place {
+            Place::At(seq) => (Some(seq), State::Accepted),
+            Place::Pending => (None, State::Pending),
+        };
+        connection.prepare_cached(sql)?.execute(named_params! {
+            ":conversation": conversation.key.0,
+            ":message": Sql(new.id),
+            ":anchor": seq.map_or(PENDING, |seq| seq.raw().cast_signed()),
+            ":seq": seq.map(Sql),
+            ":sender": Sql(new.sender),
+            ":sender_device": Sql(new.sender_device),
+            ":incoming": new.incoming,
+            ":kind": new.kind as i64,
+            ":state": state as i64,
+            ":created_at": Sql(new.created_at),
+            ":accepted_at": new.accepted_at.map(Sql),
+            ":body": new.body.as_ref(),
+        })?;
+        Ok(MessageKey(connection.last_insert_rowid()))
+    }
+
+    /// It waits behind everything, in the order of the outbox.
+    pub(crate) fn set_pending(connection: &Connection, key: MessageKey, entry: OutboxKey) -> Result<(), StoreError> {
+        let sql = "UPDATE message SET state = ?2, failure = NULL, anchor = ?3, place = ?4 WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute((key.0, State::Pending as i64, PENDING, entry.0))?;
+        Ok(())
+    }
+
+    /// The node gave it a position.
+    pub(crate) fn set_accepted(
+        &self,
+        connection: &Connection,
+        seq: Seq,
+        at: Timestamp,
+        revision: u64,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE message SET state = ?2, failure = NULL, seq = ?3, anchor = ?3, place = 0, accepted_at = ?4,
+                                      revision = ?5 WHERE id = ?1";
+        let parameters = (self.key.0, State::Accepted as i64, Sql(seq), Sql(at), revision.cast_signed());
+        connection.prepare_cached(sql)?.execute(parameters)?;
+        Ok(())
+    }
+
+    /// Accepted anew under another position, by a node that had forgotten it.
+    pub(crate) fn move_to(&self, connection: &Connection, seq: Seq) -> Result<(), StoreError> {
+        let sql = "UPDATE message SET seq = ?2, anchor = ?2, place = 0 WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute((self.key.0, Sql(seq)))?;
+        Ok(())
+    }
+
+    /// It stays where it failed: behind what is the head now.
+    pub(crate) fn set_failed(
+        &self,
+        connection: &Connection,
+        head: Option<Seq>,
+        failure: Failure,
+    ) -> Result<(), StoreError> {
+        let number = match failure {
+            Failure::TooOld => 0,
+            Failure::Refused(code) => code.number(),
+        };
+        let sql = "UPDATE message SET state = ?2, failure = ?3, anchor = ?4, place = id WHERE id = ?1";
+        let parameters = (self.key.0, State::Failed as i64, number, super::conversation::raw(head));
+        connection.prepare_cached(sql)?.execute(parameters)?;
+        Ok(())
+    }
+
+    /// Leaves a tombstone, so that a redelivery does not bring it back.
+    pub(crate) fn delete(&self, connection: &Connection) -> Result<(), StoreError> {
+        let sql = "UPDATE message SET deleted = 1, body = NULL WHERE id = ?";
+        connection.prepare_cached(sql)?.execute([self.key.0])?;
+        Ok(())
+    }
+}
+
+/// Notes that `seq` stays empty here, unless something stands there; says whether it was noted.
+pub(crate) fn note_gap(
+    connection: &Connection,
+    conversation: &ConversationRow,
+    seq: Seq,
+    sender: UserId,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let sql = "INSERT INTO message (conversation, anchor, place, seq, sender, incoming, kind, state, created_at)
+               SELECT ?1, ?2, 0, ?2, ?3, 1, ?4, ?5, ?6
+               WHERE NOT EXISTS (SELECT 1 FROM message WHERE conversation = ?1 AND anchor = ?2 AND place = 0)";
+    let parameters =
+        (conversation.key.0, Sql(seq), Sql(sender), Kind::Gap as i64, State::Accepted as i64, Sql(at));
+    Ok(connection.prepare_cached(sql)?.execute(parameters)? > 0)
+}
+
+/// Whether the message at `seq` is held here.
+pub(crate) fn holds(connection: &Connection, conversation: &ConversationRow, seq: Seq) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE conversation = ? AND anchor = ? AND place = 0 AND kind = ?)";
+    let parameters = (conversation.key.0, Sql(seq), Kind::Content as i64);
+    Ok(connection.prepare_cached(sql)?.query_row(parameters, |row| row.get(0))?)
+}
+
+/// What was missing at `seq` arrived after all.
+pub(crate) fn fill_gap(connection: &Connection, conversation: &ConversationRow, seq: Seq) -> Result<(), StoreError> {
+    let sql = "DELETE FROM message WHERE conversation = ? AND anchor = ? AND place = 0 AND message IS NULL";
+    connection.prepare_cached(sql)?.execute((conversation.key.0, Sql(seq)))?;
+    Ok(())
+}
+
+/// Own messages of this device that the node accepted after `revision` in an era before `era`.
+pub(crate) fn accepted_after(
+    connection: &Connection,
+    device: DeviceId,
+    revision: u64,
+    era: u32,
+) -> Result<Vec<MessageRow>, StoreError> {
+    let sql = "SELECT id FROM message WHERE revision > ? AND sender_device = ? AND state = ? ORDER BY anchor";
+    let mut statement = connection.prepare_cached(sql)?;
+    let parameters = (revision.cast_signed(), Sql(device), State::Accepted as i64);
+    let keys = statement.query_map(parameters, |row| row.get("id"))?.collect::<Result<Vec<i64>, _>>()?;
+    let rows = keys.into_iter().map(|key| MessageRow::get(connection, MessageKey(key)));
+    let older = |row: &MessageRow| row.seq.is_some_and(|seq| seq.era() < era) && !row.deleted;
+    Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().filter(older).collect())
+}
+
+/// Positions above `since` and up to `up_to` that hold readable messages by others, and who wrote them.
+pub(crate) fn readable(
+    connection: &Connection,
+    conversation: ConversationKey,
+    since: Option<Seq>,
+    up_to: Seq,
+) -> Result<Vec<(Seq, UserId)>, StoreError> {
+    let sql = "SELECT seq, sender FROM message WHERE conversation = ? AND anchor > ? AND anchor <= ? AND place = 0
+               AND incoming = 1 AND kind = ? AND deleted = 0 ORDER BY anchor";
+    let mut statement = connection.prepare_cached(sql)?;
+    let parameters = (conversation.0, super::conversation::raw(since), Sql(up_to), Kind::Content as i64);
+    let rows = statement.query_map(parameters, |row| Ok((row.wire("seq")?, row.wire("sender")?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+const SHOWN: &str = "message.id AS id, message.anchor AS anchor, message.place AS place, message.message AS message,
+    message.seq AS seq, message.sender AS sender, message.sender_device AS sender_device,
+    message.incoming AS incoming, message.kind AS kind, message.state AS state, message.failure AS failure,
+    message.created_at AS created_at, message.accepted_at AS accepted_at, message.body AS body,
+    conversation.conversation AS conversation, conversation.id AS conversation_key, conversation.peer AS peer
+    FROM message JOIN conversation ON conversation.id = message.conversation";
+
+/// The message as apps see it.
+pub(crate) fn show(connection: &Connection, key: MessageKey) -> Result<Option<Message>, StoreError> {
+    Ok(show_with_cursor(connection, key)?.map(|(message, _)| message))
+}
+
+/// The message as apps see it, and where it stands.
+pub(crate) fn show_with_cursor(
+    connection: &Connection,
+    key: MessageKey,
+) -> Result<Option<(Message, Cursor)>, StoreError> {
+    let sql = format!("SELECT {SHOWN} WHERE message.id = ? AND message.deleted = 0 AND message.message IS NOT NULL");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([key.0])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some((message(connection, row)?, cursor(row)?)))
+}
+
+/// The message of that id, as apps see it.
+pub(crate) fn show_by_id(connection: &Connection, id: MessageId) -> Result<Option<Message>, StoreError> {
+    match MessageRow::find(connection, id)? {
+        Some(row) => show(connection, row.key),
+        None => Ok(None),
+    }
+}
+
+/// The `limit` lines before `before`; the newest ones if that is `None`. Oldest first.
+pub(crate) fn page_before(
+    connection: &Connection,
+    conversation: ConversationId,
+    before: Option<Cursor>,
+    limit: u32,
+) -> Result<TimelinePage, StoreError> {
+    let end = Cursor { anchor: i64::MAX, place: i64::MAX, row: i64::MAX };
+    let mut lines = lines(connection, conversation, before.unwrap_or(end), "<", "DESC", limit)?;
+    let older = if lines.len() > limit as usize { Some(()) } else { None };
+    lines.truncate(limit as usize);
+    lines.reverse();
+    Ok(TimelinePage {
+        older: older.and(lines.first().map(|line| line.0)),
+        newer: before.and(lines.last().map(|line| line.0)),
+        items: lines.into_iter().map(|line| line.1).collect(),
+    })
+}
+
+/// The `limit` lines after `after`, oldest first.
+pub(crate) fn page_after(
+    connection: &Connection,
+    conversation: ConversationId,
+    after: Cursor,
+    limit: u32,
+) -> Result<TimelinePage, StoreError> {
+    let mut lines = lines(connection, conversation, after, ">", "ASC", limit)?;
+    let newer = if lines.len() > limit as usize { Some(()) } else { None };
+    lines.truncate(limit as usize);
+    Ok(TimelinePage {
+        older: lines.first().map(|line| line.0),
+        newer: newer.and(lines.last().map(|line| line.0)),
+        items: lines.into_iter().map(|line| line.1).collect(),
+    })
+}
+
+/// One line more than `limit`, to see whether there is more.
+fn lines(
+    connection: &Connection,
+    conversation: ConversationId,
+    from: Cursor,
+    comparison: &str,
+    order: &str,
+    limit: u32,
+) -> Result<Vec<(Cursor, TimelineItem)>, StoreError> {
+    let sql = format!(
+        "SELECT {SHOWN} WHERE message.conversation = (SELECT id FROM conversation WHERE conversation = ?)
+         AND (message.anchor, message.place, message.id) {comparison} (?, ?, ?) AND message.deleted = 0
+         ORDER BY message.anchor {order}, message.place {order}, message.id {order} LIMIT ?"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query((Sql(conversation), from.anchor, from.place, from.row, limit + 1))?;
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next()? {
+        let item = if row.get::<_, i64>("kind")? == Kind::Gap as i64 {
+            TimelineItem::Gap { conversation, seq: row.wire("seq")? }
+        } else {
+            TimelineItem::Message(Box::new(message(connection, row)?))
+        };
+        lines.push((cursor(row)?, item));
+    }
+    Ok(lines)
+}
+
+fn cursor(row: &Row<'_>) -> rusqlite::Result<Cursor> {
+    Ok(Cursor { anchor: row.get("anchor")?, place: row.get("place")?, row: row.get("id")? })
+}
+
+fn message(connection: &Connection, row: &Row<'_>) -> Result<Message, StoreError> {
+    let id: MessageId = row.wire("message")?;
+    let sender: UserId = row.wire("sender")?;
+    let is_own = !row.get::<_, bool>("incoming")?;
+    let seq: Option<Seq> = row.wire_opt("seq")?;
+    let body = row.get::<_, Option<Vec<u8>>>("body")?.unwrap_or_default();
+    let content = match Content::decode(body.into(), id).map(|content| content.kind) {
+        Ok(ContentKind::Text(text)) => MessageContent::Text(text),
+        Ok(_) => MessageContent::Unsupported,
+        Err(_) => MessageContent::Unreadable,
+    };
+    let recipient = row.wire_opt::<UserId>("peer")?.filter(|&peer| is_own && peer != sender);
+    let deliveries = match (seq, recipient) {
+        (Some(seq), Some(recipient)) => {
+            vec![receipt::delivery(connection, ConversationKey(row.get("conversation_key")?), seq, recipient)?]
+        }
+        _ => Vec::new(),
+    };
+    let stored = row.get::<_, i64>("state")?;
+    let state = match state(stored).ok_or(StoreError::Corrupt("unknown message state"))? {
+        State::Pending => MessageState::Pending,
+        State::Failed => MessageState::Failed(match row.get::<_, Option<u32>>("failure")?.unwrap_or_default() {
+            0 => Failure::TooOld,
+            code => Failure::Refused(ErrorCode::from_number(code)),
+        }),
+        State::Accepted if is_own => overall(&deliveries),
+        State::Accepted => MessageState::Received,
+    };
+    Ok(Message {
+        id,
+        conversation: row.wire("conversation")?,
+        seq,
+        sender,
+        sender_device: row.wire("sender_device")?,
+        is_own,
+        content,
+        created_at: row.wire("created_at")?,
+        accepted_at: row.wire_opt("accepted_at")?,
+        state,
+        deliveries,
+    })
+}
+
+/// The least of the recipients' states.
+fn overall(deliveries: &[Delivery]) -> MessageState {
+    if deliveries.is_empty() {
+        return MessageState::Sent;
+    }
+    let undelivered: Option<Undelivered> = deliveries.iter().filter_map(|delivery| delivery.undelivered).min();
+    match undelivered {
+        Some(reason) => MessageState::Undelivered(reason),
+        None if deliveries.iter().all(|delivery| delivery.read_at.is_some()) => MessageState::Read,
+        None if deliveries.iter().all(|delivery| delivery.received_at.or(delivery.read_at).is_some()) => {
+            MessageState::Received
+        }
+        None => MessageState::Sent,
+    }
+}

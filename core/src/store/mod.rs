@@ -1,0 +1,216 @@
+//! The device's memory: one SQLite database, one writer.
+//!
+//! Guarantees: what a step of the engine changes becomes durable in one transaction or not at all. Each module holds one
+//! aggregate, its SQL beside its functions. Nothing here decides anything about the network.
+
+mod account;
+mod conversation;
+mod message;
+mod migrate;
+mod outbox;
+mod poison;
+mod receipt;
+mod search;
+mod user;
+
+use std::path::Path;
+
+use chasqui_wire::{ConversationId, DeviceId, MessageId, RealmId, Seq, Timestamp, UserId};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OpenFlags, ToSql};
+
+pub(crate) use account::{AccountRow, NewAccount};
+pub(crate) use conversation::{ConversationHead, ConversationKey, ConversationRow, list, summary, total_unread};
+pub(crate) use message::{
+    Kind as MessageKind, MessageKey, MessageRow, NewMessage, Place, State as MessageState, accepted_after, fill_gap,
+    holds, note_gap, page_after, page_before, readable, show_by_id,
+};
+pub(crate) use migrate::migrate;
+pub(crate) use outbox::{OutboxKey, OutboxRow, ReadOutboxRow};
+pub(crate) use poison::{MAX_FAILURES, count as count_poison, keep as keep_poison};
+pub(crate) use receipt::{
+    Rank, ReceiptMark, apply as apply_receipt, apply_early as apply_early_receipts, drop_early as drop_early_receipts,
+};
+pub(crate) use search::{find as search, index as index_message, remove as unindex_message};
+pub(crate) use user::{
+    by_name as user_by_name, mention as mention_user, nameless as nameless_users, pin_device_key,
+    remember as remember_user,
+};
+
+/// The database failed. Says what happened; the border turns it into what an app can do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite's word.
+    #[error("database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The folder was written by a newer version.
+    #[error("the history has schema {found}, this version knows {known}")]
+    TooNew {
+        /// In the file.
+        found: u32,
+        /// The newest that this version knows.
+        known: u32,
+    },
+    /// A row holds what no version ever wrote.
+    #[error("corrupt history: {0}")]
+    Corrupt(&'static str),
+    /// Processing an input panicked; it was rolled back.
+    #[error("a step panicked")]
+    Panicked,
+}
+
+impl StoreError {
+    /// Whether the database as a whole cannot write or read now, so that no other input would fare better.
+    pub(crate) fn is_systemic(&self) -> bool {
+        use rusqlite::ErrorCode as Code;
+        match self {
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(
+                    Code::DiskFull
+                        | Code::SystemIoFailure
+                        | Code::DatabaseCorrupt
+                        | Code::NotADatabase
+                        | Code::ReadOnly
+                        | Code::OutOfMemory
+                        | Code::DatabaseBusy
+                        | Code::CannotOpen
+                )
+            ),
+            Self::TooNew { .. } => true,
+            Self::Corrupt(_) | Self::Panicked => false,
+        }
+    }
+}
+
+/// The writing connection: the engine's memory.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+}
+
+impl Store {
+    /// Opens or creates the history in `file`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be opened, was written by a newer version, or cannot be migrated.
+    pub fn open(file: &Path) -> Result<Self, StoreError> {
+        let connection = Connection::open(file)?;
+        // WAL: readers never wait for the writer. FULL: a commit survives power loss, because an acknowledgement
+        // makes the node forget.
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        Self::prepare(connection)
+    }
+
+    /// The history in a connection that the caller opened: the simulation keeps it across crashes.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn with_connection(connection: Connection) -> Result<Self, StoreError> {
+        Self::prepare(connection)
+    }
+
+    fn prepare(connection: Connection) -> Result<Self, StoreError> {
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.set_prepared_statement_cache_capacity(128);
+        migrate(&connection)?;
+        Ok(Self { connection })
+    }
+
+    /// Queries.
+    pub fn history(&self) -> crate::History<'_> {
+        crate::History::new(&self.connection)
+    }
+
+    /// The connection, for the engine and for faults that a test injects.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Gives the connection back.
+    pub fn into_connection(self) -> Connection {
+        self.connection
+    }
+
+    /// A connection that can only read, beside the writer.
+    pub(crate) fn open_reader(file: &Path) -> Result<Connection, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(file, flags)?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    }
+}
+
+/// How wire types look in a column: ids as 16 bytes, positions and times as integers.
+macro_rules! id_column {
+    ($($id:ty),*) => {$(
+        impl Column for $id {
+            fn to_column(&self) -> ToSqlOutput<'_> {
+                ToSqlOutput::Borrowed(ValueRef::Blob(self.as_bytes()))
+            }
+            fn from_column(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                <$id>::from_slice(value.as_blob()?).map_err(|error| FromSqlError::Other(Box::new(error)))
+            }
+        }
+    )*};
+}
+
+pub(crate) trait Column: Sized {
+    fn to_column(&self) -> ToSqlOutput<'_>;
+    fn from_column(value: ValueRef<'_>) -> FromSqlResult<Self>;
+}
+
+id_column!(UserId, DeviceId, ConversationId, MessageId, RealmId);
+
+impl Column for Timestamp {
+    fn to_column(&self) -> ToSqlOutput<'_> {
+        ToSqlOutput::from(self.0)
+    }
+    fn from_column(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(Self)
+    }
+}
+
+impl Column for Seq {
+    fn to_column(&self) -> ToSqlOutput<'_> {
+        ToSqlOutput::from(self.raw().cast_signed())
+    }
+    fn from_column(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let raw = value.as_i64()?;
+        u64::try_from(raw).ok().and_then(Self::from_raw).ok_or(FromSqlError::OutOfRange(raw))
+    }
+}
+
+/// Lets the foreign wire types stand in queries and rows.
+#[derive(Debug)]
+pub(crate) struct Sql<T>(pub(crate) T);
+
+impl<T: Column> ToSql for Sql<T> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.to_column())
+    }
+}
+
+impl<T: Column> FromSql for Sql<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        T::from_column(value).map(Sql)
+    }
+}
+
+pub(crate) trait RowExt {
+    /// Reads a wire type.
+    fn wire<T: Column>(&self, column: &str) -> rusqlite::Result<T>;
+    /// Reads a wire type that may be NULL.
+    fn wire_opt<T: Column>(&self, column: &str) -> rusqlite::Result<Option<T>>;
+}
+
+impl RowExt for rusqlite::Row<'_> {
+    fn wire<T: Column>(&self, column: &str) -> rusqlite::Result<T> {
+        self.get::<_, Sql<T>>(column).map(|value| value.0)
+    }
+    fn wire_opt<T: Column>(&self, column: &str) -> rusqlite::Result<Option<T>> {
+        self.get::<_, Option<Sql<T>>>(column).map(|value| value.map(|value| value.0))
+    }
+}

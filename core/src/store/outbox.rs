@@ -1,0 +1,119 @@
+//! What waits to be accepted by the node: messages in order, and one read mark a conversation.
+
+use chasqui_wire::{Seq, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::{ConversationKey, MessageKey, RowExt as _, Sql, StoreError};
+
+/// An entry's row; grows with time, so it is the order of sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct OutboxKey(pub(crate) i64);
+
+/// A message that waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OutboxRow {
+    pub(crate) key: OutboxKey,
+    pub(crate) conversation: ConversationKey,
+    pub(crate) message: MessageKey,
+    pub(crate) queued_at: Timestamp,
+    pub(crate) reclaim: Option<Seq>,
+}
+
+/// A read mark that waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadOutboxRow {
+    pub(crate) conversation: ConversationKey,
+    pub(crate) up_to: Seq,
+    pub(crate) since: Option<Seq>,
+    pub(crate) at: Timestamp,
+}
+
+impl OutboxRow {
+    /// Queues a message behind all others, unless it waits already.
+    pub(crate) fn push(
+        connection: &Connection,
+        conversation: ConversationKey,
+        message: MessageKey,
+        now: Timestamp,
+        reclaim: Option<Seq>,
+    ) -> Result<Option<OutboxKey>, StoreError> {
+        let sql = "INSERT INTO outbox (conversation, message, queued_at, reclaim) VALUES (?, ?, ?, ?)
+                   ON CONFLICT (message) DO NOTHING";
+        let parameters = (conversation.0, message.0, Sql(now), reclaim.map(Sql));
+        let inserted = connection.prepare_cached(sql)?.execute(parameters)? > 0;
+        Ok(inserted.then(|| OutboxKey(connection.last_insert_rowid())))
+    }
+
+    pub(crate) fn get(connection: &Connection, key: OutboxKey) -> Result<Option<Self>, StoreError> {
+        let sql = "SELECT conversation, message, queued_at, reclaim FROM outbox WHERE id = ?";
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok(Self {
+                key,
+                conversation: ConversationKey(row.get("conversation")?),
+                message: MessageKey(row.get("message")?),
+                queued_at: row.wire("queued_at")?,
+                reclaim: row.wire_opt("reclaim")?,
+            })
+        };
+        Ok(connection.prepare_cached(sql)?.query_row([key.0], read).optional()?)
+    }
+
+    /// The entry of a message.
+    pub(crate) fn of_message(connection: &Connection, message: MessageKey) -> Result<Option<OutboxKey>, StoreError> {
+        let sql = "SELECT id FROM outbox WHERE message = ?";
+        Ok(connection.prepare_cached(sql)?.query_row([message.0], |row| row.get(0).map(OutboxKey)).optional()?)
+    }
+
+    pub(crate) fn remove(connection: &Connection, key: OutboxKey) -> Result<(), StoreError> {
+        connection.prepare_cached("DELETE FROM outbox WHERE id = ?")?.execute([key.0])?;
+        Ok(())
+    }
+
+    /// Everything that waits, in order.
+    pub(crate) fn all(connection: &Connection) -> Result<Vec<(OutboxKey, ConversationKey)>, StoreError> {
+        let mut statement = connection.prepare_cached("SELECT id, conversation FROM outbox ORDER BY id")?;
+        let rows = statement.query_map([], |row| Ok((OutboxKey(row.get(0)?), ConversationKey(row.get(1)?))))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+impl ReadOutboxRow {
+    /// Queues a read mark; a later one takes an earlier one's place.
+    pub(crate) fn put(
+        connection: &Connection,
+        conversation: ConversationKey,
+        up_to: Seq,
+        since: Option<Seq>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO read_outbox (conversation, up_to, since, at) VALUES (?, ?, ?, ?)
+                   ON CONFLICT (conversation) DO UPDATE SET up_to = max(up_to, excluded.up_to),
+                                                            since = min(since, excluded.since), at = excluded.at";
+        let parameters = (conversation.0, Sql(up_to), super::conversation::raw(since), Sql(at));
+        connection.prepare_cached(sql)?.execute(parameters)?;
+        Ok(())
+    }
+
+    /// The node accepted everything up to `up_to`.
+    pub(crate) fn settle(connection: &Connection, conversation: ConversationKey, up_to: Seq) -> Result<(), StoreError> {
+        let sql = "DELETE FROM read_outbox WHERE conversation = ? AND up_to <= ?";
+        connection.prepare_cached(sql)?.execute((conversation.0, Sql(up_to)))?;
+        let sql = "UPDATE read_outbox SET since = max(since, ?2) WHERE conversation = ?1";
+        connection.prepare_cached(sql)?.execute((conversation.0, Sql(up_to)))?;
+        Ok(())
+    }
+
+    /// All that wait.
+    pub(crate) fn all(connection: &Connection) -> Result<Vec<Self>, StoreError> {
+        let mut statement = connection.prepare_cached("SELECT conversation, up_to, since, at FROM read_outbox")?;
+        let rows = statement.query_map([], |row| {
+            Ok(Self {
+                conversation: ConversationKey(row.get("conversation")?),
+                up_to: row.wire("up_to")?,
+                since: u64::try_from(row.get::<_, i64>("since")?).ok().and_then(Seq::from_raw),
+                at: row.wire("at")?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}

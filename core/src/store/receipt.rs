@@ -1,0 +1,155 @@
+//! What became of own messages, by recipient and position. A rank only ever grows: states never go back.
+
+use chasqui_wire::{ReceiptKind, Seq, SeqRange, Timestamp, UserId};
+use rusqlite::{Connection, OptionalExtension as _, named_params};
+
+use super::{ConversationKey, RowExt as _, Sql, StoreError};
+use crate::domain::{Delivery, Undelivered};
+use crate::planted::{PlantedBug, planted};
+
+/// How good the news is; the numbers are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rank {
+    Undelivered = 1,
+    Received = 2,
+    Read = 3,
+}
+
+/// News about own messages at some positions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReceiptMark {
+    pub(crate) user: UserId,
+    pub(crate) rank: Rank,
+    pub(crate) reason: Option<Undelivered>,
+    pub(crate) at: Timestamp,
+}
+
+impl ReceiptMark {
+    /// The node's word.
+    pub(crate) fn from_receipt(user: UserId, kind: ReceiptKind, at: Timestamp) -> Self {
+        let (rank, reason) = match kind {
+            ReceiptKind::Received => (Rank::Received, None),
+            ReceiptKind::Expired => (Rank::Undelivered, Some(Undelivered::Expired)),
+            ReceiptKind::Unreadable => (Rank::Undelivered, Some(Undelivered::Unreadable)),
+            ReceiptKind::DeviceGone => (Rank::Undelivered, Some(Undelivered::DeviceGone)),
+        };
+        Self { user, rank, reason, at }
+    }
+}
+
+/// Applies `mark` to the own messages in `range`. What holds no own message (yet) is kept aside when `may_be_early`.
+/// Returns how many messages changed.
+pub(crate) fn apply(
+    connection: &Connection,
+    conversation: ConversationKey,
+    range: SeqRange,
+    mark: &ReceiptMark,
+    may_be_early: bool,
+) -> Result<usize, StoreError> {
+    let sql = "SELECT seq FROM message WHERE conversation = ? AND anchor BETWEEN ? AND ? AND place = 0 AND incoming = 0
+               AND message IS NOT NULL";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map((conversation.0, Sql(range.first()), Sql(range.last())), |row| row.wire("seq"))?;
+    let known = rows.collect::<Result<Vec<Seq>, _>>()?;
+    let mut changed = 0;
+    for &seq in &known {
+        changed += usize::from(raise(connection, conversation, seq, mark)?);
+    }
+    let expected = range.last().raw() - range.first().raw() + 1;
+    if may_be_early && (known.len() as u64) < expected {
+        let sql = "INSERT INTO early_receipt (conversation, first, last, user, rank, reason, at)
+                   VALUES (?, ?, ?, ?, ?, ?, ?)";
+        connection.prepare_cached(sql)?.execute((
+            conversation.0,
+            Sql(range.first()),
+            Sql(range.last()),
+            Sql(mark.user),
+            mark.rank as i64,
+            mark.reason.map(|reason| reason.receipt().number()),
+            Sql(mark.at),
+        ))?;
+    }
+    Ok(changed)
+}
+
+/// An own message got its position: what was known of it early applies now.
+pub(crate) fn apply_early(connection: &Connection, conversation: ConversationKey, seq: Seq) -> Result<(), StoreError> {
+    let sql = "SELECT user, rank, reason, at FROM early_receipt WHERE conversation = ? AND ? BETWEEN first AND last";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query((conversation.0, Sql(seq)))?;
+    while let Some(row) = rows.next()? {
+        let rank = match row.get::<_, i64>("rank")? {
+            3 => Rank::Read,
+            2 => Rank::Received,
+            _ => Rank::Undelivered,
+        };
+        let mark = ReceiptMark { user: row.wire("user")?, rank, reason: reason(row)?, at: row.wire("at")? };
+        raise(connection, conversation, seq, &mark)?;
+    }
+    Ok(())
+}
+
+/// Nothing of this conversation waits for a position any more.
+pub(crate) fn drop_early(connection: &Connection, conversation: ConversationKey) -> Result<(), StoreError> {
+    connection.prepare_cached("DELETE FROM early_receipt WHERE conversation = ?")?.execute([conversation.0])?;
+    Ok(())
+}
+
+/// Raises the rank; says whether that is news.
+fn raise(
+    connection: &Connection,
+    conversation: ConversationKey,
+    seq: Seq,
+    mark: &ReceiptMark,
+) -> Result<bool, StoreError> {
+    let only_upwards = if planted(PlantedBug::StatesGoBack) { "1" } else { "excluded.rank > rank" };
+    let sql = format!(
+        "INSERT INTO receipt (conversation, seq, user, rank, reason, received_at, read_at)
+         VALUES (:conversation, :seq, :user, :rank, :reason, :received_at, :read_at)
+         ON CONFLICT (conversation, seq, user) DO UPDATE SET rank = excluded.rank, reason = excluded.reason,
+            received_at = coalesce(received_at, excluded.received_at), read_at = coalesce(read_at, excluded.read_at)
+         WHERE {only_upwards}"
+    );
+    let changed = connection.prepare_cached(&sql)?.execute(named_params! {
+        ":conversation": conversation.0,
+        ":seq": Sql(seq),
+        ":user": Sql(mark.user),
+        ":rank": mark.rank as i64,
+        ":reason": mark.reason.map(|reason| reason.receipt().number()),
+        ":received_at": (mark.rank == Rank::Received).then_some(Sql(mark.at)),
+        ":read_at": (mark.rank == Rank::Read).then_some(Sql(mark.at)),
+    })?;
+    Ok(changed > 0)
+}
+
+/// How far the own message at `seq` got with `user`.
+pub(crate) fn delivery(
+    connection: &Connection,
+    conversation: ConversationKey,
+    seq: Seq,
+    user: UserId,
+) -> Result<Delivery, StoreError> {
+    let sql = "SELECT rank, reason, received_at, read_at FROM receipt WHERE conversation = ? AND seq = ? AND user = ?";
+    let read = |row: &rusqlite::Row<'_>| {
+        let rank: i64 = row.get("rank")?;
+        Ok(Delivery {
+            user,
+            received_at: row.wire_opt("received_at")?.filter(|_| rank >= Rank::Received as i64),
+            read_at: row.wire_opt("read_at")?.filter(|_| rank >= Rank::Read as i64),
+            undelivered: reason(row)?,
+        })
+    };
+    let parameters = (conversation.0, Sql(seq), Sql(user));
+    let found = connection.prepare_cached(sql)?.query_row(parameters, read).optional()?;
+    Ok(found.unwrap_or(Delivery { user, received_at: None, read_at: None, undelivered: None }))
+}
+
+fn reason(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Undelivered>> {
+    let number = row.get::<_, Option<i32>>("reason")?;
+    Ok(match number.and_then(ReceiptKind::from_number) {
+        Some(ReceiptKind::Expired) => Some(Undelivered::Expired),
+        Some(ReceiptKind::Unreadable) => Some(Undelivered::Unreadable),
+        Some(ReceiptKind::DeviceGone) => Some(Undelivered::DeviceGone),
+        Some(ReceiptKind::Received) | None => None,
+    })
+}

@@ -1,0 +1,187 @@
+//! Full-text search over the local history (FTS5).
+//!
+//! Words are folded (case, width, accents) and matched by prefix. Scripts that write without spaces (Han, kana, Hangul,
+//! Thai and their neighbours) are cut into single characters and overlapping pairs, so that words of one and two
+//! characters are found without a dictionary: a run in the query must occur as consecutive pairs.
+
+use rusqlite::Connection;
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
+
+use super::{MessageKey, StoreError, message};
+use crate::domain::SearchHit;
+
+/// Makes a message findable.
+pub(crate) fn index(connection: &Connection, key: MessageKey, text: &str) -> Result<(), StoreError> {
+    let terms = Terms::of(text);
+    let sql = "INSERT INTO message_index (rowid, words, singles, pairs) VALUES (?, ?, ?, ?)";
+    connection.prepare_cached(sql)?.execute((key.0, terms.words(), terms.singles(), terms.pairs()))?;
+    Ok(())
+}
+
+/// Makes a message unfindable.
+pub(crate) fn remove(connection: &Connection, key: MessageKey) -> Result<(), StoreError> {
+    connection.prepare_cached("DELETE FROM message_index WHERE rowid = ?")?.execute([key.0])?;
+    Ok(())
+}
+
+/// Messages that hold every term of `query`, newest first. A query without letters or digits finds nothing.
+pub(crate) fn find(connection: &Connection, query: &str, limit: u32) -> Result<Vec<SearchHit>, StoreError> {
+    let Some(expression) = Terms::of(query).expression() else { return Ok(Vec::new()) };
+    let sql = "SELECT rowid FROM message_index WHERE message_index MATCH ? ORDER BY rowid DESC LIMIT ?";
+    let mut statement = connection.prepare_cached(sql)?;
+    let keys = statement.query_map((expression, limit), |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+    let mut hits = Vec::with_capacity(keys.len());
+    for key in keys {
+        if let Some((message, cursor)) = message::show_with_cursor(connection, MessageKey(key))? {
+            hits.push(SearchHit { message, cursor });
+        }
+    }
+    Ok(hits)
+}
+
+/// A text as what is indexed of it.
+#[derive(Debug, Default, PartialEq)]
+struct Terms {
+    words: Vec<String>,
+    /// Characters of scripts without spaces, run by run.
+    runs: Vec<Vec<char>>,
+}
+
+impl Terms {
+    fn of(text: &str) -> Self {
+        let mut terms = Self::default();
+        let mut word = String::new();
+        let mut run = Vec::new();
+        // NFKD folds width and separates accents; accents of alphabets are dropped, vowel signs of runs are kept.
+        for character in text.nfkd().flat_map(char::to_lowercase) {
+            if is_unspaced(character) {
+                terms.end_word(&mut word);
+                run.push(character);
+            } else if is_combining_mark(character) {
+                // An accent belongs to what stands before it and does not count.
+            } else if character.is_alphanumeric() {
+                terms.end_run(&mut run);
+                word.push(character);
+            } else {
+                terms.end_word(&mut word);
+                terms.end_run(&mut run);
+            }
+        }
+        terms.end_word(&mut word);
+        terms.end_run(&mut run);
+        terms
+    }
+
+    fn end_word(&mut self, word: &mut String) {
+        if !word.is_empty() {
+            self.words.push(std::mem::take(word));
+        }
+    }
+
+    fn end_run(&mut self, run: &mut Vec<char>) {
+        if !run.is_empty() {
+            // NFKD took Hangul syllables apart; a syllable is what people call a character.
+            let run = std::mem::take(run);
+            self.runs.push(run.into_iter().nfc().collect());
+        }
+    }
+
+    fn words(&self) -> String {
+        self.words.join(" ")
+    }
+
+    fn singles(&self) -> String {
+        let mut out = String::new();
+        for character in self.runs.iter().flatten() {
+            out.push(*character);
+            out.push(' ');
+        }
+        out
+    }
+
+    /// Pairs of a run stand next to each other; the `x` keeps the runs apart.
+    fn pairs(&self) -> String {
+        self.runs.iter().map(|run| pairs_of(run)).collect::<Vec<_>>().join(" x ")
+    }
+
+    /// The FTS5 expression that asks for all of it.
+    fn expression(&self) -> Option<String> {
+        let words = self.words.iter().map(|word| format!("words : \"{word}\" *"));
+        let runs = self.runs.iter().map(|run| match run.as_slice() {
+            [single] => format!("singles : \"{single}\""),
+            _ => format!("pairs : \"{}\"", pairs_of(run)),
+        });
+        let all: Vec<String> = words.chain(runs).collect();
+        (!all.is_empty()).then(|| all.join(" AND "))
+    }
+}
+
+fn pairs_of(run: &[char]) -> String {
+    run.windows(2).map(|pair| pair.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
+}
+
+/// Scripts that are written without spaces between words, and Hangul, whose particles cling to words.
+/// Ranges: Unicode 16, Blocks.txt.
+fn is_unspaced(character: char) -> bool {
+    matches!(u32::from(character),
+        0x0E00..=0x0EFF      // Thai, Lao
+        | 0x1000..=0x109F    // Myanmar
+        | 0x1100..=0x11FF    // Hangul Jamo
+        | 0x1780..=0x17FF    // Khmer
+        | 0x3005..=0x3007    // iteration mark, closing mark, zero
+        | 0x3040..=0x30FF    // Hiragana, Katakana
+        | 0x3100..=0x312F    // Bopomofo
+        | 0x31F0..=0x31FF    // Katakana extensions
+        | 0x3400..=0x4DBF    // Han extension A
+        | 0x4E00..=0x9FFF    // Han
+        | 0xA960..=0xA97F    // Jamo extended A
+        | 0xAC00..=0xD7FF    // Hangul syllables, Jamo extended B
+        | 0xF900..=0xFAFF    // compatibility Han
+        | 0x20000..=0x3FFFF) // Han extensions B and later
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, query: &str, found: bool) {
+        let connection = Connection::open_in_memory().unwrap();
+        super::super::migrate(&connection).unwrap();
+        index(&connection, MessageKey(1), text).unwrap();
+        let Some(expression) = Terms::of(query).expression() else { return assert!(!found, "{query:?} asks nothing") };
+        let sql = "SELECT count(*) FROM message_index WHERE message_index MATCH ?";
+        let hits: u32 = connection.query_row(sql, [&expression], |row| row.get(0)).unwrap();
+        assert_eq!(hits == 1, found, "{query:?} in {text:?} by {expression}");
+    }
+
+    #[test]
+    fn words_by_prefix_case_and_accent() {
+        check("Nos vemos en el CAFÉ mañana", "cafe", true);
+        check("Nos vemos en el CAFÉ mañana", "manana vem", true);
+        check("Nos vemos en el café", "afe", false);
+        check("Straße ＡＢＣ", "abc", true);
+        check("don't \"quote\" NEAR(x) OR *", "\"quote\" OR", true);
+        check("anything", "\"*()!?", false);
+    }
+
+    #[test]
+    fn scripts_without_spaces() {
+        check("我们明天去北京吃饭", "北京", true);
+        check("我们明天去北京吃饭", "饭", true);
+        check("我们明天去北京吃饭", "明天去北京", true);
+        check("我们明天去北京吃饭", "北去", false);
+        check("AB北 京", "北京", false);
+        check("東京タワーで会いましょう", "タワー", true);
+        check("東京タワーで会いましょう", "で", true);
+        check("ガ", "ガ", true);
+        check("ｶﾞ", "ガ", true);
+        check("내일 서울에서 만나요", "서울", true);
+        check("내일 서울에서 만나요", "만", true);
+        check("พรุ่งนี้ไปกินข้าวกัน", "ข้าว", true);
+        check("พรุ่งนี้ไปกินข้าวกัน", "กิน", true);
+        check("พรุ่งนี้ไปกินข้าวกัน", "ดี", false);
+        check("iPhone手机", "手机 iphone", true);
+    }
+}

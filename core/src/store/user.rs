@@ -1,0 +1,51 @@
+//! Other people, and the keys of their devices as first seen.
+
+use chasqui_wire::{DeviceId, UserId};
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::{RowExt as _, Sql, StoreError};
+
+/// Remembers that `user` exists, and says whether that is new; her name is asked for when there is a network.
+pub(crate) fn mention(connection: &Connection, user: UserId) -> Result<bool, StoreError> {
+    let sql = "INSERT INTO user (user) VALUES (?) ON CONFLICT DO NOTHING";
+    Ok(connection.prepare_cached(sql)?.execute([Sql(user)])? > 0)
+}
+
+/// Remembers who `user` is.
+pub(crate) fn remember(
+    connection: &Connection,
+    user: UserId,
+    name: &str,
+    identity_key: &[u8; 32],
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO user (user, name, identity_key) VALUES (?, ?, ?)
+               ON CONFLICT (user) DO UPDATE SET name = excluded.name, identity_key = excluded.identity_key";
+    connection.prepare_cached(sql)?.execute((Sql(user), name, identity_key))?;
+    Ok(())
+}
+
+/// Users whose names are not known here, at most `limit`.
+pub(crate) fn nameless(connection: &Connection, limit: u32) -> Result<Vec<UserId>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT user FROM user WHERE name IS NULL ORDER BY user LIMIT ?")?;
+    let rows = statement.query_map([limit], |row| row.wire("user"))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The user of that name, if met before.
+pub(crate) fn by_name(connection: &Connection, name: &str) -> Result<Option<(UserId, String)>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT user, name FROM user WHERE name = ? COLLATE NOCASE")?;
+    Ok(statement.query_row([name], |row| Ok((row.wire("user")?, row.get("name")?))).optional()?)
+}
+
+/// Whether `key` is what is known of `device`; the first key seen is kept.
+pub(crate) fn pin_device_key(
+    connection: &Connection,
+    device: DeviceId,
+    user: UserId,
+    key: &[u8; 32],
+) -> Result<bool, StoreError> {
+    let sql = "INSERT INTO device (device, user, key) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+    connection.prepare_cached(sql)?.execute((Sql(device), Sql(user), key))?;
+    let sql = "SELECT EXISTS (SELECT 1 FROM device WHERE device = ? AND user = ? AND key = ?)";
+    Ok(connection.prepare_cached(sql)?.query_row((Sql(device), Sql(user), key), |row| row.get(0))?)
+}
