@@ -1,17 +1,27 @@
 //! The Chasqui messaging SDK.
 
+mod client;
 mod domain;
+mod driver;
 pub mod engine;
 mod error;
 mod history;
 mod observe;
+mod observer;
 mod planted;
 mod store;
 
+pub use chasqui_wire::{
+    ConversationId, ConversationKind, DeviceId, ErrorCode, MessageId, Protection, RealmId, Seq, Timestamp, UserId,
+};
+
+pub use client::{Client, Config};
 pub use domain::*;
+pub use engine::{Blocked, ConnectionState};
 pub use error::Error;
 pub use history::History;
 pub use observe::{Change, Update};
+pub use observer::{ConnectionObserver, ConversationsObserver, Observer, TimelineObserver};
 #[cfg(feature = "planted-bugs")]
 pub use planted::{PlantedBug, plant};
 pub use store::{Store, StoreError};

@@ -3,6 +3,7 @@
 //! Without the feature `planted-bugs` every question here is a constant `false` and nothing can be planted.
 
 /// A deliberate mistake.
+#[cfg_attr(not(feature = "planted-bugs"), expect(unreachable_pub, reason = "exported for the simulation only"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlantedBug {
     /// What a step wants to say leaves the device although its transaction did not commit.

@@ -135,8 +135,7 @@ impl Engine {
         if planted(PlantedBug::GapIgnored) {
             return Ok(AckOutcome::Noted);
         }
-        let Some(head) =
-            direct_head(own_user, gap.conversation, gap.kind, gap.protection, gap.sender_user, gap.peer)
+        let Some(head) = direct_head(own_user, gap.conversation, gap.kind, gap.protection, gap.sender_user, gap.peer)
         else {
             return Ok(AckOutcome::Unreadable);
         };

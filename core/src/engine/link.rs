@@ -75,7 +75,13 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new(entropy: u64) -> Self {
         // Xorshift needs a seed that is not zero.
-        Self { phase: Phase::Blocked(Blocked::NotEnrolled), leaving: None, failures: 0, sockets: 0, jitter: entropy | 1 }
+        Self {
+            phase: Phase::Blocked(Blocked::NotEnrolled),
+            leaving: None,
+            failures: 0,
+            sockets: 0,
+            jitter: entropy | 1,
+        }
     }
 
     pub(super) fn state(&self) -> ConnectionState {

@@ -224,7 +224,14 @@ impl Engine {
         if account.is_some() {
             link.want();
         }
-        Ok(Self { account, link, outbox: Outbox::load(db)?, resolving: BTreeSet::new(), names_wanted: true, recycle_socket: false })
+        Ok(Self {
+            account,
+            link,
+            outbox: Outbox::load(db)?,
+            resolving: BTreeSet::new(),
+            names_wanted: true,
+            recycle_socket: false,
+        })
     }
 
     /// Takes everything that happened since the last call, in order, in one transaction.
@@ -235,8 +242,7 @@ impl Engine {
     pub fn handle(&mut self, store: &mut Store, now: Timestamp, inputs: Vec<Input>) -> Result<Step, StoreError> {
         let transaction = store.connection().unchecked_transaction()?;
         let db: &Connection = &transaction;
-        let mut turn =
-            Turn { db, now, outputs: Vec::new(), acks: Vec::new(), changes: ChangeSet::default() };
+        let mut turn = Turn { db, now, outputs: Vec::new(), acks: Vec::new(), changes: ChangeSet::default() };
         let before = self.link.state();
         for input in inputs {
             self.input(&mut turn, input)?;

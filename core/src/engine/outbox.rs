@@ -180,15 +180,14 @@ impl Engine {
             let conversation = ConversationRow::get(turn.db, row.conversation)?;
             let shown = store::readable(turn.db, row.conversation, row.since, row.up_to)?;
             let authors: BTreeSet<_> = shown.iter().map(|&(_, author)| author).collect();
-            let mut ranges: Vec<_> = SeqRanges::of(shown.into_iter().map(|(seq, _)| seq)).iter().collect();
             // The newest runs; a mark over more holes than that happens only to hand-made histories.
-            ranges.drain(..ranges.len().saturating_sub(SeqRanges::MAX));
+            let ranges = SeqRanges::of(shown.into_iter().map(|(seq, _)| seq)).newest(SeqRanges::MAX);
             reads.next_id += 1;
             let mut read = Read {
                 id: read_id(reads.next_id),
                 conversation: conversation.id,
                 up_to: row.up_to,
-                ranges: SeqRanges::from_runs(ranges),
+                ranges,
                 authors: authors.into_iter().take(Read::MAX_AUTHORS).collect(),
                 at: row.at,
                 signature: [0; 64],

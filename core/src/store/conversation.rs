@@ -78,11 +78,7 @@ impl ConversationRow {
     }
 
     /// The conversation, made if it is new here.
-    pub(crate) fn ensure(
-        connection: &Connection,
-        head: &ConversationHead,
-        now: Timestamp,
-    ) -> Result<Self, StoreError> {
+    pub(crate) fn ensure(connection: &Connection, head: &ConversationHead, now: Timestamp) -> Result<Self, StoreError> {
         if let Some(row) = Self::find(connection, head.id)? {
             return Ok(row);
         }

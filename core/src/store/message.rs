@@ -65,7 +65,6 @@ pub(crate) struct MessageRow {
     pub(crate) id: MessageId,
     pub(crate) seq: Option<Seq>,
     pub(crate) sender_device: Option<DeviceId>,
-    pub(crate) incoming: bool,
     pub(crate) body: Bytes,
     pub(crate) deleted: bool,
     pub(crate) state: State,
@@ -90,7 +89,7 @@ impl MessageRow {
         parameter: impl rusqlite::ToSql,
     ) -> Result<Option<Self>, StoreError> {
         let sql = format!(
-            "SELECT id, conversation, message, seq, sender_device, incoming, body, deleted, state
+            "SELECT id, conversation, message, seq, sender_device, body, deleted, state
              FROM message WHERE {which}"
         );
         let read = |row: &Row<'_>| {
@@ -101,7 +100,6 @@ impl MessageRow {
                 id: row.wire("message")?,
                 seq: row.wire_opt("seq")?,
                 sender_device: row.wire_opt("sender_device")?,
-                incoming: row.get("incoming")?,
                 body: row.get::<_, Option<Vec<u8>>>("body")?.unwrap_or_default().into(),
                 deleted: row.get("deleted")?,
                 state: state(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number))?,
@@ -205,8 +203,7 @@ pub(crate) fn note_gap(
     let sql = "INSERT INTO message (conversation, anchor, place, seq, sender, incoming, kind, state, created_at)
                SELECT ?1, ?2, 0, ?2, ?3, 1, ?4, ?5, ?6
                WHERE NOT EXISTS (SELECT 1 FROM message WHERE conversation = ?1 AND anchor = ?2 AND place = 0)";
-    let parameters =
-        (conversation.key.0, Sql(seq), Sql(sender), Kind::Gap as i64, State::Accepted as i64, Sql(at));
+    let parameters = (conversation.key.0, Sql(seq), Sql(sender), Kind::Gap as i64, State::Accepted as i64, Sql(at));
     Ok(connection.prepare_cached(sql)?.execute(parameters)? > 0)
 }
 

@@ -31,7 +31,8 @@ mod tests {
     use super::*;
 
     fn schema(connection: &Connection) -> String {
-        let sql = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'message_index_%' ORDER BY rowid";
+        let sql =
+            "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'message_index_%' ORDER BY rowid";
         let mut statement = connection.prepare(sql).unwrap();
         let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
         rows.map(|sql| sql.unwrap() + ";\n").collect()

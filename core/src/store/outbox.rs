@@ -12,8 +12,6 @@ pub(crate) struct OutboxKey(pub(crate) i64);
 /// A message that waits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OutboxRow {
-    pub(crate) key: OutboxKey,
-    pub(crate) conversation: ConversationKey,
     pub(crate) message: MessageKey,
     pub(crate) queued_at: Timestamp,
     pub(crate) reclaim: Option<Seq>,
@@ -45,23 +43,15 @@ impl OutboxRow {
     }
 
     pub(crate) fn get(connection: &Connection, key: OutboxKey) -> Result<Option<Self>, StoreError> {
-        let sql = "SELECT conversation, message, queued_at, reclaim FROM outbox WHERE id = ?";
+        let sql = "SELECT message, queued_at, reclaim FROM outbox WHERE id = ?";
         let read = |row: &rusqlite::Row<'_>| {
             Ok(Self {
-                key,
-                conversation: ConversationKey(row.get("conversation")?),
                 message: MessageKey(row.get("message")?),
                 queued_at: row.wire("queued_at")?,
                 reclaim: row.wire_opt("reclaim")?,
             })
         };
         Ok(connection.prepare_cached(sql)?.query_row([key.0], read).optional()?)
-    }
-
-    /// The entry of a message.
-    pub(crate) fn of_message(connection: &Connection, message: MessageKey) -> Result<Option<OutboxKey>, StoreError> {
-        let sql = "SELECT id FROM outbox WHERE message = ?";
-        Ok(connection.prepare_cached(sql)?.query_row([message.0], |row| row.get(0).map(OutboxKey)).optional()?)
     }
 
     pub(crate) fn remove(connection: &Connection, key: OutboxKey) -> Result<(), StoreError> {

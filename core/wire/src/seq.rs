@@ -152,9 +152,11 @@ impl SeqRanges {
         Self(runs)
     }
 
-    /// These runs, as they are.
-    pub fn from_runs(runs: Vec<SeqRange>) -> Self {
-        Self(runs)
+    /// The `count` highest runs of these.
+    #[must_use]
+    pub fn newest(mut self, count: usize) -> Self {
+        self.0.drain(..self.0.len().saturating_sub(count));
+        self
     }
 
     /// The runs.

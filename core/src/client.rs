@@ -1,0 +1,360 @@
+//! The client: what an app holds.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chasqui_wire::http::{Key, Login, NewDevice, Register};
+use chasqui_wire::{ConversationId, DeviceId, MessageId, RealmId, Seq, UserId, signing};
+
+use crate::domain::{Account, ConversationSummary, Cursor, DeviceInfo, Message, SearchHit, TimelinePage, UserInfo};
+use crate::driver::{self, Credentials, Driver, Topic, fresh_id, fresh_seed};
+use crate::engine::{Command, ConnectionState, Enrolment, Reply, ResolvedUser, public_key, sign_with};
+use crate::error::Error;
+use crate::observer::{ConnectionObserver, ConversationsObserver, TimelineObserver};
+
+/// Where a client keeps its history, and which node it talks to.
+#[derive(Clone, Debug)]
+pub struct Config {
+    folder: PathBuf,
+    node: String,
+    realm: Option<RealmId>,
+}
+
+impl Config {
+    /// `folder` is made if it does not exist, and belongs to one account and one client at a time. `node` is the base URL
+    /// of the node: `https://relay.example.org`.
+    pub fn new(folder: impl AsRef<Path>, node: impl Into<String>) -> Self {
+        Self { folder: folder.as_ref().to_owned(), node: node.into(), realm: None }
+    }
+
+    /// Refuses to enrol at a node that serves another app.
+    #[must_use]
+    pub fn realm(mut self, realm: RealmId) -> Self {
+        self.realm = Some(realm);
+        self
+    }
+}
+
+/// One device of one user. Cheap to clone; all clones are the same client.
+///
+/// Futures of a client run on any executor. What is asked is durable on this device when the future resolves; what is
+/// written offline goes out later.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub(crate) driver: Arc<Driver>,
+    config: Arc<Config>,
+}
+
+impl Client {
+    /// Opens the folder and, if a device is enrolled there, begins to connect.
+    ///
+    /// # Errors
+    /// [`Error::FolderInUse`] when another client has it open, [`Error::Incompatible`] when a newer version wrote it,
+    /// [`Error::Corrupt`], [`Error::StorageFull`], [`Error::Invalid`] for an unusable folder or address.
+    pub async fn open(config: Config) -> Result<Self, Error> {
+        let driver = Arc::new(Driver::start(&config.folder, &config.node).await?);
+        let client = Self { driver, config: Arc::new(config) };
+        client.use_credentials().await?;
+        Ok(client)
+    }
+
+    /// Whom this folder belongs to; `None` before [`Self::register`] or [`Self::login`].
+    pub async fn account(&self) -> Result<Option<Account>, Error> {
+        self.driver.query(|history| history.account()).await
+    }
+
+    /// Makes a new user with this as the first device. Repeating it after a lost answer is harmless.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`], [`Error::Invalid`] for a name or password that the node does not accept,
+    /// [`Error::AlreadyEnrolled`], [`Error::Offline`].
+    pub async fn register(&self, name: &str, password: &str, device_name: &str) -> Result<Account, Error> {
+        let enrolment = self.begin_enrolment(name, true).await?;
+        let (api, request) = (Arc::clone(&self.driver.api), enrolment.clone());
+        let (name, password, device_name) = (name.to_owned(), password.to_owned(), device_name.to_owned());
+        let enrolled = self.driver.on_network(async move {
+            let identity = request.identity_seed.ok_or(Error::Internal { detail: "no identity key".into() })?;
+            let register = Register {
+                realm: request.realm,
+                user: request.user,
+                name,
+                password,
+                identity_key: Key(public_key(&identity)),
+                device: new_device(&request, device_name),
+            };
+            api.register(&register).await
+        });
+        let enrolled = enrolled.await?;
+        self.confirm_enrolment(enrolled.user, enrolled.name).await
+    }
+
+    /// Makes this a further device of an existing user. It gets what is sent from here on.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorised`] for a wrong name or password, [`Error::Forbidden`] when the user has as many devices as
+    /// are allowed, [`Error::AlreadyEnrolled`], [`Error::Offline`].
+    pub async fn login(&self, name: &str, password: &str, device_name: &str) -> Result<Account, Error> {
+        let enrolment = self.begin_enrolment(name, false).await?;
+        let (api, request) = (Arc::clone(&self.driver.api), enrolment.clone());
+        let (name, password, device_name) = (name.to_owned(), password.to_owned(), device_name.to_owned());
+        let enrolled = self.driver.on_network(async move {
+            let device = new_device(&request, device_name);
+            api.login(&Login { realm: request.realm, name, password, device }).await
+        });
+        let enrolled = enrolled.await?;
+        self.confirm_enrolment(enrolled.user, enrolled.name).await
+    }
+
+    /// Revokes this device at the node. The history stays readable; [`Self::wipe`] removes it.
+    ///
+    /// # Errors
+    /// [`Error::Offline`] when the node cannot be told; the device stays enrolled then.
+    pub async fn logout(&self) -> Result<(), Error> {
+        let device = self.account().await?.ok_or(Error::NotEnrolled)?.device;
+        match self.revoke_device(device).await {
+            // Revoked already, from elsewhere.
+            Ok(()) | Err(Error::NotFound { .. } | Error::Unauthorised) => {}
+            Err(error) => return Err(error),
+        }
+        self.driver.command(Command::ForgetEnrolment).await?;
+        self.driver.api.set_credentials(None);
+        Ok(())
+    }
+
+    /// Closes the client and removes its history from this device. Does not tell the node: see [`Self::logout`].
+    pub async fn wipe(self) -> Result<(), Error> {
+        self.driver.stop().await?;
+        driver::wipe(&self.config.folder)
+    }
+
+    /// The user's own devices.
+    pub async fn devices(&self) -> Result<Vec<DeviceInfo>, Error> {
+        let own = self.account().await?.ok_or(Error::NotEnrolled)?.device;
+        let api = Arc::clone(&self.driver.api);
+        let devices = self.driver.on_network(async move { api.devices().await }).await?;
+        let info = |device: chasqui_wire::http::Device| DeviceInfo {
+            device: device.device,
+            name: device.name,
+            created_at: device.created_at,
+            last_seen_at: device.last_seen_at,
+            is_this_device: device.device == own,
+        };
+        Ok(devices.into_iter().map(info).collect())
+    }
+
+    /// Revokes one of the user's own devices: it gets nothing any more, what waited for it is dropped.
+    pub async fn revoke_device(&self, device: DeviceId) -> Result<(), Error> {
+        let api = Arc::clone(&self.driver.api);
+        self.driver.on_network(async move { api.revoke(device).await }).await
+    }
+
+    /// Who goes by that name. People met before are found offline.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Offline`].
+    pub async fn find_user(&self, name: &str) -> Result<UserInfo, Error> {
+        let (api, asked) = (Arc::clone(&self.driver.api), name.to_owned());
+        match self.driver.on_network(async move { api.user_by_name(&asked).await }).await {
+            Ok(found) => {
+                let answer = ResolvedUser { name: found.name.clone(), identity_key: found.identity_key.0 };
+                self.driver.command(Command::RememberUser(found.user, answer)).await?;
+                Ok(UserInfo { user: found.user, name: found.name })
+            }
+            Err(Error::Offline { detail }) => {
+                let asked = name.to_owned();
+                let known = self.driver.query(move |history| history.user_by_name(&asked)).await?;
+                known.map(|user| UserInfo { user, name: name.to_owned() }).ok_or(Error::Offline { detail })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The direct conversation with somebody, or with oneself. Works offline; both sides may do it at once.
+    pub async fn open_direct(&self, peer: UserId) -> Result<ConversationId, Error> {
+        match self.driver.command(Command::OpenDirect(peer)).await? {
+            Reply::Conversation(id) => Ok(id),
+            Reply::Done | Reply::Message(_) => Err(wrong_reply()),
+        }
+    }
+
+    /// Sends a text: it is in the outbox when this returns, and goes out in order as soon as it can.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when empty, [`Error::TooLarge`] above the limit of about 64 KiB, [`Error::NotFound`] for an
+    /// unknown conversation, [`Error::StorageFull`].
+    pub async fn send_text(&self, conversation: ConversationId, text: impl Into<String>) -> Result<MessageId, Error> {
+        let message = fresh_id();
+        self.driver.command(Command::SendText { conversation, message, text: text.into() }).await?;
+        Ok(message)
+    }
+
+    /// Sends a failed message again, behind what waits.
+    pub async fn retry(&self, message: MessageId) -> Result<(), Error> {
+        self.driver.command(Command::Retry(message)).await.map(drop)
+    }
+
+    /// Everything up to `up_to` is read, on all of the user's devices; `None` = all that is here. Authors are told.
+    pub async fn mark_read(&self, conversation: ConversationId, up_to: Option<Seq>) -> Result<(), Error> {
+        self.driver.command(Command::MarkRead(conversation, up_to)).await.map(drop)
+    }
+
+    /// Removes a message from this device only.
+    pub async fn delete(&self, message: MessageId) -> Result<(), Error> {
+        self.driver.command(Command::Delete(message)).await.map(drop)
+    }
+
+    /// The conversation list, latest activity first.
+    pub async fn conversations(&self, limit: u32) -> Result<Vec<ConversationSummary>, Error> {
+        self.driver.query(move |history| history.conversations(limit)).await
+    }
+
+    /// One line of the list.
+    pub async fn conversation(&self, id: ConversationId) -> Result<Option<ConversationSummary>, Error> {
+        self.driver.query(move |history| history.conversation(id)).await
+    }
+
+    /// Unread messages in all conversations: the app's badge.
+    pub async fn total_unread(&self) -> Result<u32, Error> {
+        self.driver.query(|history| history.total_unread()).await
+    }
+
+    /// The newest `limit` lines of a timeline, or those before a cursor; oldest first.
+    pub async fn timeline(
+        &self,
+        conversation: ConversationId,
+        before: Option<Cursor>,
+        limit: u32,
+    ) -> Result<TimelinePage, Error> {
+        self.driver.query(move |history| history.timeline_before(conversation, before, limit)).await
+    }
+
+    /// The `limit` lines after a cursor, oldest first.
+    pub async fn timeline_after(
+        &self,
+        conversation: ConversationId,
+        after: Cursor,
+        limit: u32,
+    ) -> Result<TimelinePage, Error> {
+        self.driver.query(move |history| history.timeline_after(conversation, after, limit)).await
+    }
+
+    /// One message.
+    pub async fn message(&self, id: MessageId) -> Result<Option<Message>, Error> {
+        self.driver.query(move |history| history.message(id)).await
+    }
+
+    /// Messages that hold every word of `query`, newest first. The last letters of a word may be missing; scripts without
+    /// spaces (Chinese, Japanese, Thai, Korean) are found from one character on.
+    pub async fn search(&self, query: &str, limit: u32) -> Result<Vec<SearchHit>, Error> {
+        let query = query.to_owned();
+        self.driver.query(move |history| history.search(&query, limit)).await
+    }
+
+    /// Watches the newest `limit` conversations.
+    pub fn observe_conversations(&self, limit: u32) -> ConversationsObserver {
+        ConversationsObserver::new(self.clone(), Topic::List, limit)
+    }
+
+    /// Watches the newest `limit` lines of a timeline.
+    pub fn observe_timeline(&self, conversation: ConversationId, limit: u32) -> TimelineObserver {
+        TimelineObserver::new(self.clone(), Topic::Timeline(conversation), limit)
+    }
+
+    /// How the connection is now.
+    pub fn connection(&self) -> ConnectionState {
+        *self.driver.connection().borrow()
+    }
+
+    /// Watches the connection.
+    pub fn observe_connection(&self) -> ConnectionObserver {
+        ConnectionObserver::new(self.driver.connection())
+    }
+
+    /// The platform says that there is a network (again): tries at once instead of waiting.
+    pub fn network_up(&self) {
+        self.driver.network_up();
+    }
+
+    /// Before the app is frozen: closes the socket and the database and releases every file lock.
+    ///
+    /// Calls fail with [`Error::Suspended`] until [`Self::resume`].
+    pub async fn suspend(&self) -> Result<(), Error> {
+        self.driver.suspend().await
+    }
+
+    /// Opens everything again, and connects.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn resume(&self) -> Result<(), Error> {
+        self.driver.resume().await
+    }
+
+    /// Closes the socket and every file. All clones fail with [`Error::Closed`] from here on.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.driver.stop().await
+    }
+
+    /// Keys are on disk before the node is asked, so that a repeated request is the same request.
+    async fn begin_enrolment(&self, name: &str, is_new_user: bool) -> Result<Enrolment, Error> {
+        if let Some(row) = self.driver.query(|history| history.account_row()).await? {
+            if row.enrolled {
+                return Err(Error::AlreadyEnrolled);
+            }
+            if row.name == name && row.identity_seed.is_some() == is_new_user && row.node == self.config.node {
+                return Ok(Enrolment {
+                    node: row.node,
+                    realm: row.realm,
+                    user: row.user,
+                    name: row.name,
+                    device: row.device,
+                    device_seed: row.device_seed,
+                    identity_seed: row.identity_seed,
+                });
+            }
+        }
+        let api = Arc::clone(&self.driver.api);
+        let realm = self.driver.on_network(async move { api.realm().await }).await?.realm;
+        if self.config.realm.is_some_and(|expected| expected != realm) {
+            return Err(Error::Incompatible { detail: format!("the node serves realm {realm}, another app") });
+        }
+        let enrolment = Enrolment {
+            node: self.config.node.clone(),
+            realm,
+            user: fresh_id(),
+            name: name.to_owned(),
+            device: fresh_id(),
+            device_seed: fresh_seed()?,
+            identity_seed: if is_new_user { Some(fresh_seed()?) } else { None },
+        };
+        self.driver.command(Command::BeginEnrolment(Box::new(enrolment.clone()))).await?;
+        Ok(enrolment)
+    }
+
+    async fn confirm_enrolment(&self, user: UserId, name: String) -> Result<Account, Error> {
+        self.driver.command(Command::ConfirmEnrolment { user, name }).await?;
+        self.use_credentials().await?;
+        self.account().await?.ok_or(Error::NotEnrolled)
+    }
+
+    async fn use_credentials(&self) -> Result<(), Error> {
+        let row = self.driver.query(|history| history.account_row()).await?.filter(|row| row.enrolled);
+        let credentials = |row: crate::store::AccountRow| Credentials {
+            realm: row.realm,
+            device: row.device,
+            device_seed: row.device_seed,
+        };
+        self.driver.api.set_credentials(row.map(credentials));
+        Ok(())
+    }
+}
+
+fn new_device(enrolment: &Enrolment, name: String) -> NewDevice {
+    let key = public_key(&enrolment.device_seed);
+    let proof = sign_with(&enrolment.device_seed, &signing::enrol(enrolment.realm, enrolment.device, &key));
+    NewDevice { device: enrolment.device, key: Key(key), proof: Key(proof), name }
+}
+
+fn wrong_reply() -> Error {
+    Error::Internal { detail: "the engine answered another question".into() }
+}

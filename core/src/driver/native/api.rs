@@ -1,0 +1,170 @@
+//! The node's HTTP API: accounts and the directory.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use chasqui_wire::http::{
+    Device, Devices, Enrolled, ErrorBody, Key, Login, Realm, Register, Token, TokenChallenge, TokenRequest, User,
+};
+use chasqui_wire::{DeviceId, RealmId, Timestamp, UserId, signing};
+use reqwest::{Method, RequestBuilder, Response};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use serde::de::DeserializeOwned;
+
+use super::Shared;
+use super::clock::Clock;
+use crate::Error;
+use crate::engine::{ResolvedUser, sign_with};
+
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// A token is renewed this long before its end, in milliseconds.
+const RENEW_BEFORE_MS: u64 = 60_000;
+
+/// Who asks for a token.
+#[derive(Clone, Debug)]
+pub(crate) struct Credentials {
+    pub(crate) realm: RealmId,
+    pub(crate) device: DeviceId,
+    pub(crate) device_seed: [u8; 32],
+}
+
+#[derive(Debug)]
+pub(crate) struct Api {
+    http: reqwest::Client,
+    base: String,
+    secure: bool,
+    tls: Arc<rustls::ClientConfig>,
+    shared: Arc<Shared>,
+    clock: Clock,
+    credentials: std::sync::Mutex<Option<Credentials>>,
+}
+
+impl Api {
+    pub(super) fn new(node: &str, shared: Arc<Shared>) -> Result<Self, Error> {
+        let base = node.trim_end_matches('/').to_owned();
+        let secure = base.starts_with("https://");
+        if !secure && !base.starts_with("http://") {
+            return Err(Error::Invalid { detail: format!("the node's address {node:?} is not http:// or https://") });
+        }
+        let internal = |error: &dyn std::fmt::Display| Error::Internal { detail: error.to_string() };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let tls = tls.map_err(|error| internal(&error))?;
+        // The platform's certificates are read only where they are needed.
+        let tls = if secure {
+            tls.with_platform_verifier().map_err(|error| internal(&error))?.with_no_client_auth()
+        } else {
+            tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
+        };
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls.clone())
+            .timeout(ANSWER_WITHIN)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| internal(&error))?;
+        let credentials = std::sync::Mutex::default();
+        Ok(Self { http, base, secure, tls: Arc::new(tls), shared, clock: Clock::start(), credentials })
+    }
+
+    pub(super) fn socket_url(&self) -> String {
+        format!("ws{}/v1/connect", self.base.trim_start_matches("http"))
+    }
+
+    pub(super) fn tls(&self) -> Option<Arc<rustls::ClientConfig>> {
+        self.secure.then(|| Arc::clone(&self.tls))
+    }
+
+    pub(super) fn set_token(&self, token: String, expires_at: Timestamp) {
+        *self.shared.token.lock().unwrap_or_else(PoisonError::into_inner) = Some((token, expires_at));
+    }
+
+    pub(crate) fn set_credentials(&self, credentials: Option<Credentials>) {
+        *self.shared.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = credentials;
+    }
+
+    pub(crate) async fn realm(&self) -> Result<Realm, Error> {
+        json(self.request(Method::GET, "/v1/realm")).await
+    }
+
+    pub(crate) async fn register(&self, register: &Register) -> Result<Enrolled, Error> {
+        json(self.request(Method::POST, "/v1/register").json(register)).await
+    }
+
+    pub(crate) async fn login(&self, login: &Login) -> Result<Enrolled, Error> {
+        json(self.request(Method::POST, "/v1/login").json(login)).await
+    }
+
+    pub(crate) async fn user(&self, user: UserId) -> Result<ResolvedUser, Error> {
+        let found: User = json(self.authorised(Method::GET, &format!("/v1/users/{user}")).await?).await?;
+        Ok(ResolvedUser { name: found.name, identity_key: found.identity_key.0 })
+    }
+
+    pub(crate) async fn user_by_name(&self, name: &str) -> Result<User, Error> {
+        let request = self.authorised(Method::GET, &format!("/v1/users?name={}", percent_encoded(name))).await?;
+        json(request).await
+    }
+
+    pub(crate) async fn devices(&self) -> Result<Vec<Device>, Error> {
+        let found: Devices = json(self.authorised(Method::GET, "/v1/devices").await?).await?;
+        Ok(found.devices)
+    }
+
+    pub(crate) async fn revoke(&self, device: DeviceId) -> Result<(), Error> {
+        answered(self.authorised(Method::DELETE, &format!("/v1/devices/{device}")).await?).await.map(drop)
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    async fn authorised(&self, method: Method, path: &str) -> Result<RequestBuilder, Error> {
+        Ok(self.request(method, path).bearer_auth(self.token().await?))
+    }
+
+    /// The token that came with the socket, or one minted by signing a nonce.
+    async fn token(&self) -> Result<String, Error> {
+        let held = self.shared.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((token, expires_at)) = held
+            && self.clock.now().plus_millis(RENEW_BEFORE_MS) < expires_at
+        {
+            return Ok(token);
+        }
+        let credentials = self.credentials.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Credentials { realm, device, device_seed } = credentials.ok_or(Error::NotEnrolled)?;
+        let challenge: TokenChallenge = json(self.request(Method::GET, "/v1/challenge")).await?;
+        let signature = Key(sign_with(&device_seed, &signing::token(realm, challenge.nonce.as_bytes(), device)));
+        let request = TokenRequest { device, nonce: challenge.nonce, signature };
+        let minted: Token = json(self.request(Method::POST, "/v1/tokens").json(&request)).await?;
+        self.set_token(minted.token.clone(), minted.expires_at);
+        Ok(minted.token)
+    }
+}
+
+async fn json<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Error> {
+    let unusable = |error: reqwest::Error| Error::Incompatible { detail: format!("the node's answer: {error}") };
+    answered(request).await?.json().await.map_err(unusable)
+}
+
+/// The answer, or the error that it carries.
+async fn answered(request: RequestBuilder) -> Result<Response, Error> {
+    let response = request.send().await.map_err(|error| Error::Offline { detail: error.to_string() })?;
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    let status = response.status();
+    match response.json::<ErrorBody>().await {
+        Ok(ErrorBody { error }) => Err(Error::refused(error.code, error.detail, error.retry_after_ms)),
+        Err(_) if status.is_server_error() => Err(Error::Offline { detail: format!("the node answered {status}") }),
+        Err(_) => Err(Error::Incompatible { detail: format!("the node answered {status}") }),
+    }
+}
+
+/// RFC 3986, section 2.1: everything but unreserved characters.
+fn percent_encoded(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    text.bytes().map(encode).collect()
+}

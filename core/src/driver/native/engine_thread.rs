@@ -1,0 +1,263 @@
+//! The engine's thread: collects what happened, lets the engine decide in one transaction, carries it out.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chasqui_wire::Timestamp;
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
+
+use super::api::Api;
+use super::clock::Clock;
+use super::folder::{Folder, history_file};
+use super::{Shared, fresh_seed, socket};
+use crate::Error;
+use crate::engine::{Blocked, Command, CommandId, ConnectionState, Engine, Input, Output, Reply, SocketId, Step};
+use crate::store::{Store, StoreError};
+
+/// As much as waits goes into one transaction, up to this.
+const BATCH: usize = 256;
+/// After a step that could not be committed (a full disk, say), before the next try.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+pub(super) enum ToEngine {
+    Input(Input),
+    Command(Command, oneshot::Sender<Result<Reply, Error>>),
+    Suspend(oneshot::Sender<()>),
+    Resume(oneshot::Sender<Result<(), Error>>),
+    Stop(oneshot::Sender<()>),
+}
+
+pub(super) struct Start {
+    pub(super) folder: PathBuf,
+    pub(super) inbox: mpsc::Receiver<ToEngine>,
+    pub(super) to_self: mpsc::Sender<ToEngine>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) net: tokio::runtime::Handle,
+    pub(super) api: Arc<Api>,
+}
+
+/// Starts the thread; the receiver tells when the history is open.
+pub(super) fn start(start: Start) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
+    let (opened, opening) = oneshot::channel();
+    let run = move || {
+        let Start { folder, inbox, to_self, shared, net, api } = start;
+        let open = match Files::open(&folder) {
+            Ok(open) => open,
+            Err(error) => {
+                let _ = opened.send(Err(error));
+                return;
+            }
+        };
+        shared.connection.send_replace(open.engine.connection());
+        let thread = EngineThread {
+            open: Some(open),
+            folder,
+            inbox,
+            to_self,
+            shared,
+            net,
+            api,
+            clock: Clock::start(),
+            sockets: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            next_command: 0,
+            wake_at: None,
+        };
+        let _ = opened.send(Ok(()));
+        thread.run();
+    };
+    let thread = std::thread::Builder::new().name("chasqui-engine".into()).spawn(run);
+    thread.map_err(|error| Error::Internal { detail: error.to_string() })?;
+    Ok(opening)
+}
+
+/// The files, while the client is not suspended.
+struct Files {
+    engine: Engine,
+    store: Store,
+    _folder: Folder,
+}
+
+impl Files {
+    fn open(path: &std::path::Path) -> Result<Self, Error> {
+        let folder = Folder::open(path)?;
+        let store = Store::open(&history_file(path))?;
+        let engine = load(&store)?;
+        Ok(Self { engine, store, _folder: folder })
+    }
+}
+
+fn load(store: &Store) -> Result<Engine, Error> {
+    let seed = fresh_seed()?;
+    let entropy = u64::from_le_bytes(seed[..8].try_into().expect("8 of 32 bytes"));
+    Ok(Engine::load(store, entropy)?)
+}
+
+struct EngineThread {
+    open: Option<Files>,
+    folder: PathBuf,
+    inbox: mpsc::Receiver<ToEngine>,
+    to_self: mpsc::Sender<ToEngine>,
+    shared: Arc<Shared>,
+    net: tokio::runtime::Handle,
+    api: Arc<Api>,
+    clock: Clock,
+    sockets: BTreeMap<SocketId, UnboundedSender<Bytes>>,
+    replies: BTreeMap<CommandId, oneshot::Sender<Result<Reply, Error>>>,
+    next_command: u64,
+    wake_at: Option<Timestamp>,
+}
+
+impl EngineThread {
+    fn run(mut self) {
+        self.step(vec![Input::Wake]);
+        loop {
+            let Some(first) = self.wait() else { return };
+            let mut waiting = vec![first];
+            waiting.extend(self.inbox.try_iter().take(BATCH));
+            let mut inputs = Vec::new();
+            for message in waiting {
+                match message {
+                    ToEngine::Input(input) => inputs.push(input),
+                    ToEngine::Command(command, reply) => {
+                        self.next_command += 1;
+                        let id = CommandId(self.next_command);
+                        self.replies.insert(id, reply);
+                        inputs.push(Input::Command(id, command));
+                    }
+                    ToEngine::Suspend(done) => {
+                        inputs.push(Input::Suspend);
+                        self.step(std::mem::take(&mut inputs));
+                        self.close(ConnectionState::Blocked(Blocked::Suspended));
+                        let _ = done.send(());
+                    }
+                    ToEngine::Resume(done) => {
+                        self.step(std::mem::take(&mut inputs));
+                        let resumed = self.resume();
+                        let _ = done.send(resumed);
+                    }
+                    ToEngine::Stop(done) => {
+                        self.step(std::mem::take(&mut inputs));
+                        self.close(ConnectionState::Offline);
+                        let _ = done.send(());
+                        return;
+                    }
+                }
+            }
+            self.step(inputs);
+        }
+    }
+
+    /// The next message, or a wake; `None` when the client is gone.
+    fn wait(&self) -> Option<ToEngine> {
+        match self.wake_at.filter(|_| self.open.is_some()) {
+            None => self.inbox.recv().ok(),
+            Some(at) => match self.inbox.recv_timeout(self.clock.until(at)) {
+                Ok(message) => Some(message),
+                Err(mpsc::RecvTimeoutError::Timeout) => Some(ToEngine::Input(Input::Wake)),
+                Err(mpsc::RecvTimeoutError::Disconnected) => None,
+            },
+        }
+    }
+
+    fn step(&mut self, inputs: Vec<Input>) {
+        if inputs.is_empty() {
+            return;
+        }
+        let Some(open) = &mut self.open else {
+            for reply in std::mem::take(&mut self.replies).into_values() {
+                let _ = reply.send(Err(Error::Suspended));
+            }
+            return;
+        };
+        let now = self.clock.now();
+        let handled = catch_unwind(AssertUnwindSafe(|| open.engine.handle(&mut open.store, now, inputs)));
+        match handled.unwrap_or(Err(StoreError::Panicked)) {
+            Ok(Step { outputs, wake_at }) => {
+                self.wake_at = wake_at;
+                for output in outputs {
+                    self.carry_out(output);
+                }
+            }
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// Nothing of the step happened: say so, and start again from what is on disk.
+    fn failed(&mut self, error: StoreError) {
+        tracing::error!(%error, "a step could not be committed");
+        let error = Error::from(error);
+        for reply in std::mem::take(&mut self.replies).into_values() {
+            let _ = reply.send(Err(error.clone()));
+        }
+        self.sockets.clear();
+        std::thread::sleep(PAUSE_AFTER_FAILURE);
+        if let Some(open) = &mut self.open {
+            match load(&open.store) {
+                Ok(engine) => {
+                    self.shared.connection.send_replace(engine.connection());
+                    open.engine = engine;
+                }
+                Err(error) => tracing::error!(%error, "the history cannot be read"),
+            }
+        }
+        self.wake_at = Some(self.clock.now());
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Connect(id) => {
+                let socket = socket::open(id, Arc::clone(&self.api), &self.net, self.to_self.clone());
+                self.sockets.insert(id, socket);
+            }
+            Output::Disconnect(id) => drop(self.sockets.remove(&id)),
+            Output::Transmit(id, bytes) => {
+                if let Some(socket) = self.sockets.get(&id) {
+                    // A socket that just ended has told so, or will.
+                    let _ = socket.send(bytes);
+                }
+            }
+            Output::Reply(id, result) => {
+                if let Some(reply) = self.replies.remove(&id) {
+                    let _ = reply.send(result);
+                }
+            }
+            Output::Resolve(user) => {
+                let (api, engine) = (Arc::clone(&self.api), self.to_self.clone());
+                self.net.spawn(async move {
+                    let answer = api.user(user).await.ok();
+                    let _ = engine.send(ToEngine::Input(Input::Resolved(user, answer)));
+                });
+            }
+            Output::Changed(changes) => self.shared.record(&changes),
+            Output::Connection(state) => {
+                self.shared.connection.send_replace(state);
+            }
+            Output::HttpToken(token, expires_at) => self.api.set_token(token, expires_at),
+        }
+    }
+
+    fn close(&mut self, state: ConnectionState) {
+        self.sockets.clear();
+        self.open = None;
+        self.wake_at = None;
+        self.shared.connection.send_replace(state);
+    }
+
+    fn resume(&mut self) -> Result<(), Error> {
+        if self.open.is_none() {
+            // Time passed while nobody counted it.
+            self.clock = Clock::start();
+            self.open = Some(Files::open(&self.folder)?);
+        }
+        self.step(vec![Input::Resume]);
+        if let Some(open) = &self.open {
+            self.shared.connection.send_replace(open.engine.connection());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! Async observers over [`crate::observe`]: they ask again when something changed, and tell the difference.
+
+use std::future::Future;
+
+use chasqui_wire::ConversationId;
+use tokio::sync::watch;
+
+use crate::client::Client;
+use crate::domain::{ConversationSummary, TimelineItem};
+use crate::driver::Topic;
+use crate::engine::ConnectionState;
+use crate::error::Error;
+use crate::observe::{Line, Update, difference};
+
+/// A window of a list, watched. The first update is a `Reset`.
+#[derive(Debug)]
+pub struct Observer<T> {
+    client: Client,
+    topic: Topic,
+    limit: u32,
+    seen: u64,
+    window: Option<Vec<T>>,
+}
+
+/// Watches the newest lines of a timeline.
+pub type TimelineObserver = Observer<TimelineItem>;
+/// Watches the top of the conversation list.
+pub type ConversationsObserver = Observer<ConversationSummary>;
+
+impl<T> Observer<T> {
+    pub(crate) fn new(client: Client, topic: Topic, limit: u32) -> Self {
+        Self { client, topic, limit, seen: 0, window: None }
+    }
+
+    /// Shows this many lines from the next update on: loading older ones.
+    pub fn set_limit(&mut self, limit: u32) {
+        if self.limit != limit {
+            self.limit = limit;
+            // Ask again at once.
+            self.seen = 0;
+        }
+    }
+
+    /// The lines as of the last update.
+    pub fn window(&self) -> &[T] {
+        self.window.as_deref().unwrap_or_default()
+    }
+}
+
+impl TimelineObserver {
+    /// Waits for news. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the client was closed.
+    pub async fn next(&mut self) -> Result<Update<TimelineItem>, Error> {
+        let Topic::Timeline(conversation) = self.topic else { return Err(Error::Closed) };
+        advance(self, |client, limit| timeline(client, conversation, limit)).await
+    }
+}
+
+impl ConversationsObserver {
+    /// Waits for news. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the client was closed.
+    pub async fn next(&mut self) -> Result<Update<ConversationSummary>, Error> {
+        advance(self, |client, limit| async move { client.conversations(limit).await }).await
+    }
+}
+
+async fn timeline(client: Client, conversation: ConversationId, limit: u32) -> Result<Vec<TimelineItem>, Error> {
+    Ok(client.timeline(conversation, None, limit).await?.items)
+}
+
+/// The next update that says something.
+async fn advance<T: Line, F: Future<Output = Result<Vec<T>, Error>>>(
+    observer: &mut Observer<T>,
+    ask: impl Fn(Client, u32) -> F,
+) -> Result<Update<T>, Error> {
+    loop {
+        let fresh = observer.window.is_none() || observer.seen == 0;
+        let version = if fresh {
+            observer.client.driver.version_of(observer.topic)
+        } else {
+            observer.client.driver.changed(observer.topic, observer.seen).await?
+        };
+        let lines = match ask(observer.client.clone(), observer.limit).await {
+            Ok(lines) => lines,
+            // Nothing changes while the client is suspended; it will say so when it is back.
+            Err(Error::Suspended) => {
+                observer.client.driver.resumed().await?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        // Version 0 means that nothing changed since the client was opened.
+        observer.seen = version.max(1);
+        let update = match &observer.window {
+            None => Update::Reset(lines.clone()),
+            Some(window) => Update::Changes(difference(window, &lines)),
+        };
+        observer.window = Some(lines);
+        if !matches!(&update, Update::Changes(changes) if changes.is_empty()) {
+            return Ok(update);
+        }
+    }
+}
+
+/// Watches the connection.
+#[derive(Debug)]
+pub struct ConnectionObserver {
+    states: watch::Receiver<ConnectionState>,
+    first: bool,
+}
+
+impl ConnectionObserver {
+    pub(crate) fn new(states: watch::Receiver<ConnectionState>) -> Self {
+        Self { states, first: true }
+    }
+
+    /// The state now at the first call, then each change. States in between may be skipped.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the client is gone.
+    pub async fn next(&mut self) -> Result<ConnectionState, Error> {
+        if !std::mem::take(&mut self.first) {
+            self.states.changed().await.map_err(|_| Error::Closed)?;
+        }
+        Ok(*self.states.borrow_and_update())
+    }
+}
