@@ -131,9 +131,14 @@ impl Relay {
         (self.state.era, self.state.revision)
     }
 
-    /// The database, for a simulation that makes commits fail.
+    /// The database, for a simulation that looks into it.
     pub fn connection(&self) -> &Connection {
         &self.db
+    }
+
+    /// The database, for a simulation that makes commits fail (`Connection::commit_hook`).
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.db
     }
 
     /// Ends the relay without any last work, as a crash does, and hands the database back to open it again.

@@ -1,0 +1,185 @@
+//! Received, unreadable, expired, device gone, read.
+
+use chasqui_wire::{Gap, GapReason, Read, SeqRange, SeqRanges};
+
+use super::*;
+
+#[test]
+fn the_first_device_that_stores_makes_received() {
+    let mut world = World::new();
+    world.enrol(BO, BO_LAPTOP);
+    world.enrol(ANA, ANA_LAPTOP);
+    let (ana, _) = world.attach(ANA_PHONE);
+    let (laptop, _) = world.attach(ANA_LAPTOP);
+    let (bo, _) = world.attach(BO_PHONE);
+    let (bo_laptop, _) = world.attach(BO_LAPTOP);
+    let events = world.say(ana, 1, "hello");
+    let own = mail(laptop, &events)[0].number;
+    assert!(kinds(&mail(ana, &world.acknowledge(laptop, own, AckOutcome::Stored))).is_empty(), "not about oneself");
+    let told = world.acknowledge(bo, mail(bo, &events)[0].number, AckOutcome::Stored);
+    assert_eq!(kinds(&mail(ana, &told)), [(BO, ReceiptKind::Received)]);
+    assert_eq!(kinds(&mail(laptop, &told)), [(BO, ReceiptKind::Received)], "all devices of the sender are told");
+    let told = world.acknowledge(bo_laptop, mail(bo_laptop, &events)[0].number, AckOutcome::Stored);
+    assert!(told.is_empty(), "once");
+    assert_eq!(world.count("envelope") + world.count("awaiting"), 0);
+}
+
+#[test]
+fn receipts_of_a_batch_travel_together() {
+    let mut world = World::new();
+    let (ana, _) = world.attach(ANA_PHONE);
+    let (bo, _) = world.attach(BO_PHONE);
+    let mut items = Vec::new();
+    for number in 1..=5 {
+        let events = world.say(ana, number, "hello");
+        items.push(AckItem { number: mail(bo, &events)[0].number, outcome: AckOutcome::Stored });
+    }
+    items.remove(3);
+    let told = mail(ana, &world.work(bo, Op::Acknowledge(items)));
+    let [receipt] = receipts(&told)[..] else { panic!("one receipt: {told:?}") };
+    let runs: Vec<SeqRange> = receipt.ranges.iter().collect();
+    assert_eq!(runs, [SeqRange::new(seq(1), seq(3)).unwrap(), SeqRange::one(seq(5))]);
+}
+
+#[test]
+fn unreadable_is_told_when_no_device_of_the_user_is_left() {
+    let mut world = World::new();
+    world.enrol(BO, BO_LAPTOP);
+    let (ana, _) = world.attach(ANA_PHONE);
+    let (bo, _) = world.attach(BO_PHONE);
+    let (laptop, _) = world.attach(BO_LAPTOP);
+    let events = world.say(ana, 1, "hello");
+    assert!(world.acknowledge(bo, mail(bo, &events)[0].number, AckOutcome::Unreadable).is_empty());
+    let told = world.acknowledge(laptop, mail(laptop, &events)[0].number, AckOutcome::Unreadable);
+    assert_eq!(kinds(&mail(ana, &told)), [(BO, ReceiptKind::Unreadable)]);
+    assert_eq!(world.count("envelope"), 0);
+}
+
+fn expiring(number: u8) -> Send {
+    Send { ttl_seconds: 60, ..send(ANA, BO, number, "canary") }
+}
+
+#[test]
+fn expired_mail_becomes_a_gap_and_the_sender_is_told() {
+    let mut world = World::new();
+    let (ana, _) = world.attach(ANA_PHONE);
+    world.publish(ana, expiring(1));
+    assert!(world.tick_after(59_999).is_empty());
+    assert_eq!(kinds(&mail(ana, &world.tick_after(1))), [(BO, ReceiptKind::Expired)]);
+    assert!(!world.disk.contains(b"canary"));
+    assert_eq!(world.count("envelope") + world.count("awaiting"), 0);
+    let (bo, events) = world.attach(BO_PHONE);
+    let gap = &mail_of(&events)[0];
+    let EntryKind::Gap(Gap { seq: at, reason, sender_user, .. }) = &gap.kind else { panic!("{gap:?}") };
+    assert_eq!((*at, *reason, *sender_user), (seq(1), GapReason::Expired, ANA));
+    assert!(world.acknowledge(bo, gap.number, AckOutcome::Noted).is_empty());
+    assert_eq!(world.count("mailbox WHERE device = 2"), 0);
+}
+
+#[test]
+fn a_gap_that_is_stored_after_all_makes_received() {
+    let mut world = World::new();
+    let (ana, _) = world.attach(ANA_PHONE);
+    world.publish(ana, expiring(1));
+    world.tick_after(60_000);
+    let (bo, events) = world.attach(BO_PHONE);
+    let told = world.acknowledge(bo, mail_of(&events)[0].number, AckOutcome::Stored);
+    assert_eq!(kinds(&mail(ana, &told)), [(BO, ReceiptKind::Received)]);
+}
+
+#[test]
+fn mail_in_flight_expires_only_when_its_socket_has_ended() {
+    let mut world = World::new();
+    let (ana, _) = world.attach(ANA_PHONE);
+    let (bo, _) = world.attach(BO_PHONE);
+    let events = world.publish(ana, expiring(1));
+    let first = mail(bo, &events)[0].number;
+    world.publish(ana, expiring(2));
+    assert!(world.tick_after(60_000).is_empty());
+    assert!(world.relay.wake_at().unwrap() > world.now, "it does not spin");
+    let told = world.acknowledge(bo, first, AckOutcome::Stored);
+    assert_eq!(kinds(&mail(ana, &told)), [(BO, ReceiptKind::Received)]);
+    world.work(bo, Op::Detach);
+    assert_eq!(kinds(&mail(ana, &world.tick_after(0))), [(BO, ReceiptKind::Expired)]);
+}
+
+#[test]
+fn expired_backlog_of_an_online_device_arrives_as_a_gap_in_its_place() {
+    let mut world = World::new();
+    let (ana, _) = world.attach(ANA_PHONE);
+    let (bo, _) = world.attach_with(BO_PHONE, 1, 1 << 20);
+    let first = mail(bo, &world.say(ana, 1, "one"))[0].number;
+    world.publish(ana, expiring(2));
+    world.say(ana, 3, "three");
+    world.tick_after(60_000);
+    let second = mail(bo, &world.acknowledge(bo, first, AckOutcome::Stored));
+    assert!(matches!(second[0].kind, EntryKind::Gap(_)));
+    let third = mail(bo, &world.acknowledge(bo, second[0].number, AckOutcome::Noted));
+    assert_eq!(envelope(&third[0]).body, "three");
+}
+
+#[test]
+fn with_one_device_holding_and_one_away_the_holder_decides() {
+    let mut world = World::new();
+    world.enrol(BO, BO_LAPTOP);
+    let (ana, _) = world.attach(ANA_PHONE);
+    let (bo, _) = world.attach(BO_PHONE);
+    let events = world.publish(ana, expiring(1));
+    assert!(world.tick_after(60_000).is_empty(), "the phone may have it");
+    let told = world.acknowledge(bo, mail(bo, &events)[0].number, AckOutcome::Stored);
+    assert_eq!(kinds(&mail(ana, &told)), [(BO, ReceiptKind::Received)]);
+    let (_, events) = world.attach(BO_LAPTOP);
+    assert!(matches!(mail_of(&events)[0].kind, EntryKind::Gap(_)));
+}
+
+#[test]
+fn revoking_the_last_waiting_device_is_told() {
+    let mut world = World::new();
+    world.enrol(BO, BO_LAPTOP);
+    let (ana, _) = world.attach(ANA_PHONE);
+    let (laptop, _) = world.attach(BO_LAPTOP);
+    world.say(ana, 1, "canary");
+    let (_, events) = world.relay.revoke(world.now, BO, BO_PHONE).unwrap();
+    assert!(mail(ana, &events).is_empty(), "the laptop may still store it");
+    let (_, events) = world.relay.revoke(world.now, BO, BO_LAPTOP).unwrap();
+    assert_eq!(kinds(&mail(ana, &events)), [(BO, ReceiptKind::DeviceGone)]);
+    assert_eq!(of(laptop, events), [Event::Revoked]);
+    assert_eq!(world.count("envelope") + world.count("awaiting"), 0);
+    assert!(!world.disk.contains(b"canary"));
+    let (_, events) = world.attach(BO_LAPTOP);
+    assert_eq!(events, [Event::Revoked]);
+}
+
+fn read(ranges: SeqRanges, authors: Vec<UserId>) -> Op {
+    Op::Read(Box::new(Read {
+        id: MessageId::from_bytes([99; 16]),
+        conversation: conversation(),
+        up_to: seq(1),
+        ranges,
+        authors,
+        at: Timestamp(5),
+        signature: [0; 64],
+    }))
+}
+
+#[test]
+fn a_read_mark_goes_to_the_authors_and_the_readers_own_devices() {
+    let mut world = World::new();
+    world.enrol(BO, BO_LAPTOP);
+    let (ana, _) = world.attach(ANA_PHONE);
+    let (bo, _) = world.attach(BO_PHONE);
+    let (laptop, _) = world.attach(BO_LAPTOP);
+    assert_eq!(answer(&world.work(bo, read(SeqRanges::default(), vec![]))), Err(ErrorCode::NotFound));
+    world.say(ana, 1, "hello");
+    let events = world.work(bo, read(SeqRanges::of([seq(1)]), vec![ANA, BO]));
+    assert_eq!(answer(&events), Ok(None));
+    assert!(mail(bo, &events).is_empty());
+    for told in [ana, laptop] {
+        let mail = mail(told, &events);
+        let [Entry { kind: EntryKind::Read(notice), .. }] = mail.as_slice() else { panic!("{mail:?}") };
+        assert_eq!((notice.user, notice.device, notice.device_key), (BO, BO_PHONE, [0xB1; 32]));
+    }
+    let events = world.work(bo, read(SeqRanges::default(), vec![ANA]));
+    assert!(mail(ana, &events).is_empty(), "read receipts are off");
+    assert_eq!(mail(laptop, &events).len(), 1);
+}
