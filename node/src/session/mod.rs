@@ -14,6 +14,7 @@ use chasqui_wire::{
 };
 
 use crate::relay::{Event, Op, SessionId};
+pub(crate) use hello::is_signed;
 
 /// What happens to a session.
 #[derive(Clone, Debug)]
@@ -28,6 +29,13 @@ pub enum Input {
     ShutDown {
         /// Spread by the caller, so that not everyone returns at once.
         retry_after_ms: u32,
+    },
+    /// The transport got something that cannot be a frame.
+    Broken {
+        /// What the device is told.
+        reason: GoodbyeReason,
+        /// English, for developers.
+        detail: &'static str,
     },
     /// The socket is gone.
     Lost,
@@ -152,6 +160,7 @@ impl Session {
                 detail: "the node stops".to_owned(),
                 retry_after_ms,
             })),
+            Input::Broken { reason, detail } => self.goodbye(reason, detail),
             Input::Lost => self.close(None),
         }
     }

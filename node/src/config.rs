@@ -1,0 +1,245 @@
+//! Everything that an operator can set: flags over environment over file over defaults. Listed in
+//! docs/configuration.md, which a test compares with this file.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use chasqui_wire::{Limits, RealmId};
+use serde::{Deserialize, Serialize};
+
+use crate::relay::RelayOptions;
+
+/// A node's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The app to serve; a new realm is made at the first start without it.
+    pub realm: Option<RealmId>,
+    /// How logs look.
+    pub log_format: LogFormat,
+    /// What is logged, e.g. `info` or `chasqui_node=debug`.
+    pub log: String,
+    /// Seconds that an HTTP token is valid.
+    pub token_lifetime_seconds: u32,
+    /// Passwords that are hashed at once; each takes 19 MiB and a core.
+    pub password_hashers: u32,
+    /// Devices that one user may have.
+    pub devices_per_user: u32,
+    /// Seconds that connections have to leave when the node stops.
+    pub drain_seconds: u32,
+    /// What devices are told and held to.
+    pub limits: LimitsConfig,
+}
+
+/// How logs look on stderr.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    #[default]
+    Json,
+}
+
+/// [`Limits`], each of which an operator may change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "documented at `Limits`")]
+pub struct LimitsConfig {
+    pub body_bytes: u32,
+    pub frame_bytes: u32,
+    pub sends_in_flight: u32,
+    pub window_entries: u32,
+    pub window_bytes: u32,
+    pub silence_ms: u32,
+    pub mailbox_entries: u32,
+    pub mailbox_bytes: u64,
+    pub sends_per_minute: u32,
+    pub ttl_seconds_max: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("chasqui-data"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
+            realm: None,
+            log_format: LogFormat::Json,
+            log: "info".to_owned(),
+            token_lifetime_seconds: 15 * 60,
+            password_hashers: 2,
+            devices_per_user: 8,
+            drain_seconds: 10,
+            limits: LimitsConfig::default(),
+        }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        let Limits {
+            body_bytes,
+            frame_bytes,
+            sends_in_flight,
+            window_entries,
+            window_bytes,
+            silence_ms,
+            mailbox_entries,
+            mailbox_bytes,
+            sends_per_minute,
+            ttl_seconds_max,
+        } = Limits::DEFAULT;
+        Self {
+            body_bytes,
+            frame_bytes,
+            sends_in_flight,
+            window_entries,
+            window_bytes,
+            silence_ms,
+            mailbox_entries,
+            mailbox_bytes,
+            sends_per_minute,
+            ttl_seconds_max,
+        }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration file {} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A key is unknown or a value does not fit.
+    #[error("the configuration file {}: {problem}", path.display())]
+    Wrong {
+        /// Which.
+        path: PathBuf,
+        /// Where and why, on one line.
+        problem: String,
+    },
+    /// Values contradict each other.
+    #[error("the configuration contradicts itself: {0}")]
+    Contradiction(&'static str),
+}
+
+impl Config {
+    /// Reads a TOML file; what it leaves out is the default.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unreadable`] or [`ConfigError::Wrong`].
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            let problem = format!("line {line}: {}", error.message().replace('\n', " "));
+            ConfigError::Wrong { path: path.to_owned(), problem }
+        })
+    }
+
+    /// Whether the values fit together.
+    ///
+    /// # Errors
+    /// [`ConfigError::Contradiction`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let limits = &self.limits;
+        let contradiction = if limits.body_bytes == 0 {
+            Some("limits.body_bytes is 0")
+        } else if u64::from(limits.frame_bytes) < u64::from(limits.body_bytes) + 4096 {
+            Some("limits.frame_bytes must exceed limits.body_bytes by 4096, for the header")
+        } else if limits.body_bytes > self.relay_options().segment_bytes {
+            Some("limits.body_bytes is above 8 MiB")
+        } else if limits.silence_ms < 1_000 {
+            Some("limits.silence_ms is below 1000")
+        } else if limits.sends_in_flight == 0 || limits.window_entries == 0 {
+            Some("limits.sends_in_flight and limits.window_entries must be above 0")
+        } else {
+            None
+        };
+        contradiction.map_or(Ok(()), |problem| Err(ConfigError::Contradiction(problem)))
+    }
+
+    pub(crate) fn relay_options(&self) -> RelayOptions {
+        RelayOptions {
+            limits: self.limits.clone().into(),
+            realm: self.realm,
+            token_lifetime_ms: u64::from(self.token_lifetime_seconds) * 1000,
+            devices_per_user: self.devices_per_user,
+            ..RelayOptions::default()
+        }
+    }
+}
+
+impl From<LimitsConfig> for Limits {
+    fn from(config: LimitsConfig) -> Self {
+        Self {
+            body_bytes: config.body_bytes,
+            frame_bytes: config.frame_bytes,
+            sends_in_flight: config.sends_in_flight,
+            window_entries: config.window_entries,
+            window_bytes: config.window_bytes,
+            silence_ms: config.silence_ms,
+            mailbox_entries: config.mailbox_entries,
+            mailbox_bytes: config.mailbox_bytes,
+            sends_per_minute: config.sends_per_minute,
+            ttl_seconds_max: config.ttl_seconds_max,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(prefix: &str, table: &toml::Table, found: &mut Vec<String>) {
+        for (key, value) in table {
+            match value {
+                toml::Value::Table(inner) => keys(&format!("{prefix}{key}."), inner, found),
+                _ => found.push(format!("{prefix}{key}")),
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_is_documented_and_every_documented_key_exists() {
+        let config = Config { realm: Some(RealmId::from_bytes([1; 16])), ..Config::default() };
+        let mut exist = Vec::new();
+        keys("", &toml::Table::try_from(&config).unwrap(), &mut exist);
+        exist.sort();
+        let page = include_str!("../../docs/configuration.md");
+        let key = |line: &str| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned());
+        let mut documented: Vec<String> = page.lines().filter_map(key).collect();
+        documented.sort();
+        assert_eq!(documented, exist);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node.toml");
+        std::fs::write(&path, "log = \"info\"\n[limits]\nbody_byte = 5\n").unwrap();
+        let error = Config::read(&path).unwrap_err().to_string();
+        assert!(error.contains("line 3") && error.contains("body_byte"), "{error}");
+        assert!(!error.contains('\n'));
+    }
+
+    #[test]
+    fn values_that_contradict_each_other_are_refused() {
+        let mut config = Config::default();
+        config.check().unwrap();
+        config.limits.frame_bytes = config.limits.body_bytes;
+        assert!(config.check().is_err());
+    }
+}

@@ -1,0 +1,46 @@
+//! The HTTP API: one resource a file. Rules: docs/protocol.md.
+//!
+//! Handlers check what a request proves; what may stand beside what is decided in [`crate::relay`].
+
+mod bearer;
+mod body;
+mod connect;
+mod devices;
+mod login;
+mod password;
+mod problem;
+mod realm;
+mod register;
+mod tokens;
+mod users;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{delete, get, post};
+use chasqui_wire::ErrorCode;
+
+use crate::serve::App;
+use problem::Problem;
+
+/// Bytes of one request body: the largest is a registration with a password of 1,024 bytes.
+const BODY_BYTES: usize = 16 * 1024;
+
+pub(crate) fn router(app: App) -> Router {
+    let nothing = || async { Problem::new(ErrorCode::NotFound, "no such resource or method") };
+    Router::new()
+        .route("/healthz", get(realm::health))
+        .route("/v1/realm", get(realm::realm))
+        .route("/v1/register", post(register::register))
+        .route("/v1/login", post(login::login))
+        .route("/v1/challenge", get(tokens::challenge))
+        .route("/v1/tokens", post(tokens::token))
+        .route("/v1/users", get(users::by_name))
+        .route("/v1/users/{id}", get(users::by_id))
+        .route("/v1/devices", get(devices::list))
+        .route("/v1/devices/{id}", delete(devices::revoke))
+        .route("/v1/connect", get(connect::connect))
+        .fallback(nothing)
+        .method_not_allowed_fallback(nothing)
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .with_state(app)
+}

@@ -1,0 +1,161 @@
+//! The node as it runs: relay thread, listener, a task a socket, and an end that loses nothing.
+
+pub(crate) mod clock;
+mod relay_thread;
+mod socket;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::serve::ListenerExt as _;
+use chasqui_wire::{Limits, RealmId};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::config::Config;
+use crate::relay::{NodeKeys, Relay, RelayError, SessionId, Storage};
+pub(crate) use relay_thread::{CallError, RelayHandle};
+pub(crate) use socket::run as run_socket;
+
+/// What every request and socket shares.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) relay: RelayHandle,
+    pub(crate) realm: RealmId,
+    pub(crate) limits: Limits,
+    pub(crate) keys: NodeKeys,
+    /// One permit a password that is being hashed: each takes 19 MiB and a core.
+    pub(crate) hashing: Arc<Semaphore>,
+    /// One permit a password that waits for its turn or has it; more are refused rather than kept waiting.
+    pub(crate) hashing_queue: Arc<Semaphore>,
+    /// Turns true when the node stops.
+    pub(crate) stopping: watch::Receiver<bool>,
+    sessions: Arc<AtomicU64>,
+    /// Dropped with the last request and socket: then everyone has left.
+    _present: mpsc::Sender<()>,
+}
+
+impl App {
+    fn next_session(&self) -> SessionId {
+        SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The data cannot be opened.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
+    /// Something else listens there.
+    #[error("the address {address} is already in use")]
+    AddressInUse {
+        /// Which.
+        address: SocketAddr,
+    },
+    /// The address cannot be used.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The operating system gave no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// A node that runs until it is stopped. Dropping it lets it run on for as long as the runtime does.
+pub struct Running {
+    address: SocketAddr,
+    realm: RealmId,
+    stop: watch::Sender<bool>,
+    everyone_left: mpsc::Receiver<()>,
+    relay: RelayHandle,
+    thread: std::thread::JoinHandle<()>,
+    server: JoinHandle<std::io::Result<()>>,
+    drain: Duration,
+}
+
+/// Starts a node on the current Tokio runtime.
+///
+/// # Errors
+/// [`ServeError`], each with one clear line.
+pub async fn start(config: Config) -> Result<Running, ServeError> {
+    let address = config.listen;
+    let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        std::io::ErrorKind::AddrInUse => ServeError::AddressInUse { address },
+        _ => ServeError::Listen { address, source },
+    })?;
+    let address = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
+    let storage = Storage::folder(&config.data);
+    let relay = Relay::open(storage, config.relay_options(), clock::now(), clock::random())?;
+    let (realm, limits, keys) = (relay.realm(), relay.limits().clone(), relay.keys());
+    let (relay, thread) = relay_thread::spawn(relay).map_err(ServeError::Thread)?;
+    let (stop, stopping) = watch::channel(false);
+    let (present, everyone_left) = mpsc::channel(1);
+    let app = App {
+        relay: relay.clone(),
+        realm,
+        limits,
+        keys,
+        hashing: Arc::new(Semaphore::new(config.password_hashers.max(1) as usize)),
+        hashing_queue: Arc::new(Semaphore::new(64)),
+        stopping: stopping.clone(),
+        sessions: Arc::new(AtomicU64::new(1)),
+        _present: present,
+    };
+    // Answers are small and someone waits for each.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    let mut asked_to_stop = stopping;
+    let server = axum::serve(listener, crate::http::router(app)).with_graceful_shutdown(async move {
+        // An error means that the `Running` was dropped without a stop: go on.
+        if asked_to_stop.wait_for(|stopping| *stopping).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    });
+    let server = tokio::spawn(server.into_future());
+    let drain = Duration::from_secs(config.drain_seconds.into());
+    tracing::info!("started");
+    Ok(Running { address, realm, stop, everyone_left, relay, thread, server, drain })
+}
+
+impl Running {
+    /// Where it listens; the port is the real one if 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The app that it serves.
+    pub fn realm(&self) -> RealmId {
+        self.realm
+    }
+
+    /// Stops accepting, says goodbye to every socket, commits what is under way, empties the log. Sockets that do not
+    /// leave within `drain_seconds` are cut.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        let leaving = async {
+            if let Ok(Err(error)) = (&mut self.server).await {
+                tracing::warn!(%error, "the listener ended with an error");
+            }
+            // Ends when the last sender is dropped; nothing is ever sent.
+            while self.everyone_left.recv().await.is_some() {}
+        };
+        if tokio::time::timeout(self.drain, leaving).await.is_err() {
+            tracing::warn!("some connections did not leave in time");
+            self.server.abort();
+        }
+        self.relay.stop();
+        let thread = self.thread;
+        if tokio::task::spawn_blocking(move || thread.join().is_err()).await.unwrap_or(true) {
+            tracing::error!("the relay thread ended with a panic");
+        }
+        tracing::info!("stopped");
+    }
+}
