@@ -2,6 +2,17 @@
 //!
 //! [`relay`] decides and stores (synchronous), [`session`] speaks the protocol on one socket (sans-I/O). Neither reads
 //! a clock or draws randomness. [`serve`] runs both behind a listener, as [`config`] says.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use chasqui_node::{config::Config, serve};
+//!
+//! let running = serve::start(Config::default()).await?;
+//! println!("listening on {}", running.address());
+//! running.stop().await;
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod config;
 mod http;

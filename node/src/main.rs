@@ -73,6 +73,8 @@ enum Failure {
     Serve(#[from] ServeError),
     #[error("the log filter is wrong: {0}")]
     Log(#[from] tracing_subscriber::filter::ParseError),
+    #[error("the relay ended unexpectedly; nothing that was accepted is lost")]
+    Relay,
     #[error("the node cannot run: {0}")]
     Io(#[from] std::io::Error),
 }
@@ -97,7 +99,7 @@ fn run(config: Config) -> Result<(), Failure> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let running = serve::start(config).await?;
+        let mut running = serve::start(config).await?;
         let line = serde_json::json!({
             "event": "listening",
             "address": running.address().to_string(),
@@ -106,9 +108,12 @@ fn run(config: Config) -> Result<(), Failure> {
         });
         let mut stdout = std::io::stdout();
         writeln!(stdout, "{line}").and_then(|()| stdout.flush())?;
-        asked_to_stop().await?;
+        let has_failed = tokio::select! {
+            asked = asked_to_stop() => asked.map(|()| false)?,
+            () = running.failed() => true,
+        };
         running.stop().await;
-        Ok(())
+        if has_failed { Err(Failure::Relay) } else { Ok(()) }
     })
 }
 

@@ -5,11 +5,13 @@ use axum::extract::State;
 use chasqui_wire::VERSIONS;
 use chasqui_wire::http::Realm;
 
+use super::problem::Problem;
 use crate::serve::App;
 
-/// 200 when the process serves.
-pub(super) async fn health() -> &'static str {
-    "ok\n"
+/// 200 when the relay answers.
+pub(super) async fn health(State(app): State<App>) -> Result<&'static str, Problem> {
+    app.relay.call(|_| Ok(())).await?;
+    Ok("ok\n")
 }
 
 /// Who this node is.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::serve::ListenerExt as _;
 use chasqui_wire::{Limits, RealmId};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
@@ -78,6 +78,7 @@ pub struct Running {
     everyone_left: mpsc::Receiver<()>,
     relay: RelayHandle,
     thread: std::thread::JoinHandle<()>,
+    ended: oneshot::Receiver<()>,
     server: JoinHandle<std::io::Result<()>>,
     drain: Duration,
 }
@@ -96,7 +97,8 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let storage = Storage::folder(&config.data);
     let relay = Relay::open(storage, config.relay_options(), clock::now(), clock::random())?;
     let (realm, limits, keys) = (relay.realm(), relay.limits().clone(), relay.keys());
-    let (relay, thread) = relay_thread::spawn(relay).map_err(ServeError::Thread)?;
+    let relay_thread::Started { handle: relay, thread, ended } =
+        relay_thread::spawn(relay).map_err(ServeError::Thread)?;
     let (stop, stopping) = watch::channel(false);
     let (present, everyone_left) = mpsc::channel(1);
     let app = App {
@@ -122,7 +124,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let server = tokio::spawn(server.into_future());
     let drain = Duration::from_secs(config.drain_seconds.into());
     tracing::info!("started");
-    Ok(Running { address, realm, stop, everyone_left, relay, thread, server, drain })
+    Ok(Running { address, realm, stop, everyone_left, relay, thread, ended, server, drain })
 }
 
 impl Running {
@@ -134,6 +136,12 @@ impl Running {
     /// The app that it serves.
     pub fn realm(&self) -> RealmId {
         self.realm
+    }
+
+    /// Returns if the relay ends by itself, which is a bug: nothing works any more, and only a restart helps.
+    pub async fn failed(&mut self) {
+        // Nothing is ever sent; the sender is dropped with the thread.
+        drop((&mut self.ended).await);
     }
 
     /// Stops accepting, says goodbye to every socket, commits what is under way, empties the log. Sockets that do not

@@ -72,13 +72,22 @@ pub(crate) enum CallError {
     Relay(RelayError),
 }
 
+/// The thread, and what is heard of it when it has ended.
+pub(crate) struct Started {
+    pub(crate) handle: RelayHandle,
+    pub(crate) thread: JoinHandle<()>,
+    pub(crate) ended: oneshot::Receiver<()>,
+}
+
 /// Starts the thread.
-pub(crate) fn spawn(relay: Relay) -> std::io::Result<(RelayHandle, JoinHandle<()>)> {
+pub(crate) fn spawn(relay: Relay) -> std::io::Result<Started> {
     let (sender, inbox) = channel();
+    let (alive, ended) = oneshot::channel();
     let thread = std::thread::Builder::new().name("relay".to_owned()).spawn(move || {
+        let _alive: oneshot::Sender<()> = alive;
         RelayThread { relay, inbox, sessions: BTreeMap::new(), failed: false }.run();
     })?;
-    Ok((RelayHandle(sender), thread))
+    Ok(Started { handle: RelayHandle(sender), thread, ended })
 }
 
 struct RelayThread {

@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
+use bytes::Bytes;
 use chasqui_wire::GoodbyeReason;
+use futures_util::SinkExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{App, clock};
 use crate::relay::{Event, SessionId};
 use crate::session::{Input, Output, Session};
 
+/// Outputs that are written together.
+const AT_ONCE: usize = 64;
 /// How long the peer may take to answer a close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Milliseconds over which returning devices are spread after a stop.
@@ -53,7 +57,10 @@ impl Carrier {
             };
             let input = tokio::select! {
                 biased;
-                Some(event) = self.events.recv() => Input::Event(event),
+                Some(event) = self.events.recv() => {
+                    outputs = self.answer_events(event);
+                    continue;
+                }
                 message = self.socket.recv() => match self.read(message) {
                     Some(input) => input,
                     None => {
@@ -67,6 +74,18 @@ impl Carrier {
             outputs = self.session.handle(clock::now(), input);
         }
         self.farewell().await;
+    }
+
+    /// All events that wait are answered with one write: a group commit wakes a session once.
+    fn answer_events(&mut self, first: Event) -> Vec<Output> {
+        let mut outputs = self.session.handle(clock::now(), Input::Event(first));
+        while outputs.len() < AT_ONCE
+            && !self.session.is_closed()
+            && let Ok(event) = self.events.try_recv()
+        {
+            outputs.extend(self.session.handle(clock::now(), Input::Event(event)));
+        }
+        outputs
     }
 
     /// What a WebSocket message means to the session; `None` = nothing.
@@ -89,35 +108,38 @@ impl Carrier {
 
     /// Does what the session wants. Whether the socket is over.
     async fn put(&mut self, outputs: Vec<Output>) -> bool {
-        let mut outputs = outputs;
-        let mut is_over = false;
-        while !outputs.is_empty() {
-            let mut next = Vec::new();
-            for output in outputs {
-                match output {
-                    Output::Transmit(bytes) if !is_over => {
-                        if !self.send(Message::Binary(bytes)).await {
-                            is_over = true;
-                            next = self.session.handle(clock::now(), Input::Lost);
-                        }
-                    }
-                    Output::Submit(op) => {
-                        if self.app.relay.submit(self.session.id(), op).is_err() {
-                            is_over = true;
-                        }
-                    }
-                    Output::Transmit(_) | Output::Close => {}
+        let mut frames = Vec::new();
+        let mut is_stopped = false;
+        for output in outputs {
+            match output {
+                Output::Transmit(bytes) => frames.push(bytes),
+                Output::Submit(op) => is_stopped |= self.app.relay.submit(self.session.id(), op).is_err(),
+                // The caller sees that the session is closed.
+                Output::Close => {}
+            }
+        }
+        if !frames.is_empty() && !self.send(frames).await {
+            for output in self.session.handle(clock::now(), Input::Lost) {
+                if let Output::Submit(op) = output {
+                    // If the relay has ended, it needs no detaching.
+                    drop(self.app.relay.submit(self.session.id(), op));
                 }
             }
-            outputs = next;
+            return true;
         }
-        is_over
+        is_stopped
     }
 
     /// A peer that takes nothing for as long as it may be silent is gone.
-    async fn send(&mut self, message: Message) -> bool {
+    async fn send(&mut self, frames: Vec<Bytes>) -> bool {
         let within = Duration::from_millis(self.app.limits.silence_ms.into());
-        matches!(tokio::time::timeout(within, self.socket.send(message)).await, Ok(Ok(())))
+        let sending = async {
+            for frame in frames {
+                self.socket.feed(Message::Binary(frame)).await?;
+            }
+            self.socket.flush().await
+        };
+        matches!(tokio::time::timeout(within, sending).await, Ok(Ok(())))
     }
 
     /// Closes properly, so that the goodbye is not lost with what the peer still had under way.

@@ -1,1 +1,225 @@
+//! The handshake and the order of frames, without sockets or a relay.
 
+use chasqui_wire::{
+    Accepted, Ack, AckItem, AckOutcome, ErrorCode, Hello, MessageId, Ping, Read, Seq, SeqRanges, signing,
+};
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
+
+use super::*;
+use crate::relay::{Attached, KnownDevice};
+
+const REALM: RealmId = RealmId::from_bytes([1; 16]);
+const ANA: UserId = UserId::from_bytes([0xA; 16]);
+const ANA_PHONE: DeviceId = DeviceId::from_bytes([0xA1; 16]);
+const NONCE: [u8; 32] = [3; 32];
+const START: Timestamp = Timestamp(1_000_000);
+
+fn key() -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&[5; 32]).unwrap()
+}
+
+fn known() -> KnownDevice {
+    KnownDevice { user: ANA, key: key().public_key().as_ref().try_into().unwrap(), revoked: false }
+}
+
+fn session() -> Session {
+    Session::new(SessionId(1), REALM, Limits::DEFAULT, NONCE, START)
+}
+
+fn signed(bytes: &[u8]) -> [u8; 64] {
+    key().sign(bytes).as_ref().try_into().unwrap()
+}
+
+fn hello() -> Hello {
+    Hello {
+        version: 1,
+        realm: REALM,
+        device: ANA_PHONE,
+        signature: signed(&signing::hello(REALM, &NONCE, ANA_PHONE, 1)),
+        window_entries: 0,
+        window_bytes: 0,
+        checkpoint: None,
+        agent: "test".into(),
+    }
+}
+
+fn attached() -> Event {
+    Event::Attached(Box::new(Attached {
+        user: ANA,
+        checkpoint: Checkpoint { era: 0, revision: 9, seal: [0; 32] },
+        eras: Vec::new(),
+        http_token: "token".into(),
+        http_token_expires_at: START,
+    }))
+}
+
+fn frame(session: &mut Session, frame: ClientFrame) -> Vec<Output> {
+    session.handle(START, Input::Frame(frame.encode()))
+}
+
+fn frames(outputs: &[Output]) -> Vec<NodeFrame> {
+    let frame = |output: &Output| match output {
+        Output::Transmit(bytes) => Some(NodeFrame::decode(bytes.clone(), &Limits::DEFAULT).unwrap()),
+        Output::Submit(_) | Output::Close => None,
+    };
+    outputs.iter().filter_map(frame).collect()
+}
+
+/// The reason of a goodbye after which the socket is closed.
+fn goodbye(outputs: &[Output]) -> Option<GoodbyeReason> {
+    match (frames(outputs).as_slice(), outputs.get(1)) {
+        ([NodeFrame::Goodbye(goodbye)], Some(Output::Close)) => Some(goodbye.reason),
+        _ => None,
+    }
+}
+
+fn welcomed() -> Session {
+    let mut session = session();
+    let asked = frame(&mut session, ClientFrame::Hello(hello()));
+    assert!(matches!(asked.as_slice(), [Output::Submit(Op::Lookup(ANA_PHONE))]), "{asked:?}");
+    let asked = session.handle(START, Input::Event(Event::Device(Some(known()))));
+    let [Output::Submit(Op::Attach(attach))] = asked.as_slice() else { panic!("{asked:?}") };
+    assert_eq!((attach.window_entries, attach.window_bytes), (256, 1024 * 1024), "0 = the node's default");
+    let outputs = session.handle(START, Input::Event(attached()));
+    assert!(matches!(frames(&outputs).as_slice(), [NodeFrame::Welcome(_)]));
+    session
+}
+
+fn read() -> Read {
+    let mut read = Read {
+        id: MessageId::from_bytes([9; 16]),
+        conversation: chasqui_wire::ConversationId::from_bytes([8; 16]),
+        up_to: Seq::new(0, 1).unwrap(),
+        ranges: SeqRanges::default(),
+        authors: Vec::new(),
+        at: START,
+        signature: [0; 64],
+    };
+    read.signature = signed(&signing::read(REALM, ANA, ANA_PHONE, &read));
+    read
+}
+
+#[test]
+fn the_first_frame_is_the_challenge() {
+    let NodeFrame::Challenge(challenge) = &frames(&session().open())[0] else { panic!() };
+    assert_eq!((challenge.nonce, challenge.realm, challenge.common_version()), (NONCE, REALM, Some(1)));
+}
+
+#[test]
+fn hellos_that_are_refused() {
+    let check = |change: fn(&mut Hello, &mut Option<KnownDevice>), reason| {
+        let (mut hello, mut known, mut session) = (hello(), Some(known()), session());
+        change(&mut hello, &mut known);
+        let mut outputs = frame(&mut session, ClientFrame::Hello(hello));
+        if let [Output::Submit(Op::Lookup(_))] = outputs.as_slice() {
+            outputs = session.handle(START, Input::Event(Event::Device(known)));
+        }
+        assert_eq!(goodbye(&outputs), Some(reason));
+        assert!(session.is_closed() && session.wake_at().is_none());
+    };
+    check(|hello, _| hello.version = 2, GoodbyeReason::IncompatibleVersion);
+    check(|hello, _| hello.version = 0, GoodbyeReason::IncompatibleVersion);
+    check(|hello, _| hello.realm = RealmId::from_bytes([2; 16]), GoodbyeReason::WrongRealm);
+    check(|hello, _| hello.signature[0] ^= 1, GoodbyeReason::Unauthorised);
+    check(|hello, _| hello.device = DeviceId::from_bytes([2; 16]), GoodbyeReason::Unauthorised);
+    check(|_, known| *known = None, GoodbyeReason::Unauthorised);
+    check(|_, known| known.as_mut().unwrap().key[0] ^= 1, GoodbyeReason::Unauthorised);
+    check(|_, known| known.as_mut().unwrap().revoked = true, GoodbyeReason::Revoked);
+    // A signature for another socket's nonce.
+    let replayed = |hello: &mut Hello, _: &mut Option<KnownDevice>| {
+        hello.signature = signed(&signing::hello(REALM, &[4; 32], ANA_PHONE, 1));
+    };
+    check(replayed, GoodbyeReason::Unauthorised);
+}
+
+#[test]
+fn frames_out_of_order_end_the_socket() {
+    for early in
+        [ClientFrame::Ping(Ping { nonce: 1 }), ClientFrame::Read(read()), ClientFrame::Ack(Ack { items: vec![] })]
+    {
+        assert_eq!(goodbye(&frame(&mut session(), early.clone())), Some(GoodbyeReason::ProtocolError));
+        let mut attaching = session();
+        frame(&mut attaching, ClientFrame::Hello(hello()));
+        assert_eq!(goodbye(&frame(&mut attaching, early.clone())), Some(GoodbyeReason::ProtocolError));
+        attaching = session();
+        frame(&mut attaching, ClientFrame::Hello(hello()));
+        attaching.handle(START, Input::Event(Event::Device(Some(known()))));
+        let outputs = frame(&mut attaching, early);
+        assert_eq!(goodbye(&outputs), Some(GoodbyeReason::ProtocolError));
+        assert!(matches!(outputs.last(), Some(Output::Submit(Op::Detach))), "the seat may have been taken");
+    }
+    assert_eq!(goodbye(&frame(&mut welcomed(), ClientFrame::Hello(hello()))), Some(GoodbyeReason::ProtocolError));
+}
+
+#[test]
+fn bytes_that_are_no_frame() {
+    let mut session = welcomed();
+    let outputs = session.handle(START, Input::Frame(Bytes::new()));
+    assert!(matches!(frames(&outputs).as_slice(), [NodeFrame::Unsupported(_)]), "an unknown kind keeps the socket");
+    let outputs = session.handle(START, Input::Frame(Bytes::from_static(&[0xff; 9])));
+    assert_eq!(goodbye(&outputs), Some(GoodbyeReason::ProtocolError));
+    let outputs = welcomed().handle(START, Input::Frame(vec![0; Limits::DEFAULT.frame_bytes as usize + 1].into()));
+    assert_eq!(goodbye(&outputs), Some(GoodbyeReason::FrameTooLarge));
+}
+
+#[test]
+fn what_an_open_session_passes_on() {
+    let mut session = welcomed();
+    let items = vec![AckItem { number: 5, outcome: AckOutcome::Stored }];
+    let outputs = frame(&mut session, ClientFrame::Ack(Ack { items }));
+    assert!(matches!(outputs.as_slice(), [Output::Submit(Op::Acknowledge(items))] if items.len() == 1));
+    assert!(matches!(frame(&mut session, ClientFrame::Read(read())).as_slice(), [Output::Submit(Op::Read(_))]));
+    let NodeFrame::Pong(pong) = &frames(&frame(&mut session, ClientFrame::Ping(Ping { nonce: 7 })))[0] else {
+        panic!()
+    };
+    assert_eq!((pong.nonce, pong.checkpoint.as_ref().map(|checkpoint| checkpoint.revision)), (7, Some(9)));
+}
+
+#[test]
+fn a_read_with_a_forged_signature_is_refused_without_asking_the_relay() {
+    let mut forged = read();
+    forged.up_to = Seq::new(0, 2).unwrap();
+    let outputs = frame(&mut welcomed(), ClientFrame::Read(forged));
+    let [NodeFrame::Rejected(rejected)] = &frames(&outputs)[..] else { panic!("{outputs:?}") };
+    assert_eq!((rejected.code, outputs.len()), (ErrorCode::Invalid, 1));
+}
+
+#[test]
+fn too_many_unanswered_sends_end_the_socket() {
+    let mut session = welcomed();
+    let twice = Limits::DEFAULT.sends_in_flight * 2;
+    for _ in 0..twice {
+        assert_eq!(frame(&mut session, ClientFrame::Read(read())).len(), 1);
+    }
+    let accepted = Accepted { message: read().id, seq: None, at: START, revision: 1 };
+    session.handle(START, Input::Event(Event::Accepted(accepted)));
+    assert!(goodbye(&frame(&mut session, ClientFrame::Read(read()))).is_none(), "one was answered");
+    assert_eq!(goodbye(&frame(&mut session, ClientFrame::Read(read()))), Some(GoodbyeReason::Overloaded));
+}
+
+#[test]
+fn silence_ends_the_socket() {
+    let mut session = session();
+    assert!(session.handle(START.plus_millis(9_999), Input::Tick).is_empty());
+    assert_eq!(goodbye(&session.handle(START.plus_millis(10_000), Input::Tick)), Some(GoodbyeReason::TimedOut));
+    let mut session = welcomed();
+    let late = session.wake_at().unwrap();
+    assert_eq!(late, START.plus_millis(75_000));
+    session.handle(late.plus_millis(0), Input::Frame(ClientFrame::Ping(Ping { nonce: 1 }).encode()));
+    assert!(session.handle(late, Input::Tick).is_empty(), "something was heard");
+}
+
+#[test]
+fn every_end_gives_the_seat_back() {
+    let check = |input, reason| {
+        let outputs = welcomed().handle(START, input);
+        assert_eq!(goodbye(&outputs), reason);
+        assert!(matches!(outputs.last(), Some(Output::Submit(Op::Detach))));
+    };
+    check(Input::Event(Event::Displaced), Some(GoodbyeReason::Displaced));
+    check(Input::Event(Event::Revoked), Some(GoodbyeReason::Revoked));
+    check(Input::Event(Event::NewEra), Some(GoodbyeReason::NewEra));
+    check(Input::Event(Event::Failed), Some(GoodbyeReason::NodeFailure));
+    check(Input::ShutDown { retry_after_ms: 5 }, Some(GoodbyeReason::ShuttingDown));
+    check(Input::Lost, None);
+}

@@ -1,0 +1,123 @@
+//! The HTTP API of a node that runs: what it does, and what it refuses.
+
+mod client;
+
+use chasqui_wire::http::{Key, Login};
+use client::{Device, node, request};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn an_account_from_registration_to_revocation() {
+    let node = node().await;
+    let ana = Device::registered(&node, 1, "Ana").await;
+    assert_eq!(ana.post("/v1/register", &ana.register("ana")).await.status, 200, "repeating is harmless");
+    let token = ana.token().await;
+
+    let laptop = Device { user: ana.user, ..Device::new(&node, 1, 2) };
+    let mut login =
+        Login { realm: ana.realm, name: "ANA".into(), password: "correct horse".into(), device: laptop.new_device() };
+    for _ in 0..2 {
+        let answer = laptop.post("/v1/login", &login).await;
+        assert_eq!((answer.status, answer.body["name"].as_str()), (200, Some("Ana")));
+    }
+    login.password = "wrong password".into();
+    assert_eq!(laptop.post("/v1/login", &login).await.code(), "unauthorised");
+    login.name = "nobody".into();
+    assert_eq!(laptop.post("/v1/login", &login).await.code(), "unauthorised");
+
+    let bo = Device::registered(&node, 3, "bo").await;
+    let answer = ana.get("/v1/users?name=BO", &token).await;
+    assert_eq!(answer.body["user"], json!(bo.user));
+    let answer = ana.get(&format!("/v1/users/{}", bo.user), &token).await;
+    assert_eq!(answer.body["name"], "bo");
+
+    let devices = ana.get("/v1/devices", &token).await;
+    assert_eq!(devices.body["devices"].as_array().map(Vec::len), Some(2));
+    let laptop_token = laptop.token().await;
+    let path = format!("/v1/devices/{}", laptop.device);
+    assert_eq!(request(ana.node, "DELETE", &path, Some(&bo.token().await), "").await.code(), "not_found");
+    for _ in 0..2 {
+        assert_eq!(request(ana.node, "DELETE", &path, Some(&token), "").await.status, 204);
+    }
+    assert_eq!(ana.get("/v1/devices", &laptop_token).await.code(), "device_revoked");
+    node.running.stop().await;
+}
+
+#[tokio::test]
+async fn registrations_that_are_refused() {
+    let node = node().await;
+    let bo = Device::registered(&node, 3, "bo").await;
+    let ana = Device::new(&node, 1, 1);
+    let check = async |path: &[&str], value: Value, status: u16, code: &str| {
+        let mut body = serde_json::to_value(ana.register("ana")).unwrap();
+        let (last, parents) = path.split_last().unwrap();
+        let parent = parents.iter().fold(&mut body, |body, key| &mut body[*key]);
+        if value.is_null() {
+            parent.as_object_mut().unwrap().remove(*last);
+        } else {
+            parent[*last] = value;
+        }
+        let answer = ana.post("/v1/register", &body).await;
+        assert_eq!((answer.status, answer.code()), (status, code), "{path:?}");
+    };
+    check(&["realm"], json!("00000000-0000-4000-8000-000000000000"), 400, "incompatible").await;
+    check(&["realm"], json!("no uuid"), 400, "invalid").await;
+    check(&["realm"], Value::Null, 400, "invalid").await;
+    check(&["user"], json!(7), 400, "invalid").await;
+    check(&["user"], json!(bo.user), 400, "invalid").await;
+    check(&["name"], json!("Bo"), 409, "name_taken").await;
+    check(&["name"], json!(""), 400, "invalid").await;
+    check(&["name"], json!("a b"), 400, "invalid").await;
+    check(&["name"], json!("ñ"), 400, "invalid").await;
+    check(&["name"], json!("x".repeat(65)), 400, "invalid").await;
+    check(&["password"], json!("short"), 400, "invalid").await;
+    check(&["password"], json!("x".repeat(1025)), 400, "invalid").await;
+    check(&["password"], json!("x".repeat(20_000)), 413, "too_large").await;
+    check(&["identity_key"], json!("AAAA"), 400, "invalid").await;
+    check(&["device", "key"], json!(Key([9; 32])), 400, "invalid").await;
+    check(&["device", "proof"], json!(Key([9; 64])), 400, "invalid").await;
+    check(&["device", "name"], json!("x".repeat(65)), 400, "invalid").await;
+    check(&["device", "device"], json!(bo.device), 400, "invalid").await;
+    node.running.stop().await;
+}
+
+#[tokio::test]
+async fn requests_that_are_refused() {
+    let node = node().await;
+    let ana = Device::registered(&node, 1, "ana").await;
+    let token = ana.token().await;
+    let nonce = request(ana.node, "GET", "/v1/challenge", None, "").await.body["nonce"].clone();
+    let with_nonce =
+        |nonce: &Value| json!({"device": ana.device, "nonce": nonce, "signature": Key([7; 64])}).to_string();
+    let (forged, old) = (with_nonce(&nonce), with_nonce(&json!("AAAA.AAAA")));
+    let cases = [
+        ("GET", "/v1/nothing", None, "", 404, "not_found"),
+        ("DELETE", "/v1/realm", None, "", 404, "not_found"),
+        ("POST", "/v1/register", None, "", 400, "invalid"),
+        ("POST", "/v1/register", None, "{", 400, "invalid"),
+        ("POST", "/v1/login", None, "[]", 400, "invalid"),
+        ("POST", "/v1/tokens", None, "{}", 400, "invalid"),
+        ("POST", "/v1/tokens", None, &forged, 401, "unauthorised"),
+        ("POST", "/v1/tokens", None, &old, 401, "unauthorised"),
+        ("GET", "/v1/devices", None, "", 401, "unauthorised"),
+        ("GET", "/v1/devices", Some("x"), "", 401, "unauthorised"),
+        ("GET", "/v1/devices", Some("AAAA.AAAA"), "", 401, "unauthorised"),
+        ("DELETE", "/v1/devices/00000000-0000-4000-8000-000000000000", None, "", 401, "unauthorised"),
+        ("DELETE", "/v1/devices/00000000-0000-4000-8000-000000000000", Some(token.as_str()), "", 404, "not_found"),
+        ("DELETE", "/v1/devices/7", Some(&token), "", 400, "invalid"),
+        ("GET", "/v1/users?name=ana", None, "", 401, "unauthorised"),
+        ("GET", "/v1/users", Some(&token), "", 400, "invalid"),
+        ("GET", "/v1/users?name=nobody", Some(&token), "", 404, "unknown_user"),
+        ("GET", "/v1/users/7", Some(&token), "", 400, "invalid"),
+        ("GET", "/v1/users/00000000-0000-4000-8000-000000000000", Some(&token), "", 404, "unknown_user"),
+        ("GET", "/v1/connect", None, "", 400, "invalid"),
+    ];
+    for (method, path, token, body, status, code) in cases {
+        let answer = request(ana.node, method, path, token, body).await;
+        assert_eq!((answer.status, answer.code()), (status, code), "{method} {path} {body}");
+        assert!(answer.body["error"]["detail"].is_string());
+    }
+    assert_eq!(request(ana.node, "GET", "/healthz", None, "").await.status, 200);
+    assert_eq!(request(ana.node, "GET", "/v1/realm", None, "").await.body["realm"], json!(ana.realm));
+    node.running.stop().await;
+}

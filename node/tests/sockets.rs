@@ -1,0 +1,123 @@
+//! Devices on real sockets.
+
+mod client;
+
+use bytes::Bytes;
+use chasqui_wire::{
+    Ack, AckItem, AckOutcome, ClientFrame, ConversationKind, EntryKind, GoodbyeReason, MessageId, NodeFrame, Ping,
+    Protection, ReceiptKind, Send, StorageClass, direct_conversation,
+};
+use client::{Device, Socket, node, request};
+use futures_util::SinkExt as _;
+use tokio_tungstenite::tungstenite::Message;
+
+fn send(from: &Device, to: &Device, text: &'static str) -> ClientFrame {
+    ClientFrame::Send(Box::new(Send {
+        message: MessageId::from_bytes([9; 16]),
+        conversation: direct_conversation(from.user, to.user, Protection::NodeReadable),
+        kind: ConversationKind::Direct,
+        protection: Protection::NodeReadable,
+        peer: Some(to.user),
+        body: Bytes::from_static(text.as_bytes()),
+        storage: StorageClass::Durable,
+        urgent: false,
+        ttl_seconds: 0,
+        restart: false,
+        reclaim_seq: None,
+        resend_of: None,
+        only_device: None,
+        epoch: 0,
+        commit: None,
+    }))
+}
+
+async fn drained(socket: &mut Socket) {
+    assert!(matches!(socket.frame().await, NodeFrame::Drained(_)));
+}
+
+async fn goodbye(socket: &mut Socket) -> GoodbyeReason {
+    let NodeFrame::Goodbye(goodbye) = socket.frame().await else { panic!("goodbye") };
+    assert_eq!(socket.maybe_frame().await, None, "nothing follows");
+    goodbye.reason
+}
+
+#[tokio::test]
+async fn a_message_is_delivered_receipted_and_forgotten() {
+    let node = node().await;
+    let (ana, bo) = (Device::registered(&node, 1, "ana").await, Device::registered(&node, 2, "bo").await);
+    let (mut anas, welcome) = ana.welcomed().await;
+    assert_eq!(welcome.user, ana.user);
+    assert_eq!(ana.get("/v1/devices", &welcome.http_token).await.status, 200);
+    drained(&mut anas).await;
+    anas.send(send(&ana, &bo, "canary-in-the-body")).await;
+    let NodeFrame::Accepted(accepted) = anas.frame().await else { panic!("accepted") };
+    assert_eq!(accepted.seq.map(|seq| seq.number()), Some(1));
+
+    let (mut bos, _) = bo.welcomed().await;
+    let NodeFrame::Deliver(deliver) = bos.frame().await else { panic!("mail") };
+    let EntryKind::Envelope(envelope) = &deliver.entries[0].kind else { panic!("a message") };
+    assert_eq!(envelope.body, "canary-in-the-body");
+    drained(&mut bos).await;
+    let items = vec![AckItem { number: deliver.entries[0].number, outcome: AckOutcome::Stored }];
+    bos.send(ClientFrame::Ack(Ack { items })).await;
+
+    let NodeFrame::Deliver(deliver) = anas.frame().await else { panic!("a receipt") };
+    let EntryKind::Receipt(receipt) = &deliver.entries[0].kind else { panic!("a receipt") };
+    assert_eq!((receipt.user, receipt.kind), (bo.user, ReceiptKind::Received));
+    for segment in std::fs::read_dir(node.folder.path().join("bodies")).unwrap() {
+        let bytes = std::fs::read(segment.unwrap().path()).unwrap();
+        assert!(bytes.iter().all(|&byte| byte == 0), "forgotten");
+    }
+    node.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_newer_socket_displaces_the_older() {
+    let node = node().await;
+    let ana = Device::registered(&node, 1, "ana").await;
+    let (mut older, _) = ana.welcomed().await;
+    drained(&mut older).await;
+    let (mut newer, _) = ana.welcomed().await;
+    assert_eq!(goodbye(&mut older).await, GoodbyeReason::Displaced);
+    drained(&mut newer).await;
+    newer.send(ClientFrame::Ping(Ping { nonce: 5 })).await;
+    assert!(matches!(newer.frame().await, NodeFrame::Pong(pong) if pong.nonce == 5));
+    node.running.stop().await;
+}
+
+#[tokio::test]
+async fn sockets_that_are_ended() {
+    let node = node().await;
+    let ana = Device::registered(&node, 1, "ana").await;
+    let stranger = Device::new(&node, 7, 7);
+
+    let (mut socket, nonce) = stranger.socket().await;
+    socket.send(ClientFrame::Hello(stranger.hello(&nonce))).await;
+    assert_eq!(goodbye(&mut socket).await, GoodbyeReason::Unauthorised);
+
+    let (mut socket, _) = ana.socket().await;
+    socket.send(ClientFrame::Hello(ana.hello(&[0; 32]))).await;
+    assert_eq!(goodbye(&mut socket).await, GoodbyeReason::Unauthorised);
+
+    let (mut socket, _) = ana.socket().await;
+    socket.0.send(Message::Text("hello".into())).await.unwrap();
+    assert_eq!(goodbye(&mut socket).await, GoodbyeReason::ProtocolError);
+
+    for bytes in [256 * 1024 + 1, 1024 * 1024] {
+        let (mut socket, _) = ana.welcomed().await;
+        drained(&mut socket).await;
+        // The node may close before it took all of it.
+        drop(socket.0.send(Message::Binary(vec![0; bytes].into())).await);
+        assert_eq!(goodbye(&mut socket).await, GoodbyeReason::FrameTooLarge, "{bytes} bytes");
+    }
+
+    let (mut socket, welcome) = ana.welcomed().await;
+    drained(&mut socket).await;
+    let path = format!("/v1/devices/{}", ana.device);
+    assert_eq!(request(ana.node, "DELETE", &path, Some(&welcome.http_token), "").await.status, 204);
+    assert_eq!(goodbye(&mut socket).await, GoodbyeReason::Revoked);
+    let (mut socket, nonce) = ana.socket().await;
+    socket.send(ClientFrame::Hello(ana.hello(&nonce))).await;
+    assert_eq!(goodbye(&mut socket).await, GoodbyeReason::Revoked);
+    node.running.stop().await;
+}
