@@ -1,6 +1,7 @@
 //! The binary: starts, says why it cannot, and leaves without losing anybody.
 
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod client;
 

@@ -1,6 +1,6 @@
 //! A device in a few lines: HTTP by hand, frames over a WebSocket.
 
-#![expect(dead_code, reason = "each test file uses its part")]
+#![expect(dead_code, clippy::unwrap_used, reason = "each test file uses its part; a test may panic")]
 
 use std::net::SocketAddr;
 

@@ -4,6 +4,8 @@ mod accounts;
 mod delivery;
 mod eras;
 mod forgetting;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod publishing;
 mod receipts;
 
