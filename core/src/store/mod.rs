@@ -128,6 +128,11 @@ impl Store {
         &self.connection
     }
 
+    /// The connection, for a simulation that makes commits fail (`Connection::commit_hook`).
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
     /// Gives the connection back.
     pub fn into_connection(self) -> Connection {
         self.connection

@@ -1,0 +1,266 @@
+//! What must hold when everything has come to rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chasqui::{
+    ConnectionState, ConversationId, Message, MessageContent, MessageId, MessageState, Seq, TimelineItem, Undelivered,
+};
+
+use super::world::World;
+
+/// More than any simulated conversation has.
+const ALL: u32 = 100_000;
+
+/// One conversation on one device: what stands at each position.
+type Timeline = BTreeMap<Seq, Option<Message>>;
+
+impl World {
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.restless().is_empty()
+    }
+
+    /// What still moves.
+    pub(super) fn restless(&self) -> String {
+        let mut restless = Vec::new();
+        for (index, device) in self.devices.iter().enumerate().filter(|(_, device)| device.enrolled) {
+            let state = device.connection_state();
+            if state != Some(ConnectionState::Online) {
+                restless.push(format!("device {index} is {state:?}"));
+            }
+            let waiting = device.count("SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM read_outbox)");
+            if waiting > 0 {
+                restless.push(format!("device {index} has {waiting} unsent"));
+            }
+        }
+        if !self.node.is_idle() {
+            restless.push("the node is busy".to_owned());
+        }
+        let mail = self.node.count("mailbox");
+        if mail > 0 {
+            restless.push(format!("{mail} entries are in mailboxes"));
+        }
+        restless.join(", ")
+    }
+
+    pub(super) fn check(&mut self) -> Result<(), String> {
+        let timelines = self.timelines()?;
+        self.check_histories(&timelines)?;
+        self.check_order_of_senders(&timelines)?;
+        self.check_receipts(&timelines)?;
+        self.check_reading()?;
+        self.check_relay()
+    }
+
+    /// Every device's histories, by conversation. Duplicates and broken rows are found here.
+    fn timelines(&self) -> Result<BTreeMap<ConversationId, BTreeMap<usize, Timeline>>, String> {
+        let mut all: BTreeMap<ConversationId, BTreeMap<usize, Timeline>> = BTreeMap::new();
+        for (index, device) in self.devices.iter().enumerate().filter(|(_, device)| device.enrolled) {
+            let history = device.store().ok_or("a device is down")?.history();
+            let mut promised = device.promised.clone();
+            for conversation in history.conversations(ALL).map_err(|error| error.to_string())? {
+                let page = history.timeline_before(conversation.id, None, ALL).map_err(|error| error.to_string())?;
+                let mut timeline = Timeline::new();
+                for item in page.items {
+                    let (seq, message) = match item {
+                        TimelineItem::Gap { seq, .. } => (seq, None),
+                        TimelineItem::Message(message) => {
+                            promised.remove(&message.id);
+                            let state = message.state;
+                            let seq = message.seq.ok_or_else(|| format!("device {index}: {} is {state:?}", message.id));
+                            (seq?, Some(*message))
+                        }
+                    };
+                    if message.as_ref().is_some_and(|message| message.content == MessageContent::Unreadable) {
+                        return Err(format!("device {index}: {seq} is unreadable"));
+                    }
+                    if timeline.insert(seq, message).is_some() {
+                        return Err(format!("device {index}: two messages at {seq}"));
+                    }
+                }
+                all.entry(conversation.id).or_default().insert(index, timeline);
+            }
+            if let Some(lost) = promised.first() {
+                return Err(format!("device {index}: {lost} was confirmed to the app and is gone"));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Exactly once, in one order, without unexplained gaps.
+    fn check_histories(&self, all: &BTreeMap<ConversationId, BTreeMap<usize, Timeline>>) -> Result<(), String> {
+        for (conversation, timelines) in all {
+            let mut known: BTreeMap<Seq, &Message> = BTreeMap::new();
+            let mut positions: BTreeMap<MessageId, Seq> = BTreeMap::new();
+            for (index, timeline) in timelines {
+                for (&seq, message) in timeline {
+                    let Some(message) = message else { continue };
+                    let other = *known.entry(seq).or_insert(message);
+                    if other.id != message.id || other.content != message.content || other.sender != message.sender {
+                        return Err(format!("device {index}: {seq} of {conversation} differs between devices"));
+                    }
+                    if *positions.entry(message.id).or_insert(seq) != seq {
+                        return Err(format!("device {index}: {} stands at two positions", message.id));
+                    }
+                }
+            }
+            for (index, device) in self.devices.iter().enumerate().filter(|(_, device)| device.enrolled) {
+                let members = self.members(*conversation);
+                if !members.contains(&device.user) {
+                    continue;
+                }
+                let Some(timeline) = timelines.get(&index).filter(|timeline| !timeline.is_empty()) else {
+                    // Nothing was said since it joined, or it missed everything.
+                    if self.was_there_from_the_start(index) && !known.is_empty() {
+                        return Err(format!("device {index} has nothing of {conversation}"));
+                    }
+                    continue;
+                };
+                let first = *timeline.keys().next().expect("not empty");
+                if self.was_there_from_the_start(index) && first.number() != 1 {
+                    return Err(format!("device {index}: {conversation} begins at {first}"));
+                }
+                let mut last = first;
+                for &seq in timeline.keys().skip(1) {
+                    if !last.is_followed_by(seq) {
+                        return Err(format!("device {index}: nothing between {last} and {seq} of {conversation}"));
+                    }
+                    last = seq;
+                }
+                if let Some(missing) = known.keys().find(|&&seq| seq >= first && !timeline.contains_key(&seq)) {
+                    return Err(format!("device {index} lacks {missing} of {conversation}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What one device wrote stands in the order in which it wrote it: message ids of a device grow.
+    fn check_order_of_senders(&self, all: &BTreeMap<ConversationId, BTreeMap<usize, Timeline>>) -> Result<(), String> {
+        for timelines in all.values() {
+            for (&index, timeline) in timelines {
+                let own = timeline.values().flatten().filter(|message| message.sender_device == self.devices[index].id);
+                let rows: Vec<(Seq, MessageId)> = own.filter_map(|message| Some((message.seq?, message.id))).collect();
+                let mut written = rows.clone();
+                written.sort_by_key(|&(_, id)| self.written_at(index, id));
+                if written != rows {
+                    return Err(format!("device {index}: its messages are not in the order in which it wrote them"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn written_at(&self, index: usize, id: MessageId) -> i64 {
+        let sql = "SELECT id FROM message WHERE message = ?";
+        let row = self.devices[index].database().query_row(sql, [id.as_bytes()], |row| row.get(0));
+        row.expect("a message of this device")
+    }
+
+    /// Every receipt has converged, and none is untrue.
+    fn check_receipts(&self, all: &BTreeMap<ConversationId, BTreeMap<usize, Timeline>>) -> Result<(), String> {
+        for (conversation, timelines) in all {
+            let read_up_to = self.read_up_to(*conversation)?;
+            for (&index, timeline) in timelines {
+                let user = self.devices[index].user;
+                let Some(&peer) = self.members(*conversation).iter().find(|&&member| member != user) else { continue };
+                for message in timeline.values().flatten().filter(|message| message.is_own) {
+                    let seq = message.seq.ok_or("no position")?;
+                    let holders = || {
+                        let mut devices = self.devices.iter().enumerate();
+                        devices.any(|(other, device)| {
+                            let there = timelines.get(&other).and_then(|timeline| timeline.get(&seq));
+                            device.user == peer && there.is_some_and(Option::is_some)
+                        })
+                    };
+                    let may_be_read = read_up_to.get(&peer).is_some_and(|&mark| seq <= mark);
+                    let right = match message.state {
+                        MessageState::Received => holders(),
+                        MessageState::Read => holders() && may_be_read,
+                        MessageState::Undelivered(Undelivered::Expired) => !holders(),
+                        _ => false,
+                    };
+                    if !right {
+                        let state = message.state;
+                        return Err(format!("device {index}: {seq} of {conversation} is {state:?} at rest"));
+                    }
+                    let must_be_read = self.climate.restores == 0 && self.climate.ttl.is_none() && may_be_read;
+                    if must_be_read && message.state != MessageState::Read {
+                        return Err(format!("device {index}: {seq} was read, and its author does not know"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All devices of a user agree on what is read and what is not.
+    fn check_reading(&self) -> Result<(), String> {
+        for (index, device) in self.devices.iter().enumerate().filter(|(_, device)| device.enrolled) {
+            let wrong = device.count(
+                "SELECT count(*) FROM conversation WHERE unread <> (SELECT count(*) FROM message
+                 WHERE message.conversation = conversation.id AND anchor > read_up_to AND incoming = 1
+                 AND deleted = 0 AND message IS NOT NULL)",
+            );
+            if wrong > 0 {
+                return Err(format!("device {index}: the count of unread messages is wrong"));
+            }
+        }
+        Ok(())
+    }
+
+    fn read_up_to(&self, conversation: ConversationId) -> Result<BTreeMap<usize, Seq>, String> {
+        let mut marks: BTreeMap<usize, (usize, Seq)> = BTreeMap::new();
+        for (index, device) in self.devices.iter().enumerate().filter(|(_, device)| device.enrolled) {
+            let history = device.store().ok_or("a device is down")?.history();
+            let line = history.conversation(conversation).map_err(|error| error.to_string())?;
+            let Some(mark) = line.and_then(|line| line.read_up_to) else { continue };
+            let (other, highest) = marks.get(&device.user).copied().unwrap_or((index, mark));
+            if highest != mark && self.was_there_from_the_start(index) && self.was_there_from_the_start(other) {
+                return Err(format!("devices {other} and {index} disagree on what is read: {highest} and {mark}"));
+            }
+            marks.insert(device.user, (index, highest.max(mark)));
+        }
+        // A device that never heard of a mark disagrees as well.
+        for (index, device) in self.devices.iter().enumerate().filter(|(_, device)| device.enrolled) {
+            let Some(&(other, mark)) = marks.get(&device.user) else { continue };
+            let history = device.store().ok_or("a device is down")?.history();
+            let line = history.conversation(conversation).map_err(|error| error.to_string())?;
+            let own = line.and_then(|line| line.read_up_to);
+            if own != Some(mark) && self.was_there_from_the_start(index) {
+                return Err(format!("devices {other} and {index} disagree on what is read: {mark} and {own:?}"));
+            }
+        }
+        Ok(marks.into_iter().map(|(user, (_, mark))| (user, mark)).collect())
+    }
+
+    /// The relay has forgotten everything.
+    fn check_relay(&self) -> Result<(), String> {
+        for table in ["mailbox", "envelope", "awaiting"] {
+            let rows = self.node.count(table);
+            if rows > 0 {
+                return Err(format!("the relay still has {rows} rows in {table}"));
+            }
+        }
+        for (segment, bytes) in self.node.disk.contents() {
+            let left = bytes.iter().filter(|&&byte| byte != 0).count();
+            if left > 0 {
+                return Err(format!("the relay still has {left} bytes of bodies in segment {segment}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn members(&self, conversation: ConversationId) -> BTreeSet<usize> {
+        let users = 0..self.users.len();
+        let pairs = users.clone().flat_map(|one| users.clone().map(move |other| (one, other)));
+        let mut of = pairs.filter(|&(one, other)| {
+            let (one, other) = (self.users[one], self.users[other]);
+            chasqui_wire::direct_conversation(one, other, chasqui::Protection::NodeReadable) == conversation
+        });
+        of.next().map(|(one, other)| BTreeSet::from([one, other])).unwrap_or_default()
+    }
+
+    fn was_there_from_the_start(&self, index: usize) -> bool {
+        self.devices[index].from_the_start
+    }
+}

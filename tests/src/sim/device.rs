@@ -1,0 +1,458 @@
+//! A device: the real engine over a real database in memory, which outlives its crashes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use chasqui::engine::{
+    Command, CommandId, ConnectionState, Engine, Enrolment, Input, Output, Reply, SocketId, Step, public_key,
+};
+use chasqui::{DeviceId, MessageId, Store};
+use chasqui_node::relay;
+use rusqlite::Connection;
+use rusqlite::functions::FunctionFlags;
+
+use super::faults::{Climate, Fault};
+use super::network::{Arrival, WireId};
+use super::rng::Rng;
+use super::world::{Happening, World};
+
+/// An entry may fail twice; at the third time the engine gives it up, rightly.
+const FAILURES_OF_AN_ENTRY: u32 = 2;
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+pub(super) struct Device {
+    pub(super) user: usize,
+    pub(super) id: DeviceId,
+    seed: [u8; 32],
+    pub(super) skew_ms: i64,
+    pub(super) enrolled: bool,
+    pub(super) from_the_start: bool,
+    /// The process, while it runs.
+    running: Option<(Engine, Store)>,
+    /// The database, while it does not.
+    parked: Option<Connection>,
+    inputs: Vec<Input>,
+    step_at: Option<u64>,
+    wires: BTreeMap<SocketId, WireId>,
+    offline: bool,
+    suspended: bool,
+    commands: u64,
+    asked: BTreeMap<CommandId, MessageId>,
+    /// Messages whose sending was confirmed to the app.
+    pub(super) promised: BTreeSet<MessageId>,
+    /// How far own messages were seen to have got.
+    ranks: BTreeMap<MessageId, u8>,
+    failing: Arc<Mutex<Failing>>,
+}
+
+/// Decides which entries cannot be stored.
+#[derive(Debug)]
+struct Failing {
+    rng: Rng,
+    per_mille: u64,
+    failed: BTreeMap<Vec<u8>, u32>,
+    uncounted: u32,
+}
+
+impl Failing {
+    fn strikes(&mut self, message: Vec<u8>) -> bool {
+        let before = self.failed.entry(message).or_default();
+        let strikes = *before < FAILURES_OF_AN_ENTRY && self.rng.chance(self.per_mille);
+        *before += u32::from(strikes);
+        self.uncounted += u32::from(strikes);
+        strikes
+    }
+}
+
+impl Device {
+    pub(super) fn new(rng: &mut Rng, user: usize, climate: &Climate) -> Self {
+        let failing = Failing {
+            rng: Rng::new(rng.next()),
+            per_mille: climate.entry_fails,
+            failed: BTreeMap::new(),
+            uncounted: 0,
+        };
+        let failing = Arc::new(Mutex::new(failing));
+        let skew = if climate.skewed { rng.between(0, 2 * DAY_MS) } else { DAY_MS };
+        Self {
+            user,
+            id: rng.id(0),
+            seed: rng.bytes(),
+            skew_ms: skew.cast_signed() - DAY_MS.cast_signed(),
+            enrolled: false,
+            from_the_start: false,
+            running: None,
+            parked: Some(database(&failing)),
+            inputs: Vec::new(),
+            step_at: None,
+            wires: BTreeMap::new(),
+            offline: false,
+            suspended: false,
+            commands: 0,
+            asked: BTreeMap::new(),
+            promised: BTreeSet::new(),
+            ranks: BTreeMap::new(),
+            failing,
+        }
+    }
+
+    pub(super) fn can_be_used(&self) -> bool {
+        self.enrolled && !self.suspended && self.running.is_some()
+    }
+
+    pub(super) fn connection_state(&self) -> Option<ConnectionState> {
+        self.running.as_ref().map(|(engine, _)| engine.connection())
+    }
+
+    pub(super) fn store(&self) -> Option<&Store> {
+        self.running.as_ref().map(|(_, store)| store)
+    }
+
+    /// The database, whether the process runs or not.
+    pub(super) fn database(&self) -> &Connection {
+        let running = self.running.as_ref().map(|(_, store)| store.connection());
+        running.or(self.parked.as_ref()).expect("a device is running or parked")
+    }
+
+    pub(super) fn count(&self, sql: &str) -> u64 {
+        self.database().query_row(sql, [], |row| row.get::<_, i64>(0)).expect("the history can be queried") as u64
+    }
+
+    pub(super) fn holds(&self, message: MessageId) -> bool {
+        let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE message = ?)";
+        let mut statement = self.database().prepare_cached(sql).expect("the history can be queried");
+        statement.query_row([message.as_bytes()], |row| row.get(0)).expect("the history can be queried")
+    }
+
+    fn failing(&self) -> MutexGuard<'_, Failing> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A fresh database in which the storing of some incoming messages fails.
+fn database(failing: &Arc<Mutex<Failing>>) -> Connection {
+    let store = Connection::open_in_memory().and_then(|connection| {
+        let failing = Arc::clone(failing);
+        connection.create_scalar_function("sim_fails", 1, FunctionFlags::SQLITE_UTF8, move |context| {
+            let message: Option<Vec<u8>> = context.get(0)?;
+            Ok(message.is_some_and(|message| failing.lock().unwrap_or_else(PoisonError::into_inner).strikes(message)))
+        })?;
+        Ok(connection)
+    });
+    let store = store.map(|connection| Store::with_connection(connection).expect("a new history"));
+    let connection = store.expect("a database in memory").into_connection();
+    let trigger = "CREATE TEMP TRIGGER injected BEFORE INSERT ON main.message WHEN NEW.incoming = 1
+                   BEGIN SELECT CASE WHEN sim_fails(NEW.message) THEN RAISE(ABORT, 'injected') END; END";
+    connection.execute_batch(trigger).expect("a trigger");
+    connection
+}
+
+impl World {
+    /// The device asks the node over HTTP, which the simulation leaves out, and starts.
+    pub(super) fn enrol(&mut self, index: usize) {
+        let (device, clock) = (&self.devices[index], self.clock(self.node.skew_ms));
+        let user = self.users[device.user];
+        let name = format!("user{}", device.user);
+        let key = public_key(&device.seed);
+        let enrolment = relay::Enrolment { device: device.id, key, name: format!("device {index}") };
+        let is_first = !self.devices.iter().any(|other| other.enrolled && other.user == device.user);
+        let (node, seed, id) = (self.node.relay_mut(), device.seed, device.id);
+        let answer = if is_first {
+            let new = relay::NewUser {
+                user,
+                name: name.clone(),
+                password_hash: String::new(),
+                identity_key: key,
+                device: enrolment,
+            };
+            node.register(clock, &new).map(|answer| answer.map(drop))
+        } else {
+            node.enrol(clock, user, &enrolment)
+        };
+        answer.expect("the node's database works").expect("the node enrols");
+        let realm = node.realm();
+        self.devices[index].enrolled = true;
+        self.devices[index].from_the_start = self.now == 0;
+        self.note(format!("device {index} of user {} enrols", self.devices[index].user));
+        self.device_restarts(index);
+        let enrolment = Enrolment {
+            node: "sim:".to_owned(),
+            realm,
+            user,
+            name: name.clone(),
+            device: id,
+            device_seed: seed,
+            identity_seed: None,
+        };
+        self.command(index, Command::BeginEnrolment(Box::new(enrolment)));
+        self.command(index, Command::ConfirmEnrolment { user, name });
+    }
+
+    pub(super) fn command(&mut self, index: usize, command: Command) {
+        let device = &mut self.devices[index];
+        device.commands += 1;
+        let id = CommandId(device.commands);
+        if let Command::SendText { message, .. } = &command {
+            device.asked.insert(id, *message);
+        }
+        self.input(index, Input::Command(id, command));
+    }
+
+    /// Something happened to a device; it looks at it soon, together with what else happens until then.
+    pub(super) fn input(&mut self, index: usize, input: Input) {
+        if self.devices[index].running.is_some() {
+            self.devices[index].inputs.push(input);
+            let delay = self.rng.between(0, 5);
+            self.step_device_at(index, self.now + delay);
+        }
+    }
+
+    fn step_device_at(&mut self, index: usize, at: u64) {
+        if self.devices[index].step_at.is_none_or(|planned| at < planned) {
+            self.devices[index].step_at = Some(at);
+            self.at(at, Happening::DeviceStep(index));
+        }
+    }
+
+    pub(super) fn device_step(&mut self, index: usize) {
+        if self.devices[index].step_at != Some(self.now) {
+            return;
+        }
+        self.devices[index].step_at = None;
+        let climate = self.climate.device_crash;
+        // Enrolment goes over HTTP and is repeated by the app; here it is done once.
+        let may_crash = self.devices[index].commands > 2;
+        let crash_before = may_crash && self.rng.chance(climate) && !self.calm;
+        let crash_after = !crash_before && may_crash && self.rng.chance(climate) && !self.calm;
+        let skew = self.devices[index].skew_ms;
+        let clock = self.clock(skew);
+        let device = &mut self.devices[index];
+        let Some((engine, store)) = &mut device.running else { return };
+        let mut inputs = std::mem::take(&mut device.inputs);
+        inputs.push(Input::Wake);
+        let count = inputs.len();
+        if crash_before {
+            store.connection_mut().commit_hook(Some(|| true)).expect("a hook");
+        }
+        let step = engine.handle(store, clock, inputs);
+        if crash_before {
+            store.connection_mut().commit_hook(None::<fn() -> bool>).expect("no hook");
+        }
+        let failed = std::mem::take(&mut device.failing().uncounted);
+        for _ in 0..failed {
+            self.count(Fault::EntryFailed);
+        }
+        self.note(format!("device {index} takes {count} inputs"));
+        match step {
+            Ok(step) => {
+                if crash_after {
+                    self.count(Fault::DeviceCrashAfterCommit);
+                } else {
+                    self.carry_out(index, step);
+                }
+                self.watch(index);
+            }
+            Err(error) if !crash_before => self.breaks(format!("device {index} cannot go on: {error}")),
+            Err(_) => {}
+        }
+        if crash_before {
+            self.count(Fault::DeviceCrashBeforeCommit);
+        }
+        if crash_before || crash_after {
+            self.device_crashes(index);
+        }
+    }
+
+    fn carry_out(&mut self, index: usize, step: Step) {
+        if let Some(at) = step.wake_at {
+            let at = self.when(at, self.devices[index].skew_ms);
+            self.step_device_at(index, at.max(self.now + 1));
+        }
+        for output in step.outputs {
+            match output {
+                Output::Connect(socket) => self.device_connects(index, socket),
+                Output::Disconnect(socket) => {
+                    if let Some(wire) = self.devices[index].wires.remove(&socket) {
+                        self.device_hangs_up(wire);
+                    }
+                }
+                Output::Transmit(socket, bytes) => {
+                    if let Some(&wire) = self.devices[index].wires.get(&socket) {
+                        self.to_node(wire, bytes);
+                    }
+                }
+                Output::Reply(id, result) => self.replied(index, id, result),
+                Output::Resolve(user) => self.after(50, Happening::Named(index, user)),
+                Output::Connection(state) => self.note(format!("device {index} is {state:?}")),
+                Output::Changed(_) | Output::HttpToken(..) => {}
+            }
+        }
+    }
+
+    fn replied(&mut self, index: usize, id: CommandId, result: Result<Reply, chasqui::Error>) {
+        let asked = self.devices[index].asked.remove(&id);
+        match (asked, result) {
+            (Some(message), Ok(_)) => drop(self.devices[index].promised.insert(message)),
+            (Some(_), Err(error)) => self.breaks(format!("device {index} refuses to send: {error}")),
+            (None, Err(chasqui::Error::NotFound { .. }) | Ok(_)) => {}
+            (None, Err(error)) => self.breaks(format!("device {index} refuses: {error}")),
+        }
+    }
+
+    pub(super) fn arrives_at_device(&mut self, wire: WireId, arrival: Arrival) {
+        let Some(ends) = self.wires.get(&wire).cloned() else { return };
+        if !ends.alive && !matches!(arrival, Arrival::Closed) {
+            return;
+        }
+        // The process that had opened it may be gone, and its successor counts its sockets anew.
+        if self.devices[ends.device].wires.get(&ends.socket) != Some(&wire) {
+            return;
+        }
+        let input = match arrival {
+            Arrival::Opened => Input::Connected(ends.socket),
+            Arrival::Frame(bytes) => Input::Frame(ends.socket, bytes),
+            Arrival::Closed => {
+                self.devices[ends.device].wires.remove(&ends.socket);
+                Input::Disconnected(ends.socket)
+            }
+        };
+        self.input(ends.device, input);
+    }
+
+    fn device_connects(&mut self, index: usize, socket: SocketId) {
+        if self.devices[index].offline || !self.node.is_up() {
+            self.after(20, Happening::Refused(index, socket));
+            return;
+        }
+        if self.strikes(self.climate.drop_socket, Fault::SocketRefused) {
+            self.after(200, Happening::Refused(index, socket));
+            return;
+        }
+        let wire = self.open_wire(index, socket);
+        self.devices[index].wires.insert(socket, wire);
+    }
+
+    /// The process is gone; what it had committed stays.
+    fn device_crashes(&mut self, index: usize) {
+        self.note(format!("device {index} crashes"));
+        let device = &mut self.devices[index];
+        if let Some((_, store)) = device.running.take() {
+            device.parked = Some(store.into_connection());
+        }
+        device.inputs.clear();
+        device.step_at = None;
+        device.asked.clear();
+        for wire in std::mem::take(&mut device.wires).into_values() {
+            self.device_hangs_up(wire);
+        }
+        let delay = self.rng.between(100, 20_000);
+        self.after(delay, Happening::DeviceRestart(index));
+    }
+
+    pub(super) fn device_restarts(&mut self, index: usize) {
+        let Some(connection) = self.devices[index].parked.take() else { return };
+        let entropy = self.rng.next();
+        let store = Store::with_connection(connection).expect("the history opens again");
+        let engine = Engine::load(&store, entropy).expect("the history can be read");
+        self.devices[index].running = Some((engine, store));
+        self.note(format!("device {index} starts"));
+        if self.devices[index].suspended {
+            self.devices[index].suspended = false;
+        }
+        self.step_device_at(index, self.now);
+    }
+
+    pub(super) fn device_offline(&mut self, index: usize, length: u64) {
+        if self.calm {
+            return;
+        }
+        self.count(Fault::DeviceOffline);
+        self.note(format!("device {index} has no network"));
+        self.devices[index].offline = true;
+        let wires: Vec<WireId> = self.devices[index].wires.values().copied().collect();
+        for wire in wires {
+            // The phone itself notices at once, or not at all until it times out.
+            if self.rng.chance(500) { self.wire_dies(wire) } else { self.wire_breaks(wire) }
+        }
+        self.after(length, Happening::DeviceOnline(index));
+    }
+
+    pub(super) fn device_online(&mut self, index: usize) {
+        if std::mem::take(&mut self.devices[index].offline) {
+            self.note(format!("device {index} has a network"));
+            if self.rng.chance(500) {
+                self.input(index, Input::NetworkUp);
+            }
+        }
+    }
+
+    pub(super) fn device_suspends(&mut self, index: usize) {
+        if self.calm || !self.devices[index].can_be_used() {
+            return;
+        }
+        self.count(Fault::DeviceSuspended);
+        self.input(index, Input::Suspend);
+        self.devices[index].suspended = true;
+        let length = self.rng.between(1_000, 60_000);
+        self.after(length, Happening::DeviceResumes(index));
+    }
+
+    pub(super) fn device_resumes(&mut self, index: usize) {
+        if std::mem::take(&mut self.devices[index].suspended) {
+            self.input(index, Input::Resume);
+        }
+    }
+
+    pub(super) fn device_calms_down(&mut self, index: usize) {
+        self.devices[index].failing().per_mille = 0;
+        self.device_online(index);
+        self.device_resumes(index);
+        if self.devices[index].enrolled {
+            self.device_restarts(index);
+        }
+    }
+
+    /// The promises that hold at every moment: states never go back, and RECEIVED is never said too early.
+    fn watch(&mut self, index: usize) {
+        let sql = "SELECT message.message, message.state, max(receipt.rank), conversation.peer FROM message
+                   JOIN conversation ON conversation.id = message.conversation
+                   LEFT JOIN receipt ON receipt.conversation = message.conversation AND receipt.seq = message.seq
+                   WHERE incoming = 0 AND message.message IS NOT NULL GROUP BY message.id";
+        let mut seen: Vec<(MessageId, u8, Option<Vec<u8>>)> = Vec::new();
+        {
+            let mut statement = self.devices[index].database().prepare_cached(sql).expect("the history can be queried");
+            let mut rows = statement.query([]).expect("the history can be queried");
+            while let Some(row) = rows.next().expect("the history can be queried") {
+                let id: [u8; 16] = row.get(0).expect("an id");
+                let state: u8 = row.get(1).expect("a state");
+                let rank: Option<u8> = row.get(2).expect("a rank");
+                // Pending 0, accepted 1, undelivered 2, received 3, read 4; a failed one is nowhere.
+                let rank = if state == 1 { 1 + rank.unwrap_or(0) } else { 0 };
+                seen.push((MessageId::from_bytes(id), rank, row.get(3).expect("a peer")));
+            }
+        }
+        for (message, rank, peer) in seen {
+            let before = self.devices[index].ranks.insert(message, rank).unwrap_or(0);
+            if rank < before {
+                self.breaks(format!("device {index}: {message} went back from {before} to {rank}"));
+            }
+            if rank > before && rank >= 3 {
+                let peer = self.users.iter().position(|user| Some(user.as_bytes().as_slice()) == peer.as_deref());
+                let holders = self.devices.iter().filter(|device| Some(device.user) == peer);
+                if !holders.clone().any(|device| device.holds(message)) {
+                    self.breaks(format!("device {index}: {message} is called received, and no device has it"));
+                }
+            }
+        }
+    }
+
+    pub(super) fn to_node(&mut self, wire: WireId, bytes: Bytes) {
+        let times = self.times_sent();
+        for _ in 0..times {
+            if let Some(at) = self.travel(wire, true) {
+                self.at(at, Happening::ToNode(wire, Arrival::Frame(bytes.clone())));
+            }
+        }
+    }
+}

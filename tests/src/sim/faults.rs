@@ -1,0 +1,88 @@
+//! Which faults a seed suffers, how often, and what was really injected.
+//!
+//! Each seed has a climate of its own: most faults are off in most seeds, so that those which are on meet each other in
+//! all combinations (swarm testing, Groce et al. 2012).
+
+use std::collections::BTreeMap;
+
+use super::rng::Rng;
+
+/// How often each fault struck.
+pub type Injected = BTreeMap<Fault, u32>;
+
+/// What can go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Fault {
+    SocketDropped,
+    SocketHalfOpen,
+    SocketRefused,
+    FrameDuplicated,
+    FrameDelayed,
+    DeviceOffline,
+    DeviceCrashBeforeCommit,
+    DeviceCrashAfterCommit,
+    DeviceSuspended,
+    EntryFailed,
+    NodeCrashBeforeCommit,
+    NodeCrashAfterCommit,
+    NodeCommitFailed,
+    NodeDiskSlow,
+    NodeRestoredFromCopy,
+    ClockSkewed,
+    TimeToLiveShort,
+}
+
+/// Per mille of the occasions on which a fault may strike.
+#[derive(Clone, Debug)]
+pub(super) struct Climate {
+    pub(super) drop_socket: u64,
+    pub(super) half_open: u64,
+    pub(super) duplicate: u64,
+    pub(super) delay: u64,
+    pub(super) device_crash: u64,
+    pub(super) entry_fails: u64,
+    pub(super) node_crash: u64,
+    pub(super) commit_fails: u64,
+    pub(super) slow_disk: u64,
+    /// Devices that go offline for long, of all.
+    pub(super) offline: u64,
+    pub(super) suspend: u64,
+    pub(super) skewed: bool,
+    pub(super) restores: u64,
+    /// Seconds; `None` = the default of 30 days.
+    pub(super) ttl: Option<u32>,
+    pub(super) small_windows: bool,
+}
+
+impl Climate {
+    pub(super) fn draw(rng: &mut Rng) -> Self {
+        let sometimes = |rng: &mut Rng, low, high| if rng.chance(450) { rng.between(low, high) } else { 0 };
+        let mut climate = Self {
+            drop_socket: sometimes(rng, 2, 40),
+            half_open: sometimes(rng, 1, 15),
+            duplicate: sometimes(rng, 5, 100),
+            delay: sometimes(rng, 10, 200),
+            device_crash: sometimes(rng, 2, 40),
+            entry_fails: sometimes(rng, 20, 250),
+            node_crash: sometimes(rng, 2, 30),
+            commit_fails: sometimes(rng, 5, 80),
+            slow_disk: sometimes(rng, 10, 200),
+            offline: sometimes(rng, 100, 600),
+            suspend: sometimes(rng, 20, 200),
+            skewed: rng.chance(500),
+            restores: if rng.chance(300) { rng.between(1, 2) } else { 0 },
+            ttl: rng.chance(200).then(|| rng.between(60, 240) as u32),
+            small_windows: rng.chance(500),
+        };
+        if climate.drop_socket + climate.device_crash + climate.node_crash == 0 {
+            climate.drop_socket = 20;
+        }
+        if climate.ttl.is_some() {
+            climate.offline = climate.offline.max(500);
+            // What a restored node resurrects may expire the second time: both would be right, so not both at once.
+            climate.restores = 0;
+        }
+        climate
+    }
+}

@@ -1,0 +1,60 @@
+//! Real engines and the real relay in one deterministic process: no threads, no clock, no sockets.
+//!
+//! A seed decides everything: who writes what when, and which faults strike. Faults stop at some point, everything comes
+//! to rest, and then [`check`] looks at every history and at what the relay still holds. Some promises are watched all
+//! along: states never go back, and nobody says RECEIVED of a message that no device of the recipient has on disk.
+
+mod check;
+mod device;
+mod faults;
+mod mutants;
+mod network;
+mod node;
+mod rng;
+mod trace;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use faults::Injected;
+pub use mutants::Mutant;
+use world::World;
+
+/// How one seed ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// SHA-256 over every decision, in hex: equal for equal seeds.
+    pub digest: String,
+    /// What struck, and how often.
+    pub injected: Injected,
+    /// Messages written.
+    pub messages: usize,
+    /// Milliseconds of simulated time.
+    pub simulated_ms: u64,
+    /// The first promise that was broken.
+    pub broken: Option<String>,
+    /// Every decision, if it was asked for.
+    pub lines: Vec<String>,
+}
+
+/// Runs one seed, with a bug planted if one is given.
+pub fn run(seed: u64, mutant: Option<Mutant>, keep_lines: bool) -> Outcome {
+    mutants::plant(mutant);
+    let mut world = World::new(seed, keep_lines);
+    let ended = catch_unwind(AssertUnwindSafe(|| world.run()));
+    mutants::plant(None);
+    let broken = match ended {
+        Ok(Ok(())) if world.injected().is_empty() => Some("no fault was injected".to_owned()),
+        Ok(Ok(())) => None,
+        Ok(Err(broken)) => Some(broken),
+        Err(panic) => Some(format!("panicked: {}", panic_text(&panic))),
+    };
+    world.into_outcome(seed, broken)
+}
+
+fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a text".to_owned())
+}

@@ -1,0 +1,68 @@
+//! The planted bugs, of both sides, under the names that `--mutant` takes.
+
+use chasqui::PlantedBug as Core;
+use chasqui_node::PlantedBug as Node;
+
+/// A bug that the simulation must catch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mutant {
+    /// For the command line.
+    pub name: &'static str,
+    /// What it breaks.
+    pub about: &'static str,
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Core(Core),
+    Node(Node),
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        core("ack-before-commit", "the device acknowledges what its transaction did not store", Core::AckBeforeCommit),
+        core("ack-failed-entry", "the device acknowledges an entry that it could not process", Core::AckFailedEntry),
+        core("gap-ignored", "the device acknowledges gaps without noting them", Core::GapIgnored),
+        core("states-go-back", "a lower state overwrites a higher one", Core::StatesGoBack),
+        core("no-reconciliation", "nothing is given back to a restored node", Core::NoReconciliation),
+        core("forget-in-flight", "what was unanswered is not sent again on a new socket", Core::ForgetInFlight),
+        core("sibling-read-ignored", "read marks of the own other devices are ignored", Core::SiblingReadIgnored),
+        node("no-idempotency", "a repeated message id is accepted anew", Node::NoIdempotency),
+        node("emit-before-commit", "the node answers although its commit failed", Node::EmitBeforeCommit),
+        node("delete-before-ack", "the node deletes what it delivered", Node::DeleteBeforeAck),
+        node("lost-wake-up", "an acknowledgement that frees the window fetches nothing", Node::LostWakeUp),
+        node("cumulative-ack", "an acknowledgement deletes everything before it", Node::CumulativeAck),
+        node("receipt-before-store", "RECEIVED is said when the node accepts", Node::ReceiptBeforeStore),
+        node("keep-body", "confirmed bodies stay on the node's disk", Node::KeepBody),
+        node("no-stall", "a send may overtake a refused one", Node::NoStall),
+        node("body-unsynced", "a body is not on disk when its row is", Node::BodyUnsynced),
+        node("reuse-seq", "a restored node gives positions twice", Node::ReuseSeq),
+    ];
+
+    /// The mutant of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|mutant| mutant.name == name)
+    }
+}
+
+const fn core(name: &'static str, about: &'static str, bug: Core) -> Mutant {
+    Mutant { name, about, place: Place::Core(bug) }
+}
+
+const fn node(name: &'static str, about: &'static str, bug: Node) -> Mutant {
+    Mutant { name, about, place: Place::Node(bug) }
+}
+
+pub(super) fn plant(mutant: Option<Mutant>) {
+    let place = mutant.map(|mutant| mutant.place);
+    chasqui::plant(match place {
+        Some(Place::Core(bug)) => Some(bug),
+        Some(Place::Node(_)) | None => None,
+    });
+    chasqui_node::plant(match place {
+        Some(Place::Node(bug)) => Some(bug),
+        Some(Place::Core(_)) | None => None,
+    });
+}

@@ -1,0 +1,297 @@
+//! The node: the real relay and real sessions over a database and a disk in memory, which outlive its crashes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use chasqui_node::relay::{DiskImage, Event, Relay, RelayOptions, SessionId, SimDisk, Storage, Work};
+use chasqui_node::session::{self, Session};
+use chasqui_wire::Timestamp;
+use rusqlite::Connection;
+use rusqlite::backup::Backup;
+
+use super::faults::{Climate, Fault};
+use super::network::{Arrival, WireId};
+use super::rng::Rng;
+use super::world::{Happening, World};
+
+pub(super) struct NodeProcess {
+    relay: Option<Relay>,
+    parked: Option<Connection>,
+    pub(super) disk: SimDisk,
+    options: RelayOptions,
+    entropy: [u8; 32],
+    pub(super) skew_ms: i64,
+    sessions: BTreeMap<SessionId, (Session, WireId)>,
+    inbox: Vec<Work>,
+    commit_at: Option<u64>,
+    tick_at: Option<u64>,
+    copy: Option<(Connection, DiskImage)>,
+    /// The next start is from the copy.
+    from_copy: bool,
+}
+
+impl NodeProcess {
+    pub(super) fn new(rng: &mut Rng, climate: &Climate) -> Self {
+        let mut options = RelayOptions { segment_bytes: 96 * 1024, ..RelayOptions::default() };
+        if climate.small_windows {
+            options.limits.window_entries = rng.between(1, 6) as u32;
+            options.limits.sends_in_flight = rng.between(2, 8) as u32;
+            options.limits.window_bytes = 4 * 1024;
+        }
+        if let Some(ttl) = climate.ttl {
+            options.limits.ttl_seconds_max = ttl;
+        }
+        let entropy = rng.bytes();
+        let skew_ms = if climate.skewed { rng.between(0, 7_200_000).cast_signed() - 3_600_000 } else { 0 };
+        let mut node = Self {
+            relay: None,
+            parked: Some(Connection::open_in_memory().expect("a database in memory")),
+            disk: SimDisk::new(),
+            options,
+            entropy,
+            skew_ms,
+            sessions: BTreeMap::new(),
+            inbox: Vec::new(),
+            commit_at: None,
+            tick_at: None,
+            copy: None,
+            from_copy: false,
+        };
+        node.open(Timestamp(0));
+        node
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.relay.is_some()
+    }
+
+    pub(super) fn relay_mut(&mut self) -> &mut Relay {
+        self.relay.as_mut().expect("the node is up")
+    }
+
+    pub(super) fn count(&self, table: &str) -> u64 {
+        let database = self.relay.as_ref().map(Relay::connection).or(self.parked.as_ref());
+        let sql = format!("SELECT count(*) FROM {table}");
+        let count = database.expect("a database").query_row(&sql, [], |row| row.get::<_, i64>(0));
+        count.expect("the node's database can be queried").cast_unsigned()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.is_up() && self.inbox.is_empty()
+    }
+
+    fn open(&mut self, now: Timestamp) {
+        let connection = self.parked.take().expect("the node is down");
+        let storage = Storage::memory(connection, self.disk.clone());
+        self.relay = Some(Relay::open(storage, self.options.clone(), now, self.entropy).expect("the relay opens"));
+    }
+}
+
+fn copy_of(from: &Connection) -> Connection {
+    let mut copy = Connection::open_in_memory().expect("a database in memory");
+    let backup = Backup::new(from, &mut copy).expect("a backup");
+    backup.run_to_completion(1_000, std::time::Duration::ZERO, None).expect("a backup");
+    drop(backup);
+    copy
+}
+
+impl World {
+    pub(super) fn arrives_at_node(&mut self, wire: WireId, arrival: Arrival) {
+        let Some(ends) = self.wires.get(&wire).cloned() else { return };
+        if !self.node.is_up() {
+            return;
+        }
+        let clock = self.clock(self.node.skew_ms);
+        let outputs = match arrival {
+            Arrival::Opened => {
+                if !ends.alive {
+                    return;
+                }
+                let nonce = self.rng.bytes();
+                let relay = self.node.relay_mut();
+                let session = Session::new(ends.session, relay.realm(), relay.limits().clone(), nonce, clock);
+                let outputs = session.open();
+                self.node.sessions.insert(ends.session, (session, wire));
+                outputs
+            }
+            Arrival::Frame(bytes) if ends.alive => self.session(ends.session, session::Input::Frame(bytes)),
+            Arrival::Frame(_) => return,
+            Arrival::Closed => self.session(ends.session, session::Input::Lost),
+        };
+        self.session_says(ends.session, wire, outputs);
+    }
+
+    fn session(&mut self, id: SessionId, input: session::Input) -> Vec<session::Output> {
+        let clock = self.clock(self.node.skew_ms);
+        let Some((session, _)) = self.node.sessions.get_mut(&id) else { return Vec::new() };
+        session.handle(clock, input)
+    }
+
+    fn session_says(&mut self, id: SessionId, wire: WireId, outputs: Vec<session::Output>) {
+        for output in outputs {
+            match output {
+                session::Output::Transmit(bytes) => self.to_device(wire, bytes),
+                session::Output::Submit(op) => {
+                    self.node.inbox.push(Work::Session(id, op));
+                    self.plan_commit();
+                }
+                session::Output::Close => self.node_hangs_up(wire),
+            }
+        }
+        let Some((session, _)) = self.node.sessions.get(&id) else { return };
+        if session.is_closed() {
+            self.node.sessions.remove(&id);
+        } else if let Some(at) = session.wake_at() {
+            let at = self.when(at, self.node.skew_ms);
+            self.at(at + 1, Happening::SessionTick(id));
+        }
+    }
+
+    pub(super) fn session_tick(&mut self, id: SessionId) {
+        let Some(&(_, wire)) = self.node.sessions.get(&id) else { return };
+        let clock = self.clock(self.node.skew_ms);
+        // Most ticks were overtaken by frames.
+        if self.node.sessions.get(&id).and_then(|(session, _)| session.wake_at()).is_some_and(|at| at <= clock) {
+            let outputs = self.session(id, session::Input::Tick);
+            self.session_says(id, wire, outputs);
+        }
+    }
+
+    fn to_device(&mut self, wire: WireId, bytes: Bytes) {
+        for _ in 0..self.times_sent() {
+            if let Some(at) = self.travel(wire, false) {
+                self.at(at, Happening::ToDevice(wire, Arrival::Frame(bytes.clone())));
+            }
+        }
+    }
+
+    fn plan_commit(&mut self) {
+        if self.node.commit_at.is_none() {
+            let slow = self.strikes(self.climate.slow_disk, Fault::NodeDiskSlow);
+            let delay = if slow { self.rng.between(200, 4_000) } else { self.rng.between(0, 10) };
+            self.node.commit_at = Some(self.now + delay);
+            self.after(delay, Happening::NodeCommit);
+        }
+    }
+
+    pub(super) fn node_commit(&mut self) {
+        if self.node.commit_at != Some(self.now) || !self.node.is_up() {
+            return;
+        }
+        self.node.commit_at = None;
+        let mut batch = std::mem::take(&mut self.node.inbox);
+        let crash_before = self.strikes(self.climate.node_crash, Fault::NodeCrashBeforeCommit);
+        let crash_after = !crash_before && self.strikes(self.climate.node_crash, Fault::NodeCrashAfterCommit);
+        let fails = !crash_before && !crash_after && self.strikes(self.climate.commit_fails, Fault::NodeCommitFailed);
+        let clock = self.clock(self.node.skew_ms);
+        self.note(format!("the node commits {} works", batch.len()));
+        let chance = self.rng.next();
+        let relay = self.node.relay_mut();
+        let events = if crash_before {
+            relay.connection_mut().commit_hook(Some(|| true)).expect("a hook");
+            relay.try_commit(clock, &mut batch).unwrap_or_default()
+        } else if fails {
+            // The disk is full for some of the transactions.
+            let state = Arc::new(AtomicU64::new(chance));
+            let hook = move || Rng::new(state.fetch_add(1, Ordering::Relaxed)).chance(700);
+            relay.connection_mut().commit_hook(Some(hook)).expect("a hook");
+            relay.commit(clock, batch)
+        } else {
+            relay.commit(clock, batch)
+        };
+        relay.connection_mut().commit_hook(None::<fn() -> bool>).expect("no hook");
+        if !crash_after {
+            self.dispatch(events);
+        }
+        if crash_before || crash_after {
+            self.node_crashes(false);
+        }
+        self.plan_tick();
+    }
+
+    fn dispatch(&mut self, events: Vec<(SessionId, Event)>) {
+        for (id, event) in events {
+            if let Some(&(_, wire)) = self.node.sessions.get(&id) {
+                let outputs = self.session(id, session::Input::Event(event));
+                self.session_says(id, wire, outputs);
+            }
+        }
+    }
+
+    fn plan_tick(&mut self) {
+        let Some(at) = self.node.relay.as_ref().and_then(Relay::wake_at) else { return };
+        let at = self.when(at, self.node.skew_ms);
+        if self.node.tick_at.is_none_or(|planned| at < planned) {
+            self.node.tick_at = Some(at);
+            self.at(at, Happening::NodeTick);
+        }
+    }
+
+    pub(super) fn node_tick(&mut self) {
+        if self.node.tick_at != Some(self.now) || !self.node.is_up() {
+            return;
+        }
+        self.node.tick_at = None;
+        let clock = self.clock(self.node.skew_ms);
+        let events = self.node.relay_mut().tick(clock).expect("the node's database works");
+        self.dispatch(events);
+        // What is due again at once would never let time pass.
+        if let Some(at) = self.node.relay.as_ref().and_then(Relay::wake_at) {
+            let at = self.when(at, self.node.skew_ms).max(self.now + 1);
+            self.node.tick_at = Some(at);
+            self.at(at, Happening::NodeTick);
+        }
+    }
+
+    fn node_crashes(&mut self, from_copy: bool) {
+        self.note("the node crashes");
+        self.node.from_copy = from_copy;
+        if let Some(relay) = self.node.relay.take() {
+            self.node.parked = Some(relay.into_connection());
+        }
+        let mut rng = Rng::new(self.rng.next());
+        self.node.disk.crash(|| rng.chance(500));
+        self.node.inbox.clear();
+        (self.node.commit_at, self.node.tick_at) = (None, None);
+        for (_, wire) in std::mem::take(&mut self.node.sessions).into_values() {
+            // A process that dies closes its sockets; a machine that loses power does not.
+            if self.rng.chance(700) { self.wire_breaks(wire) } else { self.wire_dies(wire) }
+        }
+        let delay = self.rng.between(500, 15_000);
+        self.after(delay, Happening::NodeRestart);
+    }
+
+    pub(super) fn node_restarts(&mut self) {
+        if self.node.is_up() {
+            return;
+        }
+        let clock = self.clock(self.node.skew_ms);
+        let restored = std::mem::take(&mut self.node.from_copy);
+        if let Some((copy, image)) = self.node.copy.as_ref().filter(|_| restored) {
+            self.node.parked = Some(copy_of(copy));
+            self.node.disk.restore(image);
+        }
+        self.node.open(clock);
+        self.note(if restored { "the node starts from an older copy" } else { "the node starts" });
+        if restored {
+            self.node.relay_mut().begin_era(clock).expect("the node's database works");
+        }
+        self.plan_tick();
+    }
+
+    pub(super) fn take_copy(&mut self) {
+        if let Some(relay) = &self.node.relay {
+            self.node.copy = Some((copy_of(relay.connection()), self.node.disk.snapshot()));
+            self.note("the operator takes a copy");
+        }
+    }
+
+    pub(super) fn restore_copy(&mut self) {
+        if self.node.copy.is_some() && self.node.is_up() && !self.calm {
+            self.count(Fault::NodeRestoredFromCopy);
+            self.node_crashes(true);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What was decided, in order: hashed always, kept when somebody wants to read it.
+
+use ring::digest::{Context, SHA256};
+
+pub(super) struct Trace {
+    hash: Context,
+    lines: Option<Vec<String>>,
+}
+
+impl Trace {
+    pub(super) fn new(keep: bool) -> Self {
+        Self { hash: Context::new(&SHA256), lines: keep.then(Vec::new) }
+    }
+
+    pub(super) fn note(&mut self, at: u64, line: &str) {
+        let line = format!("{:>9.3}s {line}", at as f64 / 1000.0);
+        self.hash.update(line.as_bytes());
+        if let Some(lines) = &mut self.lines {
+            lines.push(line);
+        }
+    }
+
+    pub(super) fn finish(self) -> (String, Vec<String>) {
+        let digest = self.hash.finish();
+        let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        (hex, self.lines.unwrap_or_default())
+    }
+}

@@ -1,0 +1,340 @@
+//! The event loop: one queue, ordered by time and then by when it was put in.
+
+use std::collections::BTreeMap;
+
+use chasqui::engine::{Command, Input, ResolvedUser, SocketId};
+use chasqui::{ConversationId, Protection, Seq, UserId};
+use chasqui_node::relay::SessionId;
+use chasqui_wire::direct_conversation;
+
+use super::Outcome;
+use super::device::Device;
+use super::faults::{Climate, Fault, Injected};
+use super::network::{Arrival, Wire, WireId};
+use super::node::NodeProcess;
+use super::rng::Rng;
+use super::trace::Trace;
+
+/// A simulated morning: 2026-01-01, in milliseconds.
+const EPOCH_MS: i64 = 1_767_225_600_000;
+/// Everything must be at rest this long after the last fault, in simulated milliseconds.
+const REST_WITHIN_MS: u64 = 2 * 3600 * 1000;
+
+/// What is due at some time.
+#[derive(Debug)]
+pub(super) enum Happening {
+    ToNode(WireId, Arrival),
+    ToDevice(WireId, Arrival),
+    /// A socket that could not be opened.
+    Refused(usize, SocketId),
+    DeviceStep(usize),
+    DeviceRestart(usize),
+    DeviceResumes(usize),
+    DeviceOnline(usize),
+    Named(usize, UserId),
+    NodeCommit,
+    NodeTick,
+    NodeRestart,
+    SessionTick(SessionId),
+    TakeCopy,
+    RestoreCopy,
+    User(Action),
+}
+
+/// What somebody does.
+#[derive(Clone, Debug)]
+pub(super) enum Action {
+    Send {
+        device: usize,
+        peer: usize,
+        text: String,
+    },
+    Read {
+        device: usize,
+        peer: usize,
+    },
+    Suspend(usize),
+    GoOffline(usize, u64),
+    /// A further device of a user who has been there from the start.
+    Enrol(usize),
+}
+
+pub(super) struct World {
+    pub(super) rng: Rng,
+    pub(super) now: u64,
+    queue: BTreeMap<(u64, u64), Happening>,
+    ticket: u64,
+    pub(super) trace: Trace,
+    pub(super) climate: Climate,
+    injected: Injected,
+    /// Faults strike until then.
+    pub(super) calm: bool,
+    pub(super) users: Vec<UserId>,
+    pub(super) devices: Vec<Device>,
+    pub(super) node: NodeProcess,
+    pub(super) wires: BTreeMap<WireId, Wire>,
+    pub(super) next_wire: WireId,
+    /// The first promise that was seen broken while things ran.
+    pub(super) broken: Option<String>,
+    pub(super) messages: usize,
+    storm_ends_at: u64,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, keep_lines: bool) -> Self {
+        let mut rng = Rng::new(seed);
+        let climate = Climate::draw(&mut rng);
+        let mut trace = Trace::new(keep_lines);
+        trace.note(0, &format!("seed {seed}: {climate:?}"));
+        let node = NodeProcess::new(&mut rng, &climate);
+        let mut world = Self {
+            rng,
+            now: 0,
+            queue: BTreeMap::new(),
+            ticket: 0,
+            trace,
+            climate,
+            injected: Injected::new(),
+            calm: false,
+            users: Vec::new(),
+            devices: Vec::new(),
+            node,
+            wires: BTreeMap::new(),
+            next_wire: 0,
+            broken: None,
+            messages: 0,
+            storm_ends_at: 0,
+        };
+        world.people();
+        world
+    }
+
+    pub(super) fn at(&mut self, at: u64, happening: Happening) {
+        self.ticket += 1;
+        self.queue.insert((at.max(self.now), self.ticket), happening);
+    }
+
+    pub(super) fn after(&mut self, delay: u64, happening: Happening) {
+        self.at(self.now + delay, happening);
+    }
+
+    pub(super) fn note(&mut self, line: impl AsRef<str>) {
+        self.trace.note(self.now, line.as_ref());
+    }
+
+    /// Whether a fault strikes now; counted if it does.
+    pub(super) fn strikes(&mut self, per_mille: u64, fault: Fault) -> bool {
+        let strikes = !self.calm && self.rng.chance(per_mille);
+        if strikes {
+            self.count(fault);
+        }
+        strikes
+    }
+
+    pub(super) fn count(&mut self, fault: Fault) {
+        *self.injected.entry(fault).or_default() += 1;
+    }
+
+    pub(super) fn injected(&self) -> &Injected {
+        &self.injected
+    }
+
+    pub(super) fn breaks(&mut self, promise: impl Into<String>) {
+        if self.broken.is_none() {
+            let promise = promise.into();
+            self.note(format!("BROKEN: {promise}"));
+            self.broken = Some(promise);
+        }
+    }
+
+    /// The wall clock of somebody whose clock is wrong by `skew_ms`.
+    pub(super) fn clock(&self, skew_ms: i64) -> chasqui::Timestamp {
+        chasqui::Timestamp(EPOCH_MS + skew_ms + i64::try_from(self.now).expect("less than an aeon"))
+    }
+
+    /// The simulated time at which that clock shows `at`.
+    pub(super) fn when(&self, at: chasqui::Timestamp, skew_ms: i64) -> u64 {
+        u64::try_from(at.0.saturating_sub(EPOCH_MS).saturating_sub(skew_ms)).unwrap_or(0).max(self.now)
+    }
+
+    pub(super) fn conversation(&self, device: usize, peer: usize) -> ConversationId {
+        direct_conversation(self.users[self.devices[device].user], self.users[peer], Protection::NodeReadable)
+    }
+
+    /// Two to four people with one to three devices each, and what they will do.
+    fn people(&mut self) {
+        for user in 0..self.rng.between(2, 4) as usize {
+            let id = self.rng.id(EPOCH_MS);
+            self.users.push(id);
+            for nth in 0..self.rng.between(1, 3) {
+                let device = self.devices.len();
+                let fresh = Device::new(&mut self.rng, user, &self.climate);
+                self.devices.push(fresh);
+                // Now and then one of them is added only later; a restore could forget an enrolment, so not then.
+                if nth > 0 && self.climate.restores == 0 && self.rng.chance(250) {
+                    let at = self.rng.between(10_000, 200_000);
+                    self.at(at, Happening::User(Action::Enrol(device)));
+                } else {
+                    self.enrol(device);
+                }
+            }
+        }
+        if self.climate.ttl.is_some() {
+            self.count(Fault::TimeToLiveShort);
+        }
+        if self.devices.iter().any(|device| device.skew_ms != 0) || self.node.skew_ms != 0 {
+            self.count(Fault::ClockSkewed);
+        }
+        self.plans();
+    }
+
+    fn plans(&mut self) {
+        let span = self.rng.between(60_000, 600_000);
+        let bursts = self.rng.between(4, 16);
+        let mut text = 0;
+        for _ in 0..bursts {
+            let device = self.rng.below(self.devices.len());
+            // Sometimes to oneself.
+            let peer = self.rng.below(self.users.len());
+            let mut at = self.rng.between(0, span);
+            let longest = if self.rng.chance(500) { 3 } else { 12 };
+            for _ in 0..self.rng.between(1, longest) {
+                text += 1;
+                let padding = if self.rng.chance(50) { self.rng.between(500, 20_000) } else { 0 };
+                let text = format!("message {text} of many {}", "x".repeat(padding as usize));
+                self.at(at, Happening::User(Action::Send { device, peer, text }));
+                at += self.rng.between(0, 200);
+            }
+        }
+        for _ in 0..self.rng.between(2, 10) {
+            let (device, peer) = (self.rng.below(self.devices.len()), self.rng.below(self.users.len()));
+            let at = self.rng.between(span / 4, span + 20_000);
+            self.at(at, Happening::User(Action::Read { device, peer }));
+        }
+        for device in 0..self.devices.len() {
+            if self.rng.chance(self.climate.offline) {
+                let (from, length) = (self.rng.between(0, span), self.rng.between(5_000, span));
+                self.at(from, Happening::User(Action::GoOffline(device, length)));
+            }
+            if self.rng.chance(self.climate.suspend) {
+                let from = self.rng.between(0, span);
+                self.at(from, Happening::User(Action::Suspend(device)));
+            }
+        }
+        for _ in 0..self.climate.restores {
+            let copied = self.rng.between(1_000, span);
+            let restored = copied + self.rng.between(1_000, 60_000);
+            self.at(copied, Happening::TakeCopy);
+            self.at(restored, Happening::RestoreCopy);
+        }
+        self.storm_ends_at = span + self.rng.between(20_000, 60_000);
+    }
+
+    pub(super) fn run(&mut self) -> Result<(), String> {
+        while self.now < self.storm_ends_at {
+            self.next_happening()?;
+        }
+        self.calm_down();
+        let deadline = self.now + REST_WITHIN_MS;
+        while !self.is_at_rest() {
+            if self.now > deadline {
+                return Err(format!("nothing comes to rest: {}", self.restless()));
+            }
+            let until = self.now + 1_000;
+            while self.now < until {
+                self.next_happening()?;
+            }
+        }
+        // The relay has five seconds to forget.
+        let until = self.now + 5_000;
+        while self.now < until {
+            self.next_happening()?;
+        }
+        self.note("at rest");
+        self.check()
+    }
+
+    fn next_happening(&mut self) -> Result<(), String> {
+        let Some(((at, _), happening)) = self.queue.pop_first() else {
+            self.now += 1_000;
+            return Ok(());
+        };
+        self.now = at;
+        match happening {
+            Happening::ToNode(wire, arrival) => self.arrives_at_node(wire, arrival),
+            Happening::ToDevice(wire, arrival) => self.arrives_at_device(wire, arrival),
+            Happening::Refused(device, socket) => self.input(device, Input::Disconnected(socket)),
+            Happening::DeviceStep(device) => self.device_step(device),
+            Happening::DeviceRestart(device) => self.device_restarts(device),
+            Happening::DeviceResumes(device) => self.device_resumes(device),
+            Happening::DeviceOnline(device) => self.device_online(device),
+            Happening::Named(device, user) => {
+                let answer = ResolvedUser { name: format!("user {user}"), identity_key: [0; 32] };
+                self.input(device, Input::Resolved(user, Some(answer)));
+            }
+            Happening::NodeCommit => self.node_commit(),
+            Happening::NodeTick => self.node_tick(),
+            Happening::NodeRestart => self.node_restarts(),
+            Happening::SessionTick(session) => self.session_tick(session),
+            Happening::TakeCopy => self.take_copy(),
+            Happening::RestoreCopy => self.restore_copy(),
+            Happening::User(action) => self.act(action),
+        }
+        self.broken.clone().map_or(Ok(()), Err)
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Enrol(device) => {
+                if self.node.is_up() {
+                    self.enrol(device);
+                } else {
+                    self.after(1_000, Happening::User(Action::Enrol(device)));
+                }
+            }
+            Action::GoOffline(device, length) => self.device_offline(device, length),
+            Action::Suspend(device) => self.device_suspends(device),
+            Action::Send { device, peer, text } => {
+                if !self.devices[device].can_be_used() {
+                    // People wait until their app runs.
+                    if !self.calm {
+                        self.after(1_500, Happening::User(Action::Send { device, peer, text }));
+                    }
+                    return;
+                }
+                self.messages += 1;
+                self.note(format!("device {device} writes {:?} to user {peer}", &text[..text.len().min(20)]));
+                let conversation = self.conversation(device, peer);
+                let millis = self.clock(0).0;
+                let message = self.rng.id(millis);
+                self.command(device, Command::OpenDirect(self.users[peer]));
+                self.command(device, Command::SendText { conversation, message, text });
+            }
+            Action::Read { device, peer } => {
+                if self.devices[device].can_be_used() {
+                    self.note(format!("device {device} reads user {peer}"));
+                    let conversation = self.conversation(device, peer);
+                    self.command(device, Command::MarkRead(conversation, None::<Seq>));
+                }
+            }
+        }
+    }
+
+    /// No more faults: whoever is down comes back.
+    fn calm_down(&mut self) {
+        self.note("the storm is over");
+        self.calm = true;
+        if !self.node.is_up() {
+            self.after(0, Happening::NodeRestart);
+        }
+        for device in 0..self.devices.len() {
+            self.device_calms_down(device);
+        }
+    }
+
+    pub(super) fn into_outcome(self, seed: u64, broken: Option<String>) -> Outcome {
+        let (digest, lines) = self.trace.finish();
+        let (injected, messages) = (self.injected, self.messages);
+        Outcome { seed, digest, injected, messages, simulated_ms: self.now, broken, lines }
+    }
+}
