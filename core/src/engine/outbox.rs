@@ -21,6 +21,8 @@ use crate::store::{
 const MAX_AGE_MS: u64 = 30 * 24 * 3600 * 1000;
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LAST_PAUSE_MS: u64 = 5 * 60_000;
+/// Before a read mark is offered again to a node that does not know its conversation.
+const UNKNOWN_PAUSE_MS: u64 = 60_000;
 
 /// One conversation's stream.
 #[derive(Debug, Default)]
@@ -236,8 +238,11 @@ impl Engine {
 
     pub(super) fn rejected(&mut self, turn: &mut Turn<'_>, rejected: &Rejected) -> Result<(), StoreError> {
         if let Some((key, up_to)) = self.outbox.reads.unanswered.remove(&rejected.message) {
-            if rejected.code.is_retryable() {
-                let pause = u64::from(rejected.retry_after_ms).max(FIRST_PAUSE_MS);
+            // A restored node may not know the conversation until somebody gives it back.
+            let unknown = rejected.code == ErrorCode::NotFound;
+            if unknown || rejected.code.is_retryable() {
+                let pause = if unknown { UNKNOWN_PAUSE_MS } else { FIRST_PAUSE_MS };
+                let pause = pause.max(rejected.retry_after_ms.into());
                 self.outbox.reads.not_before = Some(turn.now.plus_millis(pause));
                 self.outbox.reads.wanted = true;
             } else {

@@ -1,6 +1,6 @@
 //! What became of own messages, and who read what.
 
-use chasqui_wire::{AckOutcome, ReadNotice, Receipt, Seq, signing};
+use chasqui_wire::{AckOutcome, Read, ReadNotice, Receipt, Seq, signing};
 
 use super::{Engine, Turn};
 use crate::planted::{PlantedBug, planted};
@@ -31,7 +31,7 @@ impl Engine {
         }
         if notice.user == account.user {
             if !planted(PlantedBug::SiblingReadIgnored) {
-                self.read_elsewhere(turn, &conversation, notice.read.up_to)?;
+                self.read_elsewhere(turn, &conversation, &notice.read)?;
             }
         } else if conversation.peer == Some(notice.user) {
             let mark = ReceiptMark { user: notice.user, rank: Rank::Read, reason: None, at: notice.read.at };
@@ -59,17 +59,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Another device of this user read, and has told the authors.
+    /// Another device of this user read, and told the authors of what it holds itself. What only this device holds (the
+    /// other one joined later, say) is for this one to tell.
     fn read_elsewhere(
         &mut self,
         turn: &mut Turn<'_>,
         conversation: &ConversationRow,
-        up_to: Seq,
+        read: &Read,
     ) -> Result<(), StoreError> {
-        if conversation.raise_read(turn.db, up_to)? {
+        if conversation.raise_read(turn.db, read.up_to)? {
             turn.changed(conversation.id);
         }
-        conversation.skip_reported(turn.db, up_to)
+        let held = store::readable(turn.db, conversation.key, conversation.read_reported, read.up_to)?;
+        if held.iter().all(|&(seq, _)| read.ranges.contains(seq)) {
+            return conversation.skip_reported(turn.db, read.up_to);
+        }
+        ReadOutboxRow::put(turn.db, conversation.key, read.up_to, conversation.read_reported, turn.now)?;
+        self.outbox.queue_read();
+        Ok(())
     }
 
     /// The user read on this device.

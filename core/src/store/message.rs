@@ -160,8 +160,11 @@ impl MessageRow {
         Ok(())
     }
 
-    /// Accepted anew under another position, by a node that had forgotten it.
+    /// Accepted anew under another position, by a node that had forgotten it. What became of it stays known.
     pub(crate) fn move_to(&self, connection: &Connection, seq: Seq) -> Result<(), StoreError> {
+        if let Some(old) = self.seq {
+            receipt::follow(connection, self.conversation, old, seq)?;
+        }
         let sql = "UPDATE message SET seq = ?2, anchor = ?2, place = 0 WHERE id = ?1";
         connection.prepare_cached(sql)?.execute((self.key.0, Sql(seq)))?;
         Ok(())

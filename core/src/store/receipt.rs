@@ -89,6 +89,18 @@ pub(crate) fn apply_early(connection: &Connection, conversation: ConversationKey
     Ok(())
 }
 
+/// A message moved to another position: its receipts go with it.
+pub(crate) fn follow(
+    connection: &Connection,
+    conversation: ConversationKey,
+    from: Seq,
+    to: Seq,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE OR REPLACE receipt SET seq = ?3 WHERE conversation = ?1 AND seq = ?2";
+    connection.prepare_cached(sql)?.execute((conversation.0, Sql(from), Sql(to)))?;
+    Ok(())
+}
+
 /// Nothing of this conversation waits for a position any more.
 pub(crate) fn drop_early(connection: &Connection, conversation: ConversationKey) -> Result<(), StoreError> {
     connection.prepare_cached("DELETE FROM early_receipt WHERE conversation = ?")?.execute([conversation.0])?;

@@ -116,12 +116,12 @@ impl World {
                     continue;
                 };
                 let first = *timeline.keys().next().expect("not empty");
-                if self.was_there_from_the_start(index) && first.number() != 1 {
+                if self.was_there_from_the_start(index) && !self.is_explained(*conversation, None, first) {
                     return Err(format!("device {index}: {conversation} begins at {first}"));
                 }
                 let mut last = first;
                 for &seq in timeline.keys().skip(1) {
-                    if !last.is_followed_by(seq) {
+                    if !self.is_explained(*conversation, Some(last), seq) {
                         return Err(format!("device {index}: nothing between {last} and {seq} of {conversation}"));
                     }
                     last = seq;
@@ -132,6 +132,21 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Whether nothing is missing between two positions: they follow each other, or what lies between was given by a node
+    /// that was then restored from an older copy, to a message whose sender had not heard of it.
+    fn is_explained(&self, conversation: ConversationId, last: Option<Seq>, next: Seq) -> bool {
+        let follows = last.map_or(next.number() == 1, |last| last.is_followed_by(next));
+        let from = last.map_or(0, Seq::raw) + 1;
+        let lost = |raw: u64| {
+            let forgotten = |heads: &super::node::Heads| raw > heads.get(&conversation).copied().unwrap_or(0);
+            let era = Seq::from_raw(raw).map_or(0, Seq::era) as usize;
+            // The restores that ended this era or a later one.
+            self.node.restored_heads.iter().skip(era).any(forgotten)
+        };
+        let era_begins = Seq::new(next.era(), 1).map_or(0, Seq::raw);
+        follows || (from.max(era_begins)..next.raw()).all(lost) && (from >= era_begins || last.is_none() || lost(from))
     }
 
     /// What one device wrote stands in the order in which it wrote it: message ids of a device grow.

@@ -9,6 +9,7 @@ use chasqui::engine::{
 };
 use chasqui::{DeviceId, MessageId, Store};
 use chasqui_node::relay;
+use chasqui_wire::Limits;
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
@@ -279,7 +280,7 @@ impl World {
                 }
                 Output::Transmit(socket, bytes) => {
                     if let Some(&wire) = self.devices[index].wires.get(&socket) {
-                        self.to_node(wire, bytes);
+                        self.send_to_node(wire, bytes);
                     }
                 }
                 Output::Reply(id, result) => self.replied(index, id, result),
@@ -308,6 +309,10 @@ impl World {
         // The process that had opened it may be gone, and its successor counts its sockets anew.
         if self.devices[ends.device].wires.get(&ends.socket) != Some(&wire) {
             return;
+        }
+        if let Arrival::Frame(bytes) = &arrival {
+            let (index, bytes) = (ends.device, bytes.clone());
+            self.trace.detail(self.now, || format!("device {index} gets {}", from_node(bytes)));
         }
         let input = match arrival {
             Arrival::Opened => Input::Connected(ends.socket),
@@ -447,12 +452,37 @@ impl World {
         }
     }
 
-    pub(super) fn to_node(&mut self, wire: WireId, bytes: Bytes) {
+    fn send_to_node(&mut self, wire: WireId, bytes: Bytes) {
         let times = self.times_sent();
         for _ in 0..times {
             if let Some(at) = self.travel(wire, true) {
                 self.at(at, Happening::ToNode(wire, Arrival::Frame(bytes.clone())));
             }
         }
+    }
+}
+
+/// A frame as whoever replays a seed wants to read it.
+fn from_node(bytes: Bytes) -> String {
+    use chasqui_wire::{EntryKind, NodeFrame};
+    let Ok(frame) = NodeFrame::decode(bytes, &Limits::DEFAULT) else { return "something unusable".to_owned() };
+    match frame {
+        NodeFrame::Accepted(accepted) => {
+            format!("accepted {} at {:?} in {}", accepted.message, accepted.seq, accepted.revision)
+        }
+        NodeFrame::Rejected(rejected) => format!("rejected {}: {}", rejected.message, rejected.code),
+        NodeFrame::Welcome(welcome) => format!("welcome to {:?} of {:?}", welcome.checkpoint.revision, welcome.eras),
+        NodeFrame::Goodbye(goodbye) => format!("goodbye {:?}", goodbye.reason),
+        NodeFrame::Deliver(deliver) => {
+            let entry = |entry: &chasqui_wire::Entry| match &entry.kind {
+                EntryKind::Envelope(envelope) => format!("{} {}@{}", entry.number, envelope.message, envelope.seq),
+                EntryKind::Receipt(receipt) => format!("{} {:?} {:?}", entry.number, receipt.kind, receipt.ranges),
+                EntryKind::Read(read) => format!("{} read by {} to {}", entry.number, read.device, read.read.up_to),
+                EntryKind::Gap(gap) => format!("{} gap {}", entry.number, gap.seq),
+                EntryKind::Unknown => format!("{} unknown", entry.number),
+            };
+            deliver.entries.iter().map(entry).collect::<Vec<_>>().join("; ")
+        }
+        other => format!("{other:?}").chars().take(60).collect(),
     }
 }

@@ -12,7 +12,6 @@ pub type Injected = BTreeMap<Fault, u32>;
 
 /// What can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Fault {
     SocketDropped,
     SocketHalfOpen,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use chasqui_node::relay::{DiskImage, Event, Relay, RelayOptions, SessionId, SimDisk, Storage, Work};
 use chasqui_node::session::{self, Session};
-use chasqui_wire::Timestamp;
+use chasqui_wire::{ConversationId, Limits, Timestamp};
 use rusqlite::Connection;
 use rusqlite::backup::Backup;
 
@@ -15,6 +15,9 @@ use super::faults::{Climate, Fault};
 use super::network::{Arrival, WireId};
 use super::rng::Rng;
 use super::world::{Happening, World};
+
+/// The head of each conversation, as it is stored.
+pub(super) type Heads = BTreeMap<ConversationId, u64>;
 
 pub(super) struct NodeProcess {
     relay: Option<Relay>,
@@ -30,6 +33,8 @@ pub(super) struct NodeProcess {
     copy: Option<(Connection, DiskImage)>,
     /// The next start is from the copy.
     from_copy: bool,
+    /// Of each copy that the node started from.
+    pub(super) restored_heads: Vec<Heads>,
 }
 
 impl NodeProcess {
@@ -58,6 +63,7 @@ impl NodeProcess {
             tick_at: None,
             copy: None,
             from_copy: false,
+            restored_heads: Vec::new(),
         };
         node.open(Timestamp(0));
         node
@@ -103,6 +109,10 @@ impl World {
         if !self.node.is_up() {
             return;
         }
+        if let (Arrival::Frame(bytes), true) = (&arrival, ends.alive) {
+            let (device, bytes) = (ends.device, bytes.clone());
+            self.trace.detail(self.now, || format!("the node gets from device {device} {}", from_device(bytes)));
+        }
         let clock = self.clock(self.node.skew_ms);
         let outputs = match arrival {
             Arrival::Opened => {
@@ -132,7 +142,7 @@ impl World {
     fn session_says(&mut self, id: SessionId, wire: WireId, outputs: Vec<session::Output>) {
         for output in outputs {
             match output {
-                session::Output::Transmit(bytes) => self.to_device(wire, bytes),
+                session::Output::Transmit(bytes) => self.send_to_device(wire, bytes),
                 session::Output::Submit(op) => {
                     self.node.inbox.push(Work::Session(id, op));
                     self.plan_commit();
@@ -159,7 +169,7 @@ impl World {
         }
     }
 
-    fn to_device(&mut self, wire: WireId, bytes: Bytes) {
+    fn send_to_device(&mut self, wire: WireId, bytes: Bytes) {
         for _ in 0..self.times_sent() {
             if let Some(at) = self.travel(wire, false) {
                 self.at(at, Happening::ToDevice(wire, Arrival::Frame(bytes.clone())));
@@ -269,9 +279,11 @@ impl World {
         }
         let clock = self.clock(self.node.skew_ms);
         let restored = std::mem::take(&mut self.node.from_copy);
-        if let Some((copy, image)) = self.node.copy.as_ref().filter(|_| restored) {
-            self.node.parked = Some(copy_of(copy));
-            self.node.disk.restore(image);
+        // A copy is used once: two starts from the same one would give the same era twice.
+        if let Some((copy, image)) = self.node.copy.take_if(|_| restored) {
+            self.node.disk.restore(&image);
+            self.remember_heads(&copy);
+            self.node.parked = Some(copy);
         }
         self.node.open(clock);
         self.note(if restored { "the node starts from an older copy" } else { "the node starts" });
@@ -279,6 +291,18 @@ impl World {
             self.node.relay_mut().begin_era(clock).expect("the node's database works");
         }
         self.plan_tick();
+    }
+
+    /// What the copy does not know may stay empty where its sender did not know the position either.
+    fn remember_heads(&mut self, copy: &Connection) {
+        let mut heads = Heads::new();
+        let mut statement = copy.prepare("SELECT id, head FROM conversation").expect("the copy can be queried");
+        let mut rows = statement.query([]).expect("the copy can be queried");
+        while let Some(row) = rows.next().expect("the copy can be queried") {
+            let head = row.get::<_, i64>(1).expect("a head").cast_unsigned();
+            heads.insert(ConversationId::from_bytes(row.get(0).expect("an id")), head);
+        }
+        self.node.restored_heads.push(heads);
     }
 
     pub(super) fn take_copy(&mut self) {
@@ -293,5 +317,25 @@ impl World {
             self.count(Fault::NodeRestoredFromCopy);
             self.node_crashes(true);
         }
+    }
+}
+
+/// A frame as whoever replays a seed wants to read it.
+fn from_device(bytes: Bytes) -> String {
+    use chasqui_wire::ClientFrame;
+    let Ok(frame) = ClientFrame::decode(bytes, &Limits::DEFAULT) else { return "something unusable".to_owned() };
+    match frame {
+        ClientFrame::Send(send) => {
+            format!(
+                "send {} in {} reclaim {:?} restart {}",
+                send.message, send.conversation, send.reclaim_seq, send.restart
+            )
+        }
+        ClientFrame::Read(read) => format!("read {} to {} {:?}", read.conversation, read.up_to, read.ranges),
+        ClientFrame::Ack(ack) => {
+            let items = ack.items.iter().map(|item| format!("{} {:?}", item.number, item.outcome));
+            format!("ack {}", items.collect::<Vec<_>>().join(", "))
+        }
+        other => format!("{other:?}").chars().take(40).collect(),
     }
 }

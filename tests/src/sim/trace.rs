@@ -20,6 +20,13 @@ impl Trace {
         }
     }
 
+    /// More than a decision says, for whoever replays a seed.
+    pub(super) fn detail(&mut self, at: u64, line: impl FnOnce() -> String) {
+        if let Some(lines) = &mut self.lines {
+            lines.push(format!("{:>9.3}s     {}", at as f64 / 1000.0, line()));
+        }
+    }
+
     pub(super) fn finish(self) -> (String, Vec<String>) {
         let digest = self.hash.finish();
         let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
