@@ -5,7 +5,9 @@ use std::path::Path;
 use chasqui::{Account, Message, MessageContent, MessageId, MessageState, Seq, Store, StoreError};
 
 use crate::canary;
-use crate::device::PAGE;
+
+/// Lines of a timeline, and conversations, that are asked for at once.
+const PAGE: u32 = 256;
 
 /// One device's history, oldest first.
 #[derive(Clone, Debug)]

@@ -9,14 +9,11 @@ use std::path::Path;
 use std::pin::Pin;
 use std::task::Poll;
 
-use chasqui::{Client, Config, ConversationId, MessageContent};
+use chasqui::{Client, Config, ConversationId, MessageContent, TimelineItem};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::orders::{Answer, Condition, Order, Shown};
-use crate::progress::Progress;
-
-/// Lines of a timeline that are asked for at once.
-pub(crate) const PAGE: u32 = 256;
+use crate::progress::{Pages, Progress};
 
 /// Hits that are asked for.
 const HITS: u32 = 20;
@@ -133,17 +130,13 @@ impl Device {
         let conversation = self.conversation()?.0;
         let here = self.client.account().await?.ok_or(chasqui::Error::NotEnrolled)?.device;
         let mut newest_first = Vec::new();
-        let mut before = None;
-        loop {
-            let page = self.client.timeline(conversation, before, PAGE).await?;
-            let shown = page.items.iter().rev().filter_map(|item| item.message());
-            let shown = shown.filter_map(|message| Shown::of(message, here));
-            let length = newest_first.len();
-            newest_first.extend(shown.take_while(|shown| shown.seq.is_none_or(|seq| seq > after)));
-            let all_new = newest_first.len() - length == page.items.len();
-            match page.older {
-                Some(older) if all_new => before = Some(older),
-                _ => break,
+        let mut pages = Pages::from_the_end();
+        'pages: while let Some(items) = pages.next(&self.client, conversation).await? {
+            for message in items.iter().rev().filter_map(TimelineItem::message) {
+                if message.seq.is_some_and(|seq| seq.number() <= after) {
+                    break 'pages;
+                }
+                newest_first.extend(Shown::of(message, here));
             }
         }
         for shown in newest_first.into_iter().rev() {

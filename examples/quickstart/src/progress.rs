@@ -4,9 +4,8 @@
 
 use std::time::Duration;
 
-use chasqui::{Client, ConversationId, Error, Message, MessageState, Seq};
+use chasqui::{Client, ConversationId, Cursor, Error, Message, MessageState, Seq, TimelineItem};
 
-use crate::device::PAGE;
 use crate::orders::{Condition, State};
 
 /// Receipts change old messages, which no observer of a short list shows: so the history is asked again and again.
@@ -47,23 +46,16 @@ impl Progress {
     /// Counts what has joined the unbroken run.
     async fn catch_up(&mut self, client: &Client, conversation: ConversationId) -> Result<(), Error> {
         let mut newest_first: Vec<(u64, bool)> = Vec::new();
-        let mut before = None;
-        loop {
-            let page = client.timeline(conversation, before, PAGE).await?;
-            let mut reached = false;
-            for item in page.items.iter().rev() {
+        let mut pages = Pages::from_the_end();
+        'pages: while let Some(items) = pages.next(client, conversation).await? {
+            for item in items.iter().rev() {
                 let message = item.message().ok_or_else(|| lost("a gap in the timeline"))?;
                 check(message)?;
                 let Some(number) = message.seq.map(Seq::number) else { continue };
                 if number <= self.up_to {
-                    reached = true;
-                    break;
+                    break 'pages;
                 }
                 newest_first.push((number, message.is_own));
-            }
-            match page.older {
-                Some(older) if !reached => before = Some(older),
-                _ => break,
             }
         }
         for (number, is_own) in newest_first.into_iter().rev() {
@@ -79,19 +71,48 @@ impl Progress {
 
 /// Newest first, because the newest get there last.
 async fn own_are(client: &Client, conversation: ConversationId, at_least: State) -> Result<bool, Error> {
-    let mut before = None;
-    loop {
-        let page = client.timeline(conversation, before, PAGE).await?;
-        for message in page.items.iter().rev().filter_map(|item| item.message()).filter(|message| message.is_own) {
+    let mut pages = Pages::from_the_end();
+    while let Some(items) = pages.next(client, conversation).await? {
+        for message in items.iter().rev().filter_map(TimelineItem::message).filter(|message| message.is_own) {
             check(message)?;
             if State::from(message.state) < at_least {
                 return Ok(false);
             }
         }
-        match page.older {
-            Some(older) => before = Some(older),
-            None => return Ok(true),
+    }
+    Ok(true)
+}
+
+/// A timeline from its end backwards, each page oldest first. Pages grow: usually the first few lines tell enough.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    before: Option<Cursor>,
+    limit: u32,
+    is_at_beginning: bool,
+}
+
+/// Lines of the first and of the largest page.
+const FIRST_PAGE: u32 = 4;
+const LARGEST_PAGE: u32 = 256;
+
+impl Pages {
+    pub(crate) const fn from_the_end() -> Self {
+        Self { before: None, limit: FIRST_PAGE, is_at_beginning: false }
+    }
+
+    pub(crate) async fn next(
+        &mut self,
+        client: &Client,
+        conversation: ConversationId,
+    ) -> Result<Option<Vec<TimelineItem>>, Error> {
+        if self.is_at_beginning {
+            return Ok(None);
         }
+        let page = client.timeline(conversation, self.before, self.limit).await?;
+        self.is_at_beginning = page.older.is_none();
+        self.before = page.older;
+        self.limit = (self.limit * 4).min(LARGEST_PAGE);
+        Ok(Some(page.items))
     }
 }
 
