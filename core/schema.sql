@@ -70,7 +70,8 @@ CREATE TABLE read_outbox (
     conversation INTEGER PRIMARY KEY REFERENCES conversation (id),
     up_to        INTEGER NOT NULL,
     since        INTEGER NOT NULL,              -- what lies above is reported
-    at           INTEGER NOT NULL
+    at           INTEGER NOT NULL,
+    version      INTEGER NOT NULL DEFAULT 1     -- tells whether it changed while it was under way
 ) STRICT;
 CREATE TABLE receipt (
     conversation INTEGER NOT NULL,

@@ -79,7 +79,8 @@ CREATE TABLE read_outbox (
     conversation INTEGER PRIMARY KEY REFERENCES conversation (id),
     up_to        INTEGER NOT NULL,
     since        INTEGER NOT NULL,              -- what lies above is reported
-    at           INTEGER NOT NULL
+    at           INTEGER NOT NULL,
+    version      INTEGER NOT NULL DEFAULT 1     -- tells whether it changed while it was under way
 ) STRICT;
 
 -- What became of own messages, by recipient. Kept by position, so that it may arrive before the position is known.

@@ -7,13 +7,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chasqui_wire::{
     AckItem, AckOutcome, Content, ContentKind, ConversationId, ConversationKind, Deliver, Entry, EntryKind, Envelope,
-    Gap, NodeFrame, Protection, UserId, direct_conversation,
+    Gap, NodeFrame, Protection, Seq, UserId, direct_conversation,
 };
 
 use super::{Engine, Turn};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
-    self, ConversationHead, ConversationRow, MAX_FAILURES, MessageKind, MessageRow, NewMessage, Place, StoreError,
+    self, ConversationHead, ConversationRow, MAX_FAILURES, MessageKind, MessageRow, NewMessage, Place, ReadOutboxRow,
+    StoreError,
 };
 
 impl Engine {
@@ -119,13 +120,29 @@ impl Engine {
         if let Ok(Content { kind: ContentKind::Text(text), .. }) = &content {
             store::index_message(turn.db, key, text)?;
         }
-        if new.incoming && conversation.read_up_to.is_none_or(|read| read < envelope.seq) {
-            conversation.add_unread(turn.db)?;
+        if new.incoming {
+            self.count_as_read_or_unread(turn, &conversation, envelope.seq)?;
         }
         conversation.raise_head(turn.db, envelope.seq)?;
         conversation.refresh_last_message(turn.db)?;
         turn.changed(conversation.id);
         Ok(outcome)
+    }
+
+    /// A straggler below the read mark counts as read, so its author is told so.
+    fn count_as_read_or_unread(
+        &mut self,
+        turn: &Turn<'_>,
+        conversation: &ConversationRow,
+        seq: Seq,
+    ) -> Result<(), StoreError> {
+        match conversation.read_up_to.filter(|&read| seq <= read) {
+            None => conversation.add_unread(turn.db),
+            Some(read) => {
+                self.outbox.queue_read();
+                ReadOutboxRow::put(turn.db, conversation.key, read, seq.before(), turn.now)
+            }
+        }
     }
 
     fn gap(&mut self, turn: &mut Turn<'_>, gap: &Gap) -> Result<AckOutcome, StoreError> {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chasqui_wire::{
-    Accepted, ClientFrame, ErrorCode, Limits, MessageId, Read, Rejected, Send, Seq, SeqRanges, StorageClass, Timestamp,
+    Accepted, ClientFrame, ErrorCode, Limits, MessageId, Read, Rejected, Send, SeqRanges, StorageClass, Timestamp,
 };
 use rusqlite::Connection;
 
@@ -45,7 +45,7 @@ pub(super) struct Outbox {
 #[derive(Debug, Default)]
 struct Reads {
     wanted: bool,
-    unanswered: BTreeMap<MessageId, (ConversationKey, Seq)>,
+    unanswered: BTreeMap<MessageId, ReadOutboxRow>,
     not_before: Option<Timestamp>,
     next_id: u64,
 }
@@ -173,7 +173,7 @@ impl Engine {
         }
         reads.wanted = false;
         reads.not_before = None;
-        let unanswered: BTreeSet<ConversationKey> = reads.unanswered.values().map(|&(key, _)| key).collect();
+        let unanswered: BTreeSet<ConversationKey> = reads.unanswered.values().map(|row| row.conversation).collect();
         for row in ReadOutboxRow::all(turn.db)?.into_iter().filter(|row| !unanswered.contains(&row.conversation)) {
             if self.outbox.unanswered.len() + reads.unanswered.len() >= room {
                 reads.wanted = true;
@@ -195,17 +195,17 @@ impl Engine {
                 signature: [0; 64],
             };
             read.signature = identity.sign_read(&read);
-            reads.unanswered.insert(read.id, (row.conversation, row.up_to));
+            reads.unanswered.insert(read.id, row);
             turn.outputs.push(super::Output::Transmit(socket, ClientFrame::Read(read).encode()));
         }
         Ok(())
     }
 
     pub(super) fn accepted(&mut self, turn: &mut Turn<'_>, accepted: &Accepted) -> Result<(), StoreError> {
-        if let Some((key, up_to)) = self.outbox.reads.unanswered.remove(&accepted.message) {
-            ReadOutboxRow::settle(turn.db, key, up_to)?;
-            let conversation = ConversationRow::get(turn.db, key)?;
-            conversation.set_read_reported(turn.db, up_to, accepted.revision)?;
+        if let Some(row) = self.outbox.reads.unanswered.remove(&accepted.message) {
+            row.settle(turn.db)?;
+            let conversation = ConversationRow::get(turn.db, row.conversation)?;
+            conversation.set_read_reported(turn.db, row.up_to, accepted.revision)?;
             self.outbox.reads.wanted = true;
             return Ok(());
         }
@@ -237,7 +237,7 @@ impl Engine {
     }
 
     pub(super) fn rejected(&mut self, turn: &mut Turn<'_>, rejected: &Rejected) -> Result<(), StoreError> {
-        if let Some((key, up_to)) = self.outbox.reads.unanswered.remove(&rejected.message) {
+        if let Some(row) = self.outbox.reads.unanswered.remove(&rejected.message) {
             // A restored node may not know the conversation until somebody gives it back.
             let unknown = rejected.code == ErrorCode::NotFound;
             if unknown || rejected.code.is_retryable() {
@@ -247,7 +247,7 @@ impl Engine {
                 self.outbox.reads.wanted = true;
             } else {
                 tracing::warn!(code = %rejected.code, "the node refused a read mark");
-                ReadOutboxRow::settle(turn.db, key, up_to)?;
+                row.settle(turn.db)?;
             }
             return Ok(());
         }

@@ -24,6 +24,7 @@ pub(crate) struct ReadOutboxRow {
     pub(crate) up_to: Seq,
     pub(crate) since: Option<Seq>,
     pub(crate) at: Timestamp,
+    pub(crate) version: i64,
 }
 
 impl OutboxRow {
@@ -78,30 +79,30 @@ impl ReadOutboxRow {
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO read_outbox (conversation, up_to, since, at) VALUES (?, ?, ?, ?)
                    ON CONFLICT (conversation) DO UPDATE SET up_to = max(up_to, excluded.up_to),
-                                                            since = min(since, excluded.since), at = excluded.at";
+                       since = min(since, excluded.since), at = excluded.at, version = version + 1";
         let parameters = (conversation.0, Sql(up_to), super::conversation::raw(since), Sql(at));
         connection.prepare_cached(sql)?.execute(parameters)?;
         Ok(())
     }
 
-    /// The node accepted everything up to `up_to`.
-    pub(crate) fn settle(connection: &Connection, conversation: ConversationKey, up_to: Seq) -> Result<(), StoreError> {
-        let sql = "DELETE FROM read_outbox WHERE conversation = ? AND up_to <= ?";
-        connection.prepare_cached(sql)?.execute((conversation.0, Sql(up_to)))?;
-        let sql = "UPDATE read_outbox SET since = max(since, ?2) WHERE conversation = ?1";
-        connection.prepare_cached(sql)?.execute((conversation.0, Sql(up_to)))?;
+    /// The node has dealt with this; what was added meanwhile stays.
+    pub(crate) fn settle(&self, connection: &Connection) -> Result<(), StoreError> {
+        let sql = "DELETE FROM read_outbox WHERE conversation = ? AND version = ?";
+        connection.prepare_cached(sql)?.execute((self.conversation.0, self.version))?;
         Ok(())
     }
 
     /// All that wait.
     pub(crate) fn all(connection: &Connection) -> Result<Vec<Self>, StoreError> {
-        let mut statement = connection.prepare_cached("SELECT conversation, up_to, since, at FROM read_outbox")?;
+        let mut statement =
+            connection.prepare_cached("SELECT conversation, up_to, since, at, version FROM read_outbox")?;
         let rows = statement.query_map([], |row| {
             Ok(Self {
                 conversation: ConversationKey(row.get("conversation")?),
                 up_to: row.wire("up_to")?,
                 since: u64::try_from(row.get::<_, i64>("since")?).ok().and_then(Seq::from_raw),
                 at: row.wire("at")?,
+                version: row.get("version")?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

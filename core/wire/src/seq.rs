@@ -70,6 +70,11 @@ impl Seq {
         }
     }
 
+    /// The position before this one in its era, if there is one.
+    pub const fn before(self) -> Option<Self> {
+        Self::from_raw(self.0 - 1)
+    }
+
     /// Whether nothing can be missing between `self` and the later `next`.
     pub fn is_followed_by(self, next: Self) -> bool {
         next.0 == self.0 + 1 || (next.era() > self.era() && next.number() == 1)

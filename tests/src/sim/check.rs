@@ -26,6 +26,8 @@ impl World {
             let state = device.connection_state();
             if state != Some(ConnectionState::Online) {
                 restless.push(format!("device {index} is {state:?}"));
+            } else if !self.is_reached(index) {
+                restless.push(format!("device {index} has not noticed that its socket is dead"));
             }
             let waiting = device.count("SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM read_outbox)");
             if waiting > 0 {
@@ -137,16 +139,19 @@ impl World {
     /// Whether nothing is missing between two positions: they follow each other, or what lies between was given by a node
     /// that was then restored from an older copy, to a message whose sender had not heard of it.
     fn is_explained(&self, conversation: ConversationId, last: Option<Seq>, next: Seq) -> bool {
-        let follows = last.map_or(next.number() == 1, |last| last.is_followed_by(next));
-        let from = last.map_or(0, Seq::raw) + 1;
+        if last.map_or(next.number() == 1, |last| last.is_followed_by(next)) {
+            return true;
+        }
         let lost = |raw: u64| {
             let forgotten = |heads: &super::node::Heads| raw > heads.get(&conversation).copied().unwrap_or(0);
             let era = Seq::from_raw(raw).map_or(0, Seq::era) as usize;
             // The restores that ended this era or a later one.
             self.node.restored_heads.iter().skip(era).any(forgotten)
         };
+        // Within one era every position between; across eras the rest of the older one cannot be counted.
         let era_begins = Seq::new(next.era(), 1).map_or(0, Seq::raw);
-        follows || (from.max(era_begins)..next.raw()).all(lost) && (from >= era_begins || last.is_none() || lost(from))
+        let from = last.map_or(era_begins, |last| era_begins.max(last.raw() + 1));
+        (from..next.raw()).all(lost)
     }
 
     /// What one device wrote stands in the order in which it wrote it: message ids of a device grow.
@@ -190,7 +195,8 @@ impl World {
                     let may_be_read = read_up_to.get(&peer).is_some_and(|&mark| seq <= mark);
                     let right = match message.state {
                         MessageState::Received => holders(),
-                        MessageState::Read => holders() && may_be_read,
+                        // One that moved to a later position may have been read at the earlier one.
+                        MessageState::Read => holders() && (may_be_read || self.climate.restores > 0),
                         MessageState::Undelivered(Undelivered::Expired) => !holders(),
                         _ => false,
                     };

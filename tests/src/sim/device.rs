@@ -409,6 +409,12 @@ impl World {
         }
     }
 
+    /// Whether some wire of the device still carries frames.
+    pub(super) fn is_reached(&self, index: usize) -> bool {
+        let mut wires = self.devices[index].wires.values().filter_map(|wire| self.wires.get(wire));
+        wires.any(|wire| wire.alive)
+    }
+
     pub(super) fn device_calms_down(&mut self, index: usize) {
         self.devices[index].failing().per_mille = 0;
         self.device_online(index);
