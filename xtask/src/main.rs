@@ -1,11 +1,78 @@
-//! `cargo xtask`: the project's own commands.
+//! `cargo xtask`: the project's own commands. Each prints what it runs, so that it can be run by hand.
 
-mod proto;
+mod fuzz;
+mod steps;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-fn main() -> Result<(), String> {
-    proto::generate(&workspace())
+use steps::{Step, cargo, run_all};
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test [NAME]      everything that must pass: format, lints, every test, a short simulation.
+                   NAME = fmt | clippy | unit | docs | sim | mutants | crash | quickstart | deny runs that step only
+  sim [ARGUMENTS]  the simulation: --seeds N [--from N], --seed N (replay), --mutant NAME, --mutants, --all-mutants
+  ci               what a change must pass before it lands: test, and a long simulation
+  fuzz [--seconds N]  every fuzz target for so long (needs cargo-fuzz and a nightly toolchain)
+  proto            generates the Rust of the .proto files
+  help             this
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["test"] => run_all(&tests()),
+        ["test", name] => match tests().into_iter().find(|step| step.name == *name) {
+            Some(step) => run_all(&[step]),
+            None => refuse(&format!("no step is called {name}")),
+        },
+        ["ci"] => run_all(&ci()),
+        ["sim", rest @ ..] => run_all(&[simulation("sim", rest)]),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
+        ["proto"] => run_all(&[cargo("proto", &["run", "--quiet", "--package", "xtask-proto"])]),
+        ["help" | "--help" | "-h"] | [] => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        other => refuse(&format!("unknown command {}", other.join(" "))),
+    }
+}
+
+fn tests() -> Vec<Step> {
+    vec![
+        cargo("fmt", &["fmt", "--all", "--check"]),
+        cargo("clippy", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]),
+        cargo("unit", &["test", "--workspace", "--quiet"]),
+        cargo("docs", &["doc", "--workspace", "--no-deps", "--quiet"]).with("RUSTDOCFLAGS", "-D warnings"),
+        simulation("sim", &["--seeds", "60"]).in_debug(),
+        simulation("mutants", &["--all-mutants", "--seeds", "200"]).in_debug(),
+        cargo("crash", &["test", "--quiet", "--package", "chasqui-tests", "--test", "crash", "--", "--nocapture"])
+            .alone(),
+        cargo("quickstart", &["test", "--quiet", "--package", "quickstart"]).alone(),
+        cargo("deny", &["deny", "check", "licenses", "bans", "sources"]).needs("cargo-deny"),
+    ]
+}
+
+fn ci() -> Vec<Step> {
+    let mut steps = tests();
+    steps.retain(|step| !step.is_alone());
+    steps.push(simulation("sim-long", &["--seeds", "500"]));
+    steps.push(cargo("run", &["run", "--release", "--quiet", "--package", "quickstart", "--", "--json"]));
+    steps
+}
+
+fn simulation(name: &'static str, arguments: &[&str]) -> Step {
+    let mut all = vec!["run", "--quiet", "--release", "--package", "chasqui-tests", "--bin", "sim", "--"];
+    all.extend(arguments);
+    cargo(name, &all)
+}
+
+fn refuse(problem: &str) -> ExitCode {
+    eprintln!("{problem}\n\n{HELP}");
+    ExitCode::from(2)
 }
 
 fn workspace() -> PathBuf {

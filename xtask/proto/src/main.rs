@@ -1,13 +1,18 @@
-//! The Rust that the published `.proto` files generate is checked in, so that users of the SDK need no protobuf
-//! compiler and pay no build time for it. This room makes it, and a test keeps it current.
+//! `cargo xtask proto`: the Rust that the published `.proto` files generate is checked in, so that users of the SDK need
+//! no protobuf compiler and pay no build time for it. A test keeps it current.
 
 use std::path::{Path, PathBuf};
 
 const SOURCES: [&str; 2] = ["chasqui/v1/frames.proto", "chasqui/v1/content.proto"];
 
-/// Writes `core/wire/src/proto/*.rs`.
-pub(crate) fn generate(workspace: &Path) -> Result<(), String> {
-    generate_into(workspace, &checked_in(workspace))
+fn main() -> Result<(), String> {
+    let workspace = workspace();
+    generate_into(&workspace, &checked_in(&workspace))
+}
+
+fn workspace() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.ancestors().nth(2).expect("two folders below the workspace").to_path_buf()
 }
 
 fn checked_in(workspace: &Path) -> PathBuf {
@@ -34,7 +39,7 @@ mod tests {
 
     #[test]
     fn the_generated_code_is_current() {
-        let workspace = crate::workspace();
+        let workspace = workspace();
         let fresh = workspace.join("target/proto-check");
         generate_into(&workspace, &fresh).expect("the schemas compile");
         for file in ["chasqui.v1.rs", "chasqui.content.v1.rs"] {
