@@ -1,4 +1,7 @@
-//! The Chasqui messaging SDK.
+//! The Chasqui messaging SDK: one device of one user, offline first.
+//!
+//! [`Client`] is what an app holds. The [`engine`] behind it decides everything and does nothing by itself; drivers and
+//! the simulation use it directly. The README has an example of twenty lines.
 
 mod client;
 mod domain;
@@ -25,3 +28,8 @@ pub use observer::{ConnectionObserver, ConversationsObserver, Observer, Timeline
 #[cfg(feature = "planted-bugs")]
 pub use planted::{PlantedBug, plant};
 pub use store::{Store, StoreError};
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
