@@ -13,6 +13,11 @@ CREATE TABLE account (
     checkpoint_revision INTEGER,
     checkpoint_seal     BLOB
 ) STRICT;
+CREATE TABLE owner (
+    id   INTEGER PRIMARY KEY CHECK (id = 1),
+    user BLOB NOT NULL,
+    name TEXT NOT NULL
+) STRICT;
 CREATE TABLE user (
     user         BLOB PRIMARY KEY,
     name         TEXT,                          -- NULL = not yet asked for

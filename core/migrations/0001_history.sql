@@ -16,6 +16,13 @@ CREATE TABLE account (
     checkpoint_seal     BLOB
 ) STRICT;
 
+-- Whose history this is; survives a logout, so that nobody else logs in over it.
+CREATE TABLE owner (
+    id   INTEGER PRIMARY KEY CHECK (id = 1),
+    user BLOB NOT NULL,
+    name TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE user (
     user         BLOB PRIMARY KEY,
     name         TEXT,                          -- NULL = not yet asked for

@@ -105,7 +105,8 @@ impl Client {
         self.confirm_enrolment(enrolled.user, enrolled.name).await
     }
 
-    /// Revokes this device at the node. The history stays readable; [`Self::wipe`] removes it.
+    /// Revokes this device at the node. The history stays readable, and only the same user can log in again here;
+    /// [`Self::wipe`] removes it.
     ///
     /// # Errors
     /// [`Error::Offline`] when the node cannot be told; the device stays enrolled then.
@@ -312,6 +313,10 @@ impl Client {
                     identity_seed: row.identity_seed,
                 });
             }
+        }
+        let owner = self.driver.query(|history| history.owner_name()).await?;
+        if owner.is_some_and(|owner| is_new_user || owner.to_lowercase() != name.to_lowercase()) {
+            return Err(Error::someone_elses_folder());
         }
         let api = Arc::clone(&self.driver.api);
         let realm = self.driver.on_network(async move { api.realm().await }).await?.realm;

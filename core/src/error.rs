@@ -133,6 +133,11 @@ impl Error {
         }
     }
 
+    /// The folder holds the history of another user.
+    pub(crate) fn someone_elses_folder() -> Self {
+        Self::Invalid { detail: "the folder holds the history of another user: wipe it, or use another folder".into() }
+    }
+
     /// The node refused a request.
     pub(crate) fn refused(code: ErrorCode, detail: String, retry_after_ms: u32) -> Self {
         match code {

@@ -68,6 +68,10 @@ impl<'a> History<'a> {
         Ok(store::user_by_name(self.connection, name)?.map(|(user, _)| user))
     }
 
+    pub(crate) fn owner_name(&self) -> Result<Option<String>, StoreError> {
+        Ok(AccountRow::owner(self.connection)?.map(|(_, name)| name))
+    }
+
     pub(crate) fn account_row(&self) -> Result<Option<AccountRow>, StoreError> {
         AccountRow::load(self.connection)
     }

@@ -26,6 +26,9 @@ impl Engine {
                 Ok(Ok(Reply::Done))
             }
             Command::ConfirmEnrolment { user, name } => {
+                if AccountRow::owner(turn.db)?.is_some_and(|(owner, _)| owner != user) {
+                    return Ok(Err(Error::someone_elses_folder()));
+                }
                 AccountRow::confirm(turn.db, user, &name)?;
                 let row = AccountRow::load(turn.db)?.ok_or(StoreError::Corrupt("no account to confirm"))?;
                 self.account = Some(Identity::new(row)?);

@@ -11,6 +11,8 @@ mod link;
 mod outbox;
 mod receipts;
 mod reconcile;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 

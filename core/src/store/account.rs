@@ -81,10 +81,18 @@ impl AccountRow {
         Ok(())
     }
 
-    /// The node enrolled this device for `user`.
+    /// The node enrolled this device for `user`, whose history this is from here on.
     pub(crate) fn confirm(connection: &Connection, user: UserId, name: &str) -> Result<(), StoreError> {
         connection.execute("UPDATE account SET enrolled = 1, user = ?, name = ?", (Sql(user), name))?;
+        let sql = "INSERT INTO owner (id, user, name) VALUES (1, ?, ?) ON CONFLICT DO NOTHING";
+        connection.execute(sql, (Sql(user), name))?;
         Ok(())
+    }
+
+    /// Whose history this is, if anybody was ever enrolled here.
+    pub(crate) fn owner(connection: &Connection) -> Result<Option<(UserId, String)>, StoreError> {
+        let read = |row: &rusqlite::Row<'_>| Ok((row.wire("user")?, row.get("name")?));
+        Ok(connection.query_row("SELECT user, name FROM owner", [], read).optional()?)
     }
 
     /// The device is no longer enrolled; the history stays.

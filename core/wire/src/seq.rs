@@ -157,6 +157,11 @@ impl SeqRanges {
         Self(runs)
     }
 
+    /// One run.
+    pub fn of_range(range: SeqRange) -> Self {
+        Self(vec![range])
+    }
+
     /// The `count` highest runs of these.
     #[must_use]
     pub fn newest(mut self, count: usize) -> Self {

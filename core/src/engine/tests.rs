@@ -1,0 +1,317 @@
+//! The engine against a node that the test plays by hand: what the simulation does not reach.
+
+use chasqui_wire::{
+    AckOutcome, Challenge, Checkpoint, Content, ContentKind, ConversationKind, Deliver, Drained, Entry, EntryKind,
+    Envelope, Goodbye, GoodbyeReason, Protection, Read, ReadNotice, Receipt, ReceiptKind, SeqRange, SeqRanges, Welcome,
+    direct_conversation, signing,
+};
+
+use super::*;
+use crate::domain::{MessageContent, MessageState};
+
+const NOW: Timestamp = Timestamp(1_767_225_600_000);
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+fn id<T: From<uuid::Uuid>>(number: u128) -> T {
+    T::from(uuid::Uuid::from_u128(number))
+}
+
+/// Ana's phone, and the node as the test plays it.
+struct Ana {
+    engine: Engine,
+    store: Store,
+    now: Timestamp,
+    socket: SocketId,
+}
+
+impl Ana {
+    fn new() -> Self {
+        let mut store = Store::with_connection(Connection::open_in_memory().unwrap()).unwrap();
+        let mut engine = Engine::load(&store, 7).unwrap();
+        let enrolment = Enrolment {
+            node: "http://node".into(),
+            realm: id(1),
+            user: id(10),
+            name: "ana".into(),
+            device: id(11),
+            device_seed: [1; 32],
+            identity_seed: None,
+        };
+        let commands = [
+            Command::BeginEnrolment(Box::new(enrolment)),
+            Command::ConfirmEnrolment { user: id(10), name: "ana".into() },
+            Command::OpenDirect(id(20)),
+        ];
+        let commands = commands.into_iter().map(|command| Input::Command(CommandId(0), command)).collect();
+        engine.handle(&mut store, NOW, commands).unwrap();
+        Self { engine, store, now: NOW, socket: SocketId(1) }
+    }
+
+    fn online() -> Self {
+        let mut ana = Self::new();
+        ana.connect();
+        ana
+    }
+
+    fn handle(&mut self, inputs: Vec<Input>) -> Step {
+        self.engine.handle(&mut self.store, self.now, inputs).unwrap()
+    }
+
+    fn connect(&mut self) {
+        let challenge = Challenge { nonce: [0; 32], realm: id(1), version_min: 1, version_max: 1 };
+        self.handle(vec![Input::Connected(self.socket)]);
+        let said = self.say(NodeFrame::Challenge(challenge));
+        assert!(matches!(said.as_slice(), [ClientFrame::Hello(_)]), "{said:?}");
+        self.say(NodeFrame::Welcome(Welcome {
+            user: id(10),
+            limits: Limits::DEFAULT,
+            checkpoint: checkpoint(),
+            eras: Vec::new(),
+            time: self.now,
+            http_token: String::new(),
+            http_token_expires_at: self.now,
+        }));
+        self.say(NodeFrame::Drained(Drained { checkpoint: checkpoint() }));
+        assert_eq!(self.engine.connection(), ConnectionState::Online);
+    }
+
+    /// The node says something; what does the device answer?
+    fn say(&mut self, frame: NodeFrame) -> Vec<ClientFrame> {
+        let step = self.handle(vec![Input::Frame(self.socket, frame.encode())]);
+        self.frames(&step)
+    }
+
+    fn frames(&self, step: &Step) -> Vec<ClientFrame> {
+        let sent = step.outputs.iter().filter_map(|output| match output {
+            Output::Transmit(socket, bytes) if *socket == self.socket => Some(bytes.clone()),
+            _ => None,
+        });
+        sent.map(|bytes| ClientFrame::decode(bytes, &Limits::DEFAULT).unwrap()).collect()
+    }
+
+    fn deliver(&mut self, entries: Vec<EntryKind>) -> Vec<(u64, AckOutcome)> {
+        let entries = entries.into_iter().zip(1..).map(|(kind, number)| Entry { number, kind }).collect();
+        let said = self.say(NodeFrame::Deliver(Deliver { entries }));
+        let acks = said.into_iter().filter_map(|frame| match frame {
+            ClientFrame::Ack(ack) => Some(ack.items),
+            _ => None,
+        });
+        acks.flatten().map(|item| (item.number, item.outcome)).collect()
+    }
+
+    /// Breaks off as the engine did, and comes back on a new socket.
+    fn reconnect(&mut self) {
+        self.now = self.now.plus_millis(70_000);
+        let step = self.handle(vec![Input::Wake]);
+        let Some(Output::Connect(socket)) = step.outputs.iter().find(|output| matches!(output, Output::Connect(_)))
+        else {
+            panic!("does not connect: {step:?}")
+        };
+        self.socket = *socket;
+        self.connect();
+    }
+
+    fn texts(&self) -> Vec<MessageContent> {
+        let page = self.store.history().timeline_before(chat(), None, 100).unwrap();
+        page.items.iter().filter_map(|item| item.message()).map(|message| message.content.clone()).collect()
+    }
+
+    fn send(&mut self, number: u128, text: &str) -> Step {
+        let command = Command::SendText { conversation: chat(), message: id(number), text: text.into() };
+        self.handle(vec![Input::Command(CommandId(1), command)])
+    }
+
+    fn state_of(&self, number: u128) -> MessageState {
+        self.store.history().message(id(number)).unwrap().unwrap().state
+    }
+}
+
+fn checkpoint() -> Checkpoint {
+    Checkpoint { era: 0, revision: 1, seal: [0; 32] }
+}
+
+fn chat() -> ConversationId {
+    direct_conversation(id(10), id(20), Protection::NodeReadable)
+}
+
+fn seq(number: u64) -> Seq {
+    Seq::new(0, number).unwrap()
+}
+
+/// A message by Bo.
+fn envelope(number: u128, at: u64, body: Bytes) -> EntryKind {
+    EntryKind::Envelope(Box::new(Envelope {
+        message: id(number),
+        conversation: chat(),
+        kind: ConversationKind::Direct,
+        protection: Protection::NodeReadable,
+        sender_user: id(20),
+        sender_device: id(21),
+        peer: Some(id(10)),
+        seq: seq(at),
+        accepted_at: NOW,
+        body,
+        urgent: false,
+        resend_of: None,
+        epoch: 0,
+        commit: None,
+        welcome: false,
+    }))
+}
+
+fn text(number: u128, at: u64, text: &str) -> EntryKind {
+    let content = Content { message: id(number), created_at: NOW, kind: ContentKind::Text(text.into()) };
+    envelope(number, at, content.encode())
+}
+
+#[test]
+fn an_entry_that_always_fails_is_given_up_and_kept() {
+    let mut ana = Ana::online();
+    let trigger = "CREATE TEMP TRIGGER poison BEFORE INSERT ON main.message WHEN NEW.seq = 1
+                   BEGIN SELECT RAISE(ABORT, 'poison'); END";
+    ana.store.connection().execute_batch(trigger).unwrap();
+    for _ in 0..2 {
+        let acks = ana.deliver(vec![text(101, 1, "poison"), text(102, 2, "a neighbour")]);
+        assert_eq!(acks, [(2, AckOutcome::Stored)], "the neighbour is stored, the entry comes again");
+        assert_eq!(ana.engine.connection(), ConnectionState::Offline);
+        ana.reconnect();
+    }
+    let acks = ana.deliver(vec![text(101, 1, "poison"), text(102, 2, "a neighbour")]);
+    assert_eq!(acks, [(1, AckOutcome::Unreadable), (2, AckOutcome::Stored)]);
+    assert_eq!(ana.engine.connection(), ConnectionState::Online);
+    assert_eq!(ana.texts(), [MessageContent::Text("a neighbour".into())]);
+    let kept = "SELECT count(*) FROM poison WHERE entry IS NOT NULL";
+    assert_eq!(ana.store.connection().query_row(kept, [], |row| row.get::<_, i64>(0)), Ok(1));
+}
+
+#[test]
+fn unknown_content_is_kept_and_damaged_content_is_said_to_be_so() {
+    let mut ana = Ana::online();
+    let later = Content { message: id(101), created_at: NOW, kind: ContentKind::Unknown }.encode();
+    let foreign = Content { message: id(999), created_at: NOW, kind: ContentKind::Text("of another".into()) }.encode();
+    let acks = ana.deliver(vec![
+        envelope(101, 1, later),
+        envelope(102, 2, Bytes::from_static(b"\xff\xff garbage")),
+        envelope(103, 3, foreign),
+    ]);
+    assert_eq!(acks, [(1, AckOutcome::Stored), (2, AckOutcome::Unreadable), (3, AckOutcome::Unreadable)]);
+    let shown = [MessageContent::Unsupported, MessageContent::Unreadable, MessageContent::Unreadable];
+    assert_eq!(ana.texts(), shown);
+}
+
+#[test]
+fn a_header_that_contradicts_itself_is_not_believed() {
+    let mut ana = Ana::online();
+    let mut wrong_conversation = text(101, 1, "hello");
+    let EntryKind::Envelope(envelope) = &mut wrong_conversation else { unreachable!() };
+    envelope.conversation = id(12345);
+    assert_eq!(ana.deliver(vec![wrong_conversation]), [(1, AckOutcome::Unreadable)]);
+
+    ana.deliver(vec![text(102, 1, "by Bo's phone")]);
+    let mut other_device = text(102, 2, "by somebody else");
+    let EntryKind::Envelope(envelope) = &mut other_device else { unreachable!() };
+    envelope.sender_device = id(99);
+    assert_eq!(ana.deliver(vec![other_device]), [(1, AckOutcome::Unreadable)]);
+    assert_eq!(ana.texts(), [MessageContent::Text("by Bo's phone".into())]);
+}
+
+fn read_notice(signer: [u8; 32]) -> EntryKind {
+    let mut read = Read {
+        id: id(7),
+        conversation: chat(),
+        up_to: seq(1),
+        ranges: SeqRanges::of([seq(1)]),
+        authors: vec![id(10)],
+        at: NOW,
+        signature: [0; 64],
+    };
+    read.signature = sign_with(&signer, &signing::read(id(1), id(20), id(21), &read));
+    EntryKind::Read(Box::new(ReadNotice { user: id(20), device: id(21), device_key: public_key(&[2; 32]), read }))
+}
+
+#[test]
+fn read_is_believed_only_with_the_readers_signature() {
+    let mut ana = Ana::online();
+    ana.send(1, "hello");
+    let accepted = chasqui_wire::Accepted { message: id(1), seq: Some(seq(1)), at: NOW, revision: 2 };
+    ana.say(NodeFrame::Accepted(accepted));
+    assert_eq!(ana.state_of(1), MessageState::Sent);
+    assert_eq!(ana.deliver(vec![read_notice([3; 32])]), [(1, AckOutcome::Unreadable)]);
+    assert_eq!(ana.state_of(1), MessageState::Sent);
+    assert_eq!(ana.deliver(vec![read_notice([2; 32])]), [(1, AckOutcome::Stored)]);
+    assert_eq!(ana.state_of(1), MessageState::Read);
+}
+
+#[test]
+fn a_receipt_over_an_absurd_range_costs_nothing() {
+    let mut ana = Ana::online();
+    ana.send(1, "hello");
+    let ranges = SeqRanges::of_range(SeqRange::new(seq(1), seq((1 << 40) - 1)).unwrap());
+    let receipt = Receipt { conversation: chat(), user: id(20), kind: ReceiptKind::Received, ranges, at: NOW };
+    assert_eq!(ana.deliver(vec![EntryKind::Receipt(receipt)]), [(1, AckOutcome::Stored)]);
+    // It came before the answer to the send, and counts once that is there.
+    let accepted = chasqui_wire::Accepted { message: id(1), seq: Some(seq(5)), at: NOW, revision: 2 };
+    ana.say(NodeFrame::Accepted(accepted));
+    assert_eq!(ana.state_of(1), MessageState::Received);
+}
+
+#[test]
+fn what_waited_too_long_fails_and_can_be_retried() {
+    let mut ana = Ana::new();
+    ana.send(1, "late");
+    ana.now = ana.now.plus_millis(31 * DAY_MS);
+    ana.connect();
+    assert_eq!(ana.state_of(1), MessageState::Failed(crate::domain::Failure::TooOld));
+    let step = ana.handle(vec![Input::Command(CommandId(2), Command::Retry(id(1)))]);
+    assert!(matches!(ana.frames(&step).as_slice(), [ClientFrame::Send(_)]));
+    assert_eq!(ana.state_of(1), MessageState::Pending);
+}
+
+#[test]
+fn goodbyes_decide_whether_to_come_back() {
+    #[track_caller]
+    fn check(reason: GoodbyeReason, state: ConnectionState) {
+        let mut ana = Ana::online();
+        let goodbye = Goodbye { reason, detail: String::new(), retry_after_ms: 0 };
+        ana.say(NodeFrame::Goodbye(goodbye));
+        assert_eq!(ana.engine.connection(), state, "{reason:?}");
+    }
+    check(GoodbyeReason::Revoked, ConnectionState::Blocked(Blocked::Revoked));
+    check(GoodbyeReason::Unauthorised, ConnectionState::Blocked(Blocked::Unauthorised));
+    check(GoodbyeReason::IncompatibleVersion, ConnectionState::Blocked(Blocked::Incompatible));
+    check(GoodbyeReason::WrongRealm, ConnectionState::Blocked(Blocked::Incompatible));
+    check(GoodbyeReason::Displaced, ConnectionState::Offline);
+    check(GoodbyeReason::ShuttingDown, ConnectionState::Offline);
+    check(GoodbyeReason::NodeFailure, ConnectionState::Offline);
+    check(GoodbyeReason::NewEra, ConnectionState::Connecting);
+}
+
+#[test]
+fn reconnection_waits_longer_and_longer_until_the_network_is_up() {
+    let mut ana = Ana::new();
+    let mut waits = Vec::new();
+    for _ in 0..10 {
+        let step = ana.handle(vec![Input::Disconnected(ana.socket)]);
+        let at = step.wake_at.unwrap();
+        waits.push(at.millis_since(ana.now));
+        ana.now = at;
+        let step = ana.handle(vec![Input::Wake]);
+        let Some(Output::Connect(socket)) = step.outputs.first() else { panic!("does not connect: {step:?}") };
+        ana.socket = *socket;
+    }
+    assert!(waits[0] <= 500 && waits[9] >= 30_000 && waits[9] <= 60_000, "{waits:?}");
+    ana.handle(vec![Input::Disconnected(ana.socket)]);
+    let step = ana.handle(vec![Input::NetworkUp]);
+    assert!(matches!(step.outputs.first(), Some(Output::Connect(_))), "{step:?}");
+}
+
+#[test]
+fn a_node_that_talks_nonsense_is_left() {
+    let mut ana = Ana::online();
+    let step = ana.handle(vec![Input::Frame(ana.socket, Bytes::from_static(b"\x0a\xff\xff"))]);
+    assert!(matches!(step.outputs.first(), Some(Output::Disconnect(_))), "{step:?}");
+    ana.reconnect();
+    // A frame kind from the future is not nonsense.
+    let step = ana.handle(vec![Input::Frame(ana.socket, Bytes::from_static(b"\xa2\x06\x00"))]);
+    assert!(step.outputs.is_empty(), "{step:?}");
+}
