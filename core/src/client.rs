@@ -8,7 +8,7 @@ use chasqui_wire::{ConversationId, DeviceId, MessageId, RealmId, Seq, UserId, si
 
 use crate::domain::{Account, ConversationSummary, Cursor, DeviceInfo, Message, SearchHit, TimelinePage, UserInfo};
 use crate::driver::{self, Credentials, Driver, Topic, fresh_id, fresh_seed};
-use crate::engine::{Command, ConnectionState, Enrolment, Reply, ResolvedUser, public_key, sign_with};
+use crate::engine::{Command, ConnectionState, Enrolment, Reply, ResolvedUser, Secret, public_key, sign_with};
 use crate::error::Error;
 use crate::observer::{ConnectionObserver, ConversationsObserver, TimelineObserver};
 
@@ -73,7 +73,7 @@ impl Client {
         let (api, request) = (Arc::clone(&self.driver.api), enrolment.clone());
         let (name, password, device_name) = (name.to_owned(), password.to_owned(), device_name.to_owned());
         let enrolled = self.driver.on_network(async move {
-            let identity = request.identity_seed.ok_or(Error::Internal { detail: "no identity key".into() })?;
+            let identity = request.identity_seed.clone().ok_or(Error::Internal { detail: "no identity key".into() })?;
             let register = Register {
                 realm: request.realm,
                 user: request.user,
@@ -329,8 +329,8 @@ impl Client {
             user: fresh_id(),
             name: name.to_owned(),
             device: fresh_id(),
-            device_seed: fresh_seed()?,
-            identity_seed: if is_new_user { Some(fresh_seed()?) } else { None },
+            device_seed: Secret::new(fresh_seed()?),
+            identity_seed: if is_new_user { Some(Secret::new(fresh_seed()?)) } else { None },
         };
         self.driver.command(Command::BeginEnrolment(Box::new(enrolment.clone()))).await?;
         Ok(enrolment)

@@ -3,6 +3,7 @@
 use chasqui_wire::{Challenge, DeviceId, RealmId, UserId, signing};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
+use super::secret::Secret;
 use crate::store::{AccountRow, StoreError};
 
 /// The enrolled account, ready to sign.
@@ -16,7 +17,7 @@ pub(super) struct Identity {
 
 impl Identity {
     pub(super) fn new(row: AccountRow) -> Result<Self, StoreError> {
-        let key = Ed25519KeyPair::from_seed_unchecked(&row.device_seed)
+        let key = Ed25519KeyPair::from_seed_unchecked(row.device_seed.expose())
             .map_err(|_| StoreError::Corrupt("the device key is not an Ed25519 seed"))?;
         Ok(Self { user: row.user, device: row.device, realm: row.realm, era: row.era, key })
     }
@@ -43,8 +44,8 @@ fn sign(key: &Ed25519KeyPair, message: &[u8]) -> [u8; 64] {
 ///
 /// # Panics
 /// Never: every 32 bytes are a seed.
-pub fn public_key(seed: &[u8; 32]) -> [u8; 32] {
-    let key = Ed25519KeyPair::from_seed_unchecked(seed).expect("every 32 bytes are a seed");
+pub fn public_key(seed: &Secret) -> [u8; 32] {
+    let key = Ed25519KeyPair::from_seed_unchecked(seed.expose()).expect("every 32 bytes are a seed");
     key.public_key().as_ref().try_into().expect("an Ed25519 public key has 32 bytes")
 }
 
@@ -52,8 +53,8 @@ pub fn public_key(seed: &[u8; 32]) -> [u8; 32] {
 ///
 /// # Panics
 /// Never: every 32 bytes are a seed.
-pub fn sign_with(seed: &[u8; 32], message: &[u8]) -> [u8; 64] {
-    sign(&Ed25519KeyPair::from_seed_unchecked(seed).expect("every 32 bytes are a seed"), message)
+pub fn sign_with(seed: &Secret, message: &[u8]) -> [u8; 64] {
+    sign(&Ed25519KeyPair::from_seed_unchecked(seed.expose()).expect("every 32 bytes are a seed"), message)
 }
 
 /// Whether `signature` over `message` was made with the secret of `key`.

@@ -11,6 +11,7 @@ mod link;
 mod outbox;
 mod receipts;
 mod reconcile;
+mod secret;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use rusqlite::Connection;
 
 pub use self::identity::{public_key, sign_with};
 pub use self::link::{Blocked, ConnectionState};
+pub use self::secret::Secret;
 use self::{identity::Identity, link::Link, outbox::Outbox};
 use crate::error::Error;
 use crate::planted::{PlantedBug, planted};
@@ -118,9 +120,9 @@ pub struct Enrolment {
     /// Made here.
     pub device: DeviceId,
     /// Ed25519.
-    pub device_seed: [u8; 32],
+    pub device_seed: Secret,
     /// Ed25519; only at registration.
-    pub identity_seed: Option<[u8; 32]>,
+    pub identity_seed: Option<Secret>,
 }
 
 /// The answer to a [`Command`], durable when it leaves.

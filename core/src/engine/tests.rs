@@ -34,7 +34,7 @@ impl Ana {
             user: id(10),
             name: "ana".into(),
             device: id(11),
-            device_seed: [1; 32],
+            device_seed: Secret::new([1; 32]),
             identity_seed: None,
         };
         let commands = [
@@ -225,8 +225,13 @@ fn read_notice(signer: [u8; 32]) -> EntryKind {
         at: NOW,
         signature: [0; 64],
     };
-    read.signature = sign_with(&signer, &signing::read(id(1), id(20), id(21), &read));
-    EntryKind::Read(Box::new(ReadNotice { user: id(20), device: id(21), device_key: public_key(&[2; 32]), read }))
+    read.signature = sign_with(&Secret::new(signer), &signing::read(id(1), id(20), id(21), &read));
+    EntryKind::Read(Box::new(ReadNotice {
+        user: id(20),
+        device: id(21),
+        device_key: public_key(&Secret::new([2; 32])),
+        read,
+    }))
 }
 
 #[test]

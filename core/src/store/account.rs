@@ -4,6 +4,7 @@ use chasqui_wire::{Checkpoint, DeviceId, RealmId, UserId};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::{RowExt as _, Sql, StoreError};
+use crate::engine::Secret;
 
 /// The account of this folder.
 #[derive(Clone, Debug)]
@@ -14,8 +15,8 @@ pub(crate) struct AccountRow {
     pub(crate) user: UserId,
     pub(crate) name: String,
     pub(crate) device: DeviceId,
-    pub(crate) device_seed: [u8; 32],
-    pub(crate) identity_seed: Option<[u8; 32]>,
+    pub(crate) device_seed: Secret,
+    pub(crate) identity_seed: Option<Secret>,
     pub(crate) era: u32,
     pub(crate) checkpoint: Option<Checkpoint>,
 }
@@ -28,8 +29,8 @@ pub(crate) struct NewAccount {
     pub(crate) user: UserId,
     pub(crate) name: String,
     pub(crate) device: DeviceId,
-    pub(crate) device_seed: [u8; 32],
-    pub(crate) identity_seed: Option<[u8; 32]>,
+    pub(crate) device_seed: Secret,
+    pub(crate) identity_seed: Option<Secret>,
 }
 
 impl AccountRow {
@@ -52,8 +53,8 @@ impl AccountRow {
                 user: row.wire("user")?,
                 name: row.get("name")?,
                 device: row.wire("device")?,
-                device_seed: row.get("device_seed")?,
-                identity_seed: row.get("identity_seed")?,
+                device_seed: Secret::new(row.get("device_seed")?),
+                identity_seed: row.get::<_, Option<[u8; 32]>>("identity_seed")?.map(Secret::new),
                 era: row.get("era")?,
                 checkpoint,
             })
@@ -74,8 +75,8 @@ impl AccountRow {
                 ":user": Sql(new.user),
                 ":name": new.name,
                 ":device": Sql(new.device),
-                ":device_seed": new.device_seed,
-                ":identity_seed": new.identity_seed,
+                ":device_seed": new.device_seed.expose(),
+                ":identity_seed": new.identity_seed.as_ref().map(Secret::expose),
             },
         )?;
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use chasqui::engine::{
-    Command, CommandId, ConnectionState, Engine, Enrolment, Input, Output, Reply, SocketId, Step, public_key,
+    Command, CommandId, ConnectionState, Engine, Enrolment, Input, Output, Reply, Secret, SocketId, Step, public_key,
 };
 use chasqui::{DeviceId, MessageId, Store};
 use chasqui_node::relay;
@@ -25,7 +25,7 @@ const DAY_MS: u64 = 24 * 3600 * 1000;
 pub(super) struct Device {
     pub(super) user: usize,
     pub(super) id: DeviceId,
-    seed: [u8; 32],
+    seed: Secret,
     pub(super) skew_ms: i64,
     pub(super) enrolled: bool,
     pub(super) from_the_start: bool,
@@ -79,7 +79,7 @@ impl Device {
         Self {
             user,
             id: rng.id(0),
-            seed: rng.bytes(),
+            seed: Secret::new(rng.bytes()),
             skew_ms: skew.cast_signed() - DAY_MS.cast_signed(),
             enrolled: false,
             from_the_start: false,
@@ -158,7 +158,7 @@ impl World {
         let key = public_key(&device.seed);
         let enrolment = relay::Enrolment { device: device.id, key, name: format!("device {index}") };
         let is_first = !self.devices.iter().any(|other| other.enrolled && other.user == device.user);
-        let (node, seed, id) = (self.node.relay_mut(), device.seed, device.id);
+        let (node, seed, id) = (self.node.relay_mut(), device.seed.clone(), device.id);
         let answer = if is_first {
             let new = relay::NewUser {
                 user,

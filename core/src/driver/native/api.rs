@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::Shared;
 use super::clock::Clock;
 use crate::Error;
-use crate::engine::{ResolvedUser, sign_with};
+use crate::engine::{ResolvedUser, Secret, sign_with};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// A token is renewed this long before its end, in milliseconds.
@@ -25,7 +25,7 @@ const RENEW_BEFORE_MS: u64 = 60_000;
 pub(crate) struct Credentials {
     pub(crate) realm: RealmId,
     pub(crate) device: DeviceId,
-    pub(crate) device_seed: [u8; 32],
+    pub(crate) device_seed: Secret,
 }
 
 #[derive(Debug)]
