@@ -268,7 +268,7 @@ impl Client {
 
     /// Watches the connection.
     pub fn observe_connection(&self) -> ConnectionObserver {
-        ConnectionObserver::new(self.driver.connection())
+        ConnectionObserver::new(self.driver.connection(), self.driver.closed())
     }
 
     /// The platform says that there is a network (again): tries at once instead of waiting.

@@ -18,7 +18,8 @@ pub struct Observer<T> {
     client: Client,
     topic: Topic,
     limit: u32,
-    seen: u64,
+    /// The version that the window shows; `None` = ask at once.
+    seen: Option<u64>,
     window: Option<Vec<T>>,
 }
 
@@ -29,15 +30,14 @@ pub type ConversationsObserver = Observer<ConversationSummary>;
 
 impl<T> Observer<T> {
     pub(crate) fn new(client: Client, topic: Topic, limit: u32) -> Self {
-        Self { client, topic, limit, seen: 0, window: None }
+        Self { client, topic, limit, seen: None, window: None }
     }
 
     /// Shows this many lines from the next update on: loading older ones.
     pub fn set_limit(&mut self, limit: u32) {
         if self.limit != limit {
             self.limit = limit;
-            // Ask again at once.
-            self.seen = 0;
+            self.seen = None;
         }
     }
 
@@ -78,11 +78,9 @@ async fn advance<T: Line, F: Future<Output = Result<Vec<T>, Error>>>(
     ask: impl Fn(Client, u32) -> F,
 ) -> Result<Update<T>, Error> {
     loop {
-        let fresh = observer.window.is_none() || observer.seen == 0;
-        let version = if fresh {
-            observer.client.driver.version_of(observer.topic)
-        } else {
-            observer.client.driver.changed(observer.topic, observer.seen).await?
+        let version = match observer.seen {
+            None => observer.client.driver.version_of(observer.topic),
+            Some(seen) => observer.client.driver.changed(observer.topic, seen).await?,
         };
         let lines = match ask(observer.client.clone(), observer.limit).await {
             Ok(lines) => lines,
@@ -93,8 +91,7 @@ async fn advance<T: Line, F: Future<Output = Result<Vec<T>, Error>>>(
             }
             Err(error) => return Err(error),
         };
-        // Version 0 means that nothing changed since the client was opened.
-        observer.seen = version.max(1);
+        observer.seen = Some(version);
         let update = match &observer.window {
             None => Update::Reset(lines.clone()),
             Some(window) => Update::Changes(difference(window, &lines)),
@@ -110,22 +107,29 @@ async fn advance<T: Line, F: Future<Output = Result<Vec<T>, Error>>>(
 #[derive(Debug)]
 pub struct ConnectionObserver {
     states: watch::Receiver<ConnectionState>,
+    closed: watch::Receiver<bool>,
     first: bool,
 }
 
 impl ConnectionObserver {
-    pub(crate) fn new(states: watch::Receiver<ConnectionState>) -> Self {
-        Self { states, first: true }
+    pub(crate) fn new(states: watch::Receiver<ConnectionState>, closed: watch::Receiver<bool>) -> Self {
+        Self { states, closed, first: true }
     }
 
     /// The state now at the first call, then each change. States in between may be skipped.
     ///
     /// # Errors
-    /// [`Error::Closed`] when the client is gone.
+    /// [`Error::Closed`] when the client was closed.
     pub async fn next(&mut self) -> Result<ConnectionState, Error> {
-        if !std::mem::take(&mut self.first) {
-            self.states.changed().await.map_err(|_| Error::Closed)?;
+        if !self.first {
+            tokio::select! {
+                biased;
+                changed = self.states.changed() => changed.map_err(|_| Error::Closed)?,
+                // An error means that the client is gone altogether.
+                _ = self.closed.wait_for(|&closed| closed) => return Err(Error::Closed),
+            }
         }
+        self.first = false;
         Ok(*self.states.borrow_and_update())
     }
 }

@@ -17,6 +17,8 @@ use crate::Error;
 use crate::engine::{ResolvedUser, Secret, sign_with};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// The longest answer is a list of devices, a few KiB.
+const ANSWER_BYTES: usize = 1024 * 1024;
 /// A token is renewed this long before its end, in milliseconds.
 const RENEW_BEFORE_MS: u64 = 60_000;
 
@@ -43,8 +45,11 @@ impl Api {
     pub(super) fn new(node: &str, shared: Arc<Shared>) -> Result<Self, Error> {
         let base = node.trim_end_matches('/').to_owned();
         let secure = base.starts_with("https://");
-        if !secure && !base.starts_with("http://") {
-            return Err(Error::Invalid { detail: format!("the node's address {node:?} is not http:// or https://") });
+        let is_usable = (secure || base.starts_with("http://"))
+            && reqwest::Url::parse(&base).is_ok_and(|url| url.query().or(url.fragment()).is_none());
+        if !is_usable {
+            let detail = format!("the node's address {node:?} is not of the form https://host or http://host");
+            return Err(Error::Invalid { detail });
         }
         let internal = |error: &dyn std::fmt::Display| Error::Internal { detail: error.to_string() };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -142,22 +147,38 @@ impl Api {
 }
 
 async fn json<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Error> {
-    let unusable = |error: reqwest::Error| Error::Incompatible { detail: format!("the node's answer: {error}") };
-    answered(request).await?.json().await.map_err(unusable)
+    let unusable = |error: serde_json::Error| Error::Incompatible { detail: format!("the node's answer: {error}") };
+    serde_json::from_slice(&body(answered(request).await?).await?).map_err(unusable)
 }
 
 /// The answer, or the error that it carries.
 async fn answered(request: RequestBuilder) -> Result<Response, Error> {
-    let response = request.send().await.map_err(|error| Error::Offline { detail: error.to_string() })?;
+    let response = request.send().await.map_err(|error| unreachable(&error))?;
     if response.status().is_success() {
         return Ok(response);
     }
     let status = response.status();
-    match response.json::<ErrorBody>().await {
+    match serde_json::from_slice::<ErrorBody>(&body(response).await?) {
         Ok(ErrorBody { error }) => Err(Error::refused(error.code, error.detail, error.retry_after_ms)),
         Err(_) if status.is_server_error() => Err(Error::Offline { detail: format!("the node answered {status}") }),
         Err(_) => Err(Error::Incompatible { detail: format!("the node answered {status}") }),
     }
+}
+
+/// What the answer holds. One that breaks off is no answer.
+async fn body(mut response: Response) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    while let Some(part) = response.chunk().await.map_err(|error| unreachable(&error))? {
+        body.extend_from_slice(&part);
+        if body.len() > ANSWER_BYTES {
+            return Err(Error::Incompatible { detail: "the node's answer is too long".into() });
+        }
+    }
+    Ok(body)
+}
+
+fn unreachable(error: &reqwest::Error) -> Error {
+    Error::Offline { detail: error.to_string() }
 }
 
 /// RFC 3986, section 2.1: everything but unreserved characters.

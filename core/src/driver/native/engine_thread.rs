@@ -177,8 +177,10 @@ impl EngineThread {
         let now = self.clock.now();
         let handled = catch_unwind(AssertUnwindSafe(|| open.engine.handle(&mut open.store, now, inputs)));
         match handled.unwrap_or(Err(StoreError::Panicked)) {
-            Ok(Step { outputs, wake_at }) => {
+            Ok(Step { mut outputs, wake_at }) => {
                 self.wake_at = wake_at;
+                // Whoever gets an answer finds everything else as it says: the connection, what observers see.
+                outputs.sort_by_key(|output| matches!(output, Output::Reply(..)));
                 for output in outputs {
                     self.carry_out(output);
                 }

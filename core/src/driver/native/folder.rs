@@ -30,8 +30,9 @@ pub(super) fn history_file(folder: &Path) -> PathBuf {
     folder.join("history.db")
 }
 
-/// Removes everything that a client keeps in its folder.
+/// Removes everything that a client keeps in its folder, unless another client has it open.
 pub(crate) fn wipe(folder: &Path) -> Result<(), Error> {
+    let _held = Folder::open(folder)?;
     for name in ["history.db", "history.db-wal", "history.db-shm", "lock"] {
         match std::fs::remove_file(folder.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(folder, &error)),

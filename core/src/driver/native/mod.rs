@@ -74,6 +74,7 @@ impl Versions {
 struct Shared {
     connection: watch::Sender<ConnectionState>,
     changes: watch::Sender<u64>,
+    closed: watch::Sender<bool>,
     versions: Mutex<Versions>,
     token: Mutex<Option<(String, Timestamp)>>,
 }
@@ -89,18 +90,12 @@ impl Shared {
     }
 }
 
-/// The running machinery of one client. Dropping it stops everything.
+/// Where sockets and HTTP run. Dropping it never blocks: that may happen on an async caller's thread.
 #[derive(Debug)]
-pub(crate) struct Driver {
-    engine: mpsc::Sender<ToEngine>,
-    reader: mpsc::Sender<ToReader>,
-    shared: Arc<Shared>,
-    runtime: Option<tokio::runtime::Runtime>,
-    pub(crate) api: Arc<Api>,
-}
+struct Network(Option<tokio::runtime::Runtime>);
 
-impl Driver {
-    pub(crate) async fn start(folder: &Path, node: &str) -> Result<Self, Error> {
+impl Network {
+    fn start() -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("chasqui-net")
@@ -108,9 +103,39 @@ impl Driver {
             .enable_time()
             .build()
             .map_err(|error| Error::Internal { detail: error.to_string() })?;
+        Ok(Self(Some(runtime)))
+    }
+
+    fn handle(&self) -> Result<&tokio::runtime::Handle, Error> {
+        self.0.as_ref().map(tokio::runtime::Runtime::handle).ok_or(Error::Closed)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// The running machinery of one client. Dropping it stops everything.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    engine: mpsc::Sender<ToEngine>,
+    reader: mpsc::Sender<ToReader>,
+    shared: Arc<Shared>,
+    network: Network,
+    pub(crate) api: Arc<Api>,
+}
+
+impl Driver {
+    pub(crate) async fn start(folder: &Path, node: &str) -> Result<Self, Error> {
+        let network = Network::start()?;
         let shared = Arc::new(Shared {
             connection: watch::Sender::new(ConnectionState::Offline),
             changes: watch::Sender::new(0),
+            closed: watch::Sender::new(false),
             versions: Mutex::default(),
             token: Mutex::default(),
         });
@@ -122,10 +147,10 @@ impl Driver {
             inbox: engine_inbox,
             to_self: engine.clone(),
             shared: Arc::clone(&shared),
-            net: runtime.handle().clone(),
+            net: network.handle()?.clone(),
             api: Arc::clone(&api),
         })?;
-        let driver = Self { engine, reader, shared, runtime: Some(runtime), api };
+        let driver = Self { engine, reader, shared, network, api };
         received(opened.await)??;
         reader_thread::start(folder.to_owned(), reader_inbox)?;
         Ok(driver)
@@ -156,8 +181,7 @@ impl Driver {
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        let runtime = self.runtime.as_ref().ok_or(Error::Closed)?;
-        runtime.spawn(work).await.unwrap_or(Err(Error::Closed))
+        self.network.handle()?.spawn(work).await.unwrap_or(Err(Error::Closed))
     }
 
     pub(crate) fn network_up(&self) {
@@ -169,15 +193,23 @@ impl Driver {
         self.shared.connection.subscribe()
     }
 
+    /// Turns true when the client was closed.
+    pub(crate) fn closed(&self) -> watch::Receiver<bool> {
+        self.shared.closed.subscribe()
+    }
+
     /// Waits until `topic` is newer than `seen`; returns its version.
     pub(crate) async fn changed(&self, topic: Topic, seen: u64) -> Result<u64, Error> {
-        let mut changes = self.shared.changes.subscribe();
+        let (mut changes, mut closed) = (self.shared.changes.subscribe(), self.closed());
         loop {
             let version = self.shared.version_of(topic);
             if version > seen {
                 return Ok(version);
             }
-            changes.changed().await.map_err(|_| Error::Closed)?;
+            tokio::select! {
+                changed = changes.changed() => changed.map_err(|_| Error::Closed)?,
+                _ = closed.wait_for(|&closed| closed) => return Err(Error::Closed),
+            }
         }
     }
 
@@ -221,6 +253,7 @@ impl Driver {
         if self.to_engine(ToEngine::Stop(reply)).is_ok() {
             let _ = answer.await;
         }
+        self.shared.closed.send_replace(true);
         Ok(())
     }
 
@@ -235,10 +268,6 @@ impl Drop for Driver {
         let _ = self.reader.send(ToReader::Stop(reply));
         let (reply, _) = oneshot::channel();
         let _ = self.engine.send(ToEngine::Stop(reply));
-        if let Some(runtime) = self.runtime.take() {
-            // Waiting here would block, maybe on an async caller's thread.
-            runtime.shutdown_background();
-        }
     }
 }
 
