@@ -1,7 +1,7 @@
 //! Real engines and the real relay in one deterministic process: no threads, no clock, no sockets.
 //!
 //! A seed decides everything: who writes what when, and which faults strike. Faults stop at some point, everything comes
-//! to rest, and then [`check`] looks at every history and at what the relay still holds. Some promises are watched all
+//! to rest, and then every promise is checked: `check.rs` looks at every history and at what the relay still holds. Some promises are watched all
 //! along: states never go back, and nobody says RECEIVED of a message that no device of the recipient has on disk.
 
 mod check;
