@@ -1,0 +1,13 @@
+//! The SDK as an app uses it: real clients over real WebSockets against the real node.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod conversation;
+mod enrolment;
+mod flaky;
+mod lifecycle;
+mod observers;
+mod refusals;
+#[path = "../stage/mod.rs"]
+mod stage;
+mod timeline;
