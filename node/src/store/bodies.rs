@@ -121,11 +121,14 @@ impl Bodies {
     pub(crate) fn drop_appended(&mut self, now: Timestamp) {
         self.buffer.clear();
         let appended = std::mem::take(&mut self.appended);
-        if let (Some(first), Some((segment, end))) = (appended.first(), self.current.as_mut()) {
-            // Bodies are appended in order, so the segment's free rest begins again where the batch found it.
-            *end = if first.segment == *segment { first.start } else { 0 };
-        }
+        let first = appended.first().copied();
         self.overwrite(appended, now);
+        if let (Some(first), Some((segment, _))) = (first, self.current)
+            && !self.is_pending(segment)
+        {
+            // Bodies are appended in order, so the segment's free rest begins again where the batch found it.
+            self.current = Some((segment, if first.segment == segment { first.start } else { 0 }));
+        }
     }
 
     /// The bytes of a committed body.
@@ -148,7 +151,7 @@ impl Bodies {
         self.overwrite(bodies, now);
         if let Some((segment, end)) = self.current.as_mut()
             && self.live.get(segment) == Some(&0)
-            && self.to_erase.is_empty()
+            && !self.to_erase.iter().any(|at| at.segment == *segment)
         {
             *end = 0;
         }
@@ -164,26 +167,30 @@ impl Bodies {
         self.erased_since = None;
         let again = std::mem::take(&mut self.to_erase);
         self.overwrite(again, now);
+        let mut result = Ok(());
         for segment in std::mem::take(&mut self.erased) {
-            let result = self.sync_or_delete(segment);
-            if result.is_err() {
+            if let Err(error) = self.sync_or_delete(segment) {
                 self.erased.insert(segment);
                 self.erased_since = Some(now);
-                return result;
+                result = Err(error);
             }
         }
-        Ok(())
+        result
     }
 
     fn sync_or_delete(&mut self, segment: u32) -> io::Result<()> {
         self.disk.sync(segment)?;
         let is_current = self.current.is_some_and(|(current, _)| current == segment);
-        let is_pending = self.to_erase.iter().any(|at| at.segment == segment);
-        if !is_current && !is_pending && self.live.get(&segment) == Some(&0) {
+        if !is_current && !self.is_pending(segment) && self.live.get(&segment) == Some(&0) {
             self.disk.delete(segment)?;
             self.live.remove(&segment);
         }
         Ok(())
+    }
+
+    /// Whether a range of the segment will still be overwritten: no body may come to lie there before.
+    fn is_pending(&self, segment: u32) -> bool {
+        self.to_erase.iter().any(|at| at.segment == segment)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod delivery;
+mod disk_faults;
 mod eras;
 mod forgetting;
 #[cfg(feature = "planted-bugs")]
@@ -44,8 +45,13 @@ impl World {
 
     pub(super) fn with(options: RelayOptions) -> Self {
         let disk = SimDisk::new();
-        let now = Timestamp(1_000_000);
         let storage = Storage::memory(Connection::open_in_memory().unwrap(), disk.clone());
+        Self::over(storage, disk, options)
+    }
+
+    /// Over this storage, of which `disk` is a handle.
+    pub(super) fn over(storage: Storage, disk: SimDisk, options: RelayOptions) -> Self {
+        let now = Timestamp(1_000_000);
         let relay = Relay::open(storage, options, now, [7; 32]).unwrap();
         let mut world = Self { relay, disk, now, sessions: 0 };
         for (user, name, device) in [(ANA, "ana", ANA_PHONE), (BO, "bo", BO_PHONE)] {

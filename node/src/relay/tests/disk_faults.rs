@@ -1,0 +1,69 @@
+//! A disk that fails for a while: nothing accepted is lost by it, and nothing stays undone after it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+
+/// A disk whose writes or syncs fail on demand.
+#[derive(Clone, Default)]
+struct Flaky {
+    disk: SimDisk,
+    no_writes: Arc<AtomicBool>,
+    no_syncs: Arc<AtomicBool>,
+}
+
+fn unless(fails: &AtomicBool) -> io::Result<()> {
+    if fails.load(Ordering::Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+}
+
+impl Disk for Flaky {
+    fn list(&self) -> io::Result<Vec<(u32, u32)>> {
+        self.disk.list()
+    }
+
+    fn create(&mut self, segment: u32, size: u32) -> io::Result<()> {
+        self.disk.create(segment, size)
+    }
+
+    fn read(&mut self, segment: u32, start: u32, into: &mut [u8]) -> io::Result<()> {
+        self.disk.read(segment, start, into)
+    }
+
+    fn write(&mut self, segment: u32, start: u32, bytes: &[u8]) -> io::Result<()> {
+        unless(&self.no_writes)?;
+        self.disk.write(segment, start, bytes)
+    }
+
+    fn sync(&mut self, segment: u32) -> io::Result<()> {
+        unless(&self.no_syncs)?;
+        self.disk.sync(segment)
+    }
+
+    fn delete(&mut self, segment: u32) -> io::Result<()> {
+        self.disk.delete(segment)
+    }
+}
+
+fn flaky() -> (World, Flaky) {
+    let flaky = Flaky::default();
+    let storage = Storage::memory(Connection::open_in_memory().unwrap(), flaky.clone());
+    (World::over(storage, flaky.disk.clone(), options()), flaky)
+}
+
+#[test]
+fn a_range_that_could_not_be_erased_takes_no_body_with_it_later() {
+    let (mut world, flaky) = flaky();
+    let (ana, _) = world.attach(ANA_PHONE);
+    world.say(ana, 1, "first");
+    flaky.no_writes.store(true, Ordering::Relaxed);
+    assert_eq!(answer(&world.say(ana, 2, "second")), Err(ErrorCode::StorageFull));
+    flaky.no_writes.store(false, Ordering::Relaxed);
+    let again = Send { restart: true, ..send(ANA, BO, 2, "second") };
+    assert_eq!(answer(&world.publish(ana, again)), Ok(Some(seq(2))));
+    world.tick_after(1_500);
+    let (_, events) = world.attach(BO_PHONE);
+    let bodies: Vec<_> = mail_of(&events).iter().map(|entry| envelope(entry).body.clone()).collect();
+    assert_eq!(bodies, ["first", "second"]);
+}
