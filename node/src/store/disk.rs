@@ -52,6 +52,19 @@ impl FileDisk {
     }
 
     /// Makes a creation or deletion durable. Windows has no such call and does not need it.
+    fn create_filled(&mut self, segment: u32, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+        let path = self.path(segment);
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        if let Err(error) = fill(&file).and_then(|()| self.sync_folder()) {
+            // What a full disk left of it would stand in the way of the next attempt.
+            drop(file);
+            std::fs::remove_file(path)?;
+            return Err(error);
+        }
+        self.open.insert(segment, file);
+        Ok(())
+    }
+
     fn sync_folder(&self) -> io::Result<()> {
         #[cfg(unix)]
         File::open(&self.folder)?.sync_all()?;
@@ -75,21 +88,7 @@ impl Disk for FileDisk {
     }
 
     fn create(&mut self, segment: u32, size: u32) -> io::Result<()> {
-        use std::io::Write as _;
-        let path = self.path(segment);
-        let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        // Real zeros, not a hole: later writes then change no metadata, which makes their sync cheaper.
-        let zeros = vec![0; 256 * 1024];
-        let mut left = size as usize;
-        while left > 0 {
-            let chunk = left.min(zeros.len());
-            file.write_all(&zeros[..chunk])?;
-            left -= chunk;
-        }
-        file.sync_all()?;
-        self.sync_folder()?;
-        self.open.insert(segment, file);
-        Ok(())
+        self.create_filled(segment, |file| fill(file, size))
     }
 
     fn read(&mut self, segment: u32, start: u32, into: &mut [u8]) -> io::Result<()> {
@@ -114,5 +113,33 @@ impl Disk for FileDisk {
         self.open.remove(&segment);
         std::fs::remove_file(self.path(segment))?;
         self.sync_folder()
+    }
+}
+
+/// Real zeros, not a hole: later writes then change no metadata, which makes their sync cheaper.
+fn fill(mut file: &File, size: u32) -> io::Result<()> {
+    use std::io::Write as _;
+    let zeros = vec![0; 256 * 1024];
+    let mut left = size as usize;
+    while left > 0 {
+        let chunk = left.min(zeros.len());
+        file.write_all(&zeros[..chunk])?;
+        left -= chunk;
+    }
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_that_could_not_be_made_does_not_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut disk = FileDisk::open(folder.path()).unwrap();
+        let full_half_way = |file: &File| fill(file, 512).and(Err(io::ErrorKind::StorageFull.into()));
+        assert!(disk.create_filled(1, full_half_way).is_err());
+        disk.create(1, 1024).unwrap();
+        assert_eq!(disk.list().unwrap(), [(1, 1024)]);
     }
 }
