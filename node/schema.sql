@@ -75,6 +75,7 @@ CREATE TABLE accepted (
     at INTEGER NOT NULL,
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX accepted_age ON accepted (at);
 
 -- A message that somebody still has to confirm. Its body lies in a segment, never in this database.
 CREATE TABLE envelope (

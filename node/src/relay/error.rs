@@ -53,6 +53,24 @@ pub enum RelayError {
 }
 
 impl RelayError {
+    /// Whether a row says what it cannot say: then it is that row's trouble alone.
+    pub(crate) fn is_damage(&self) -> bool {
+        use rusqlite::Error as Sql;
+        match self {
+            Self::Damaged(_) => true,
+            Self::Database(error) => matches!(
+                error,
+                Sql::FromSqlConversionFailure(..) | Sql::IntegralValueOutOfRange(..) | Sql::InvalidColumnType(..)
+            ),
+            Self::FolderInUse { .. }
+            | Self::Folder { .. }
+            | Self::OtherRealm { .. }
+            | Self::NewerSchema { .. }
+            | Self::Options(_)
+            | Self::Bodies(_) => false,
+        }
+    }
+
     /// What a device is told when its work failed alone.
     pub fn code(&self) -> ErrorCode {
         let is_full = match self {

@@ -15,18 +15,36 @@ impl Step<'_> {
 
     /// Expires what is due. Whether more is due at once.
     pub(super) fn expire(&mut self) -> Result<bool, RelayError> {
-        let due: Vec<EnvelopeRow> = self
-            .sql("SELECT envelope FROM envelope WHERE expires_at <= ?1 ORDER BY expires_at, envelope")?
-            .query_map([self.now.0], |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
         let mut expired = 0;
-        for envelope in due {
-            if expired == Self::EXPIRED_AT_ONCE {
-                return Ok(true);
+        let mut after = (i64::MIN, EnvelopeRow(0));
+        loop {
+            let due = self.due_after(after)?;
+            let Some(&last) = due.last() else { return Ok(false) };
+            after = last;
+            for (_, envelope) in due {
+                if expired == Self::EXPIRED_AT_ONCE {
+                    return Ok(true);
+                }
+                match self.expire_envelope(envelope) {
+                    Ok(is_any) => expired += usize::from(is_any),
+                    // It is found before anything is written, and must not keep what comes after from expiring.
+                    Err(error) if error.is_damage() => tracing::error!(%error, "an envelope cannot expire"),
+                    Err(error) => return Err(error),
+                }
             }
-            expired += usize::from(self.expire_envelope(envelope)?);
         }
-        Ok(false)
+    }
+
+    /// A page of what is due: also what stays, because it is in flight.
+    fn due_after(&self, after: (i64, EnvelopeRow)) -> Result<Vec<(i64, EnvelopeRow)>, RelayError> {
+        let mut query = self.sql(
+            "SELECT expires_at, envelope FROM envelope
+             WHERE expires_at <= ?1 AND (expires_at, envelope) > (?2, ?3)
+             ORDER BY expires_at, envelope LIMIT ?4",
+        )?;
+        let due = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let page = query.query_map((self.now.0, after.0, after.1, Self::EXPIRED_AT_ONCE), due)?;
+        Ok(page.collect::<Result<_, _>>()?)
     }
 
     /// Whether any entry of it expired.

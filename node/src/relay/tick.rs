@@ -20,28 +20,36 @@ impl Relay {
         due.into_iter().flatten().min()
     }
 
-    /// Does what is due.
-    ///
-    /// # Errors
-    /// The disk failed. What was not done is still due.
-    pub fn tick(&mut self, now: Timestamp) -> Result<Vec<(SessionId, Event)>, RelayError> {
+    /// Does what is due: each part for itself, so that one that fails keeps no other from being done. The error is the
+    /// first of them; what was not done is still due. The events are to be handed out in any case: they are on disk.
+    pub fn tick(&mut self, now: Timestamp) -> (Vec<(SessionId, Event)>, Option<RelayError>) {
         let mut events = Vec::new();
+        let mut failed = Vec::new();
         if self.state.next_expiry.is_some_and(|due| due <= now) {
-            let (has_more, expired) = self.transact(now, |step| step.expire())?;
-            events = expired;
-            self.state.next_expiry = if has_more { Some(now) } else { self.next_expiry(now)? };
+            failed.extend(self.expire(now, &mut events).err());
         }
         if self.state.next_purge <= now {
-            self.purge(now)?;
-            self.state.next_purge = now.plus_millis(PURGE_EVERY);
+            failed.extend(self.purge(now).err());
         }
         if self.state.bodies.wake_at().is_some_and(|due| due <= now) {
-            self.state.bodies.sync_erased(now)?;
+            failed.extend(self.state.bodies.sync_erased(now).err().map(RelayError::from));
         }
         if self.state.log_written_at.is_some_and(|at| at.plus_millis(IDLE) <= now) {
-            self.truncate_log()?;
+            failed.extend(self.truncate_log().err());
         }
-        Ok(events)
+        let mut failed = failed.into_iter();
+        let first = failed.next();
+        for error in failed {
+            tracing::error!(%error, "housekeeping failed in more than one way");
+        }
+        (events, first)
+    }
+
+    fn expire(&mut self, now: Timestamp, events: &mut Vec<(SessionId, Event)>) -> Result<(), RelayError> {
+        let (has_more, expired) = self.transact(now, |step| step.expire())?;
+        events.extend(expired);
+        self.state.next_expiry = if has_more { Some(now) } else { self.next_expiry(now)? };
+        Ok(())
     }
 
     /// Makes everything durable and the log empty, for a stop. The relay may go on afterwards.
@@ -60,13 +68,11 @@ impl Relay {
         Ok(next.map(Timestamp))
     }
 
-    /// Forgets message ids that were answered long ago. They begin with the time of their making, so those that can
-    /// be that old stand at the front of the table, and no further index is needed.
+    /// Forgets message ids that were answered long ago, by the node's clock: their own time is the device's.
     fn purge(&mut self, now: Timestamp) -> Result<(), RelayError> {
-        let until = now.0.saturating_sub_unsigned(REMEMBERED).max(0);
-        let mut first = [0; 16];
-        first[..6].copy_from_slice(&until.to_be_bytes()[2..]);
-        self.db.execute("DELETE FROM accepted WHERE message < ?1 AND at < ?2", (first, until))?;
+        let until = now.0.saturating_sub_unsigned(REMEMBERED);
+        self.db.prepare_cached("DELETE FROM accepted WHERE at < ?1")?.execute([until])?;
+        self.state.next_purge = now.plus_millis(PURGE_EVERY);
         Ok(())
     }
 

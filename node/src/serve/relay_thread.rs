@@ -149,15 +149,11 @@ impl RelayThread {
         if self.relay.wake_at().is_none_or(|due| due > now) {
             return;
         }
-        match self.relay.tick(now) {
-            Ok(events) => {
-                self.failed = false;
-                self.dispatch(events);
-            }
-            Err(error) => {
-                self.failed = true;
-                tracing::error!(%error, "housekeeping failed; trying again");
-            }
+        let (events, error) = self.relay.tick(now);
+        self.failed = error.is_some();
+        self.dispatch(events);
+        if let Some(error) = error {
+            tracing::error!(%error, "housekeeping failed; trying again");
         }
     }
 

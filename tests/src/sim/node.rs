@@ -245,7 +245,8 @@ impl World {
         }
         self.node.tick_at = None;
         let clock = self.clock(self.node.skew_ms);
-        let events = self.node.relay_mut().tick(clock).expect("the node's database works");
+        let (events, error) = self.node.relay_mut().tick(clock);
+        assert!(error.is_none(), "the node's database works: {error:?}");
         self.dispatch(events);
         // What is due again at once would never let time pass.
         if let Some(at) = self.node.relay.as_ref().and_then(Relay::wake_at) {

@@ -67,3 +67,32 @@ fn a_range_that_could_not_be_erased_takes_no_body_with_it_later() {
     let bodies: Vec<_> = mail_of(&events).iter().map(|entry| envelope(entry).body.clone()).collect();
     assert_eq!(bodies, ["first", "second"]);
 }
+
+#[test]
+fn a_sync_that_fails_keeps_no_mail_back() {
+    let (mut world, flaky) = flaky();
+    let (ana, _) = world.attach(ANA_PHONE);
+    world.publish(ana, Send { ttl_seconds: 5, ..send(ANA, BO, 1, "one") });
+    world.publish(ana, Send { ttl_seconds: 6, ..send(ANA, BO, 2, "two") });
+    world.tick_after(5_000);
+    flaky.no_syncs.store(true, Ordering::Relaxed);
+    let (events, error) = world.relay.tick(world.now.plus_millis(1_000));
+    assert!(matches!(error, Some(RelayError::Bodies(_))), "{error:?}");
+    assert_eq!(kinds(&mail(ana, &events)), [(BO, ReceiptKind::Expired)]);
+    flaky.no_syncs.store(false, Ordering::Relaxed);
+    world.tick_after(2_000);
+    flaky.disk.crash(|| false);
+    assert!(!flaky.disk.contains(b"one") && !flaky.disk.contains(b"two"));
+}
+
+#[test]
+fn a_damaged_envelope_keeps_no_other_from_expiring() {
+    let mut world = World::new();
+    let (ana, _) = world.attach(ANA_PHONE);
+    for number in 1..=2 {
+        world.publish(ana, Send { ttl_seconds: number.into(), ..send(ANA, BO, number, "x") });
+    }
+    world.relay.connection().execute("UPDATE envelope SET seq = 0 WHERE seq = 1", []).unwrap();
+    assert_eq!(kinds(&mail(ana, &world.tick_after(3_000))), [(BO, ReceiptKind::Expired)]);
+    assert!(world.relay.wake_at().unwrap() > world.now, "it does not spin");
+}

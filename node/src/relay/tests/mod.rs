@@ -102,7 +102,9 @@ impl World {
 
     pub(super) fn tick_after(&mut self, millis: u64) -> Vec<(SessionId, Event)> {
         self.now = self.now.plus_millis(millis);
-        self.relay.tick(self.now).unwrap()
+        let (events, error) = self.relay.tick(self.now);
+        assert!(error.is_none(), "{error:?}");
+        events
     }
 
     /// Loses power and opens again; `survives` says what becomes of writes that were not synced.
