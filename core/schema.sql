@@ -95,8 +95,9 @@ CREATE TABLE early_receipt (
     user         BLOB NOT NULL,
     rank         INTEGER NOT NULL,
     reason       INTEGER,
-    at           INTEGER NOT NULL
-) STRICT;
+    at           INTEGER NOT NULL,
+    PRIMARY KEY (conversation, user, rank, first, last)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE poison (
     digest   BLOB PRIMARY KEY,                  -- SHA-256 of the entry
     failures INTEGER NOT NULL,

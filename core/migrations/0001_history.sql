@@ -110,8 +110,9 @@ CREATE TABLE early_receipt (
     user         BLOB NOT NULL,
     rank         INTEGER NOT NULL,
     reason       INTEGER,
-    at           INTEGER NOT NULL
-) STRICT;
+    at           INTEGER NOT NULL,
+    PRIMARY KEY (conversation, user, rank, first, last)
+) STRICT, WITHOUT ROWID;
 
 -- Mail that failed here; after three failures it is kept as it came and acknowledged as unreadable.
 CREATE TABLE poison (

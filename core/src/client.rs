@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chasqui_wire::http::{Key, Login, NewDevice, Register};
+use chasqui_wire::http::{Enrolled, Key, Login, NewDevice, Register};
 use chasqui_wire::{ConversationId, DeviceId, MessageId, RealmId, Seq, UserId, signing};
 
 use crate::domain::{Account, ConversationSummary, Cursor, DeviceInfo, Message, SearchHit, TimelinePage, UserInfo};
@@ -43,6 +43,8 @@ impl Config {
 pub struct Client {
     pub(crate) driver: Arc<Driver>,
     config: Arc<Config>,
+    /// One enrolment at a time: a second one would put other keys in the place of the first one's.
+    enrolling: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Client {
@@ -53,7 +55,7 @@ impl Client {
     /// [`Error::Corrupt`], [`Error::StorageFull`], [`Error::Invalid`] for an unusable folder or address.
     pub async fn open(config: Config) -> Result<Self, Error> {
         let driver = Arc::new(Driver::start(&config.folder, &config.node).await?);
-        let client = Self { driver, config: Arc::new(config) };
+        let client = Self { driver, config: Arc::new(config), enrolling: Arc::default() };
         client.use_credentials().await?;
         Ok(client)
     }
@@ -69,7 +71,9 @@ impl Client {
     /// [`Error::NameTaken`], [`Error::Invalid`] for a name or password that the node does not accept,
     /// [`Error::AlreadyEnrolled`], [`Error::Offline`].
     pub async fn register(&self, name: &str, password: &str, device_name: &str) -> Result<Account, Error> {
+        let _alone = self.enrolling.lock().await;
         let enrolment = self.begin_enrolment(name, true).await?;
+        let device = enrolment.device;
         let (api, request) = (Arc::clone(&self.driver.api), enrolment.clone());
         let (name, password, device_name) = (name.to_owned(), password.to_owned(), device_name.to_owned());
         let enrolled = self.driver.on_network(async move {
@@ -84,8 +88,7 @@ impl Client {
             };
             api.register(&register).await
         });
-        let enrolled = enrolled.await?;
-        self.confirm_enrolment(enrolled.user, enrolled.name).await
+        self.end_enrolment(device, enrolled.await).await
     }
 
     /// Makes this a further device of an existing user. It gets what is sent from here on.
@@ -94,15 +97,16 @@ impl Client {
     /// [`Error::Unauthorised`] for a wrong name or password, [`Error::Forbidden`] when the user has as many devices as
     /// are allowed, [`Error::AlreadyEnrolled`], [`Error::Offline`].
     pub async fn login(&self, name: &str, password: &str, device_name: &str) -> Result<Account, Error> {
+        let _alone = self.enrolling.lock().await;
         let enrolment = self.begin_enrolment(name, false).await?;
+        let own_device = enrolment.device;
         let (api, request) = (Arc::clone(&self.driver.api), enrolment.clone());
         let (name, password, device_name) = (name.to_owned(), password.to_owned(), device_name.to_owned());
         let enrolled = self.driver.on_network(async move {
             let device = new_device(&request, device_name);
             api.login(&Login { realm: request.realm, name, password, device }).await
         });
-        let enrolled = enrolled.await?;
-        self.confirm_enrolment(enrolled.user, enrolled.name).await
+        self.end_enrolment(own_device, enrolled.await).await
     }
 
     /// Revokes this device at the node. The history stays readable, and only the same user can log in again here;
@@ -111,6 +115,7 @@ impl Client {
     /// # Errors
     /// [`Error::Offline`] when the node cannot be told; the device stays enrolled then.
     pub async fn logout(&self) -> Result<(), Error> {
+        let _alone = self.enrolling.lock().await;
         let device = self.account().await?.ok_or(Error::NotEnrolled)?.device;
         match self.revoke_device(device).await {
             // Revoked already, from elsewhere.
@@ -336,8 +341,18 @@ impl Client {
         Ok(enrolment)
     }
 
-    async fn confirm_enrolment(&self, user: UserId, name: String) -> Result<Account, Error> {
-        self.driver.command(Command::ConfirmEnrolment { user, name }).await?;
+    /// A lost answer keeps the keys for the next try; a refusal does not.
+    async fn end_enrolment(&self, device: DeviceId, answer: Result<Enrolled, Error>) -> Result<Account, Error> {
+        let Enrolled { user, name, .. } = match answer {
+            Ok(enrolled) => enrolled,
+            Err(error) => {
+                if !error.is_retryable() {
+                    self.driver.command(Command::ForgetEnrolment).await?;
+                }
+                return Err(error);
+            }
+        };
+        self.driver.command(Command::ConfirmEnrolment { user, name, device }).await?;
         self.use_credentials().await?;
         self.account().await?.ok_or(Error::NotEnrolled)
     }

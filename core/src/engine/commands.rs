@@ -25,11 +25,13 @@ impl Engine {
                 AccountRow::begin(turn.db, &(*enrolment).into())?;
                 Ok(Ok(Reply::Done))
             }
-            Command::ConfirmEnrolment { user, name } => {
+            Command::ConfirmEnrolment { user, name, device } => {
                 if AccountRow::owner(turn.db)?.is_some_and(|(owner, _)| owner != user) {
                     return Ok(Err(Error::someone_elses_folder()));
                 }
-                AccountRow::confirm(turn.db, user, &name)?;
+                if !AccountRow::confirm(turn.db, user, &name, device)? {
+                    return Ok(Err(Error::Internal { detail: "another enrolment took this one's place".into() }));
+                }
                 let row = AccountRow::load(turn.db)?.ok_or(StoreError::Corrupt("no account to confirm"))?;
                 self.account = Some(Identity::new(row)?);
                 self.link.want();
@@ -152,7 +154,8 @@ impl Engine {
         let Some(row) = MessageRow::find(turn.db, message)?.filter(|row| !row.deleted) else {
             return Ok(Err(Error::NotFound { what: "message" }));
         };
-        if row.state == MessageState::Pending {
+        // One that is accepted waits again when a restored node asks for it back.
+        if row.state == MessageState::Pending || OutboxRow::holds(turn.db, row.key)? {
             return Ok(Err(Error::Invalid { detail: "the message is on its way; delete it once it is sent".into() }));
         }
         let conversation = ConversationRow::get(turn.db, row.conversation)?;

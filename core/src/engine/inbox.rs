@@ -3,14 +3,12 @@
 //! An entry that cannot be processed does not harm its neighbours: it is left unacknowledged and the socket is opened
 //! anew, so that it comes again; after three failures it is kept as it came and acknowledged as unreadable.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use chasqui_wire::{
     AckItem, AckOutcome, Content, ContentKind, ConversationId, ConversationKind, Deliver, Entry, EntryKind, Envelope,
     Gap, NodeFrame, Protection, Seq, UserId, direct_conversation,
 };
 
-use super::{Engine, Turn};
+use super::{Engine, Turn, in_savepoint};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
     self, ConversationHead, ConversationRow, MAX_FAILURES, MessageKind, MessageRow, NewMessage, Place, ReadOutboxRow,
@@ -22,7 +20,7 @@ impl Engine {
         let mut failed = false;
         for entry in deliver.entries {
             let number = entry.number;
-            match self.in_savepoint(turn, &entry) {
+            match in_savepoint(turn.db, || self.entry(turn, &entry.kind)) {
                 Ok(outcome) => turn.acks.push(AckItem { number, outcome }),
                 Err(error) if error.is_systemic() => return Err(error),
                 Err(error) => {
@@ -43,18 +41,6 @@ impl Engine {
             self.recycle_socket = true;
         }
         Ok(())
-    }
-
-    fn in_savepoint(&mut self, turn: &mut Turn<'_>, entry: &Entry) -> Result<AckOutcome, StoreError> {
-        let db = turn.db;
-        db.prepare_cached("SAVEPOINT entry")?.execute([])?;
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.entry(turn, &entry.kind)));
-        let outcome = outcome.unwrap_or(Err(StoreError::Panicked));
-        if outcome.is_err() {
-            db.execute_batch("ROLLBACK TO entry")?;
-        }
-        db.prepare_cached("RELEASE entry")?.execute([])?;
-        outcome
     }
 
     fn count_failure(&self, turn: &Turn<'_>, entry: Entry) -> Result<u32, StoreError> {

@@ -84,6 +84,17 @@ impl Link {
         }
     }
 
+    pub(super) fn name_sockets_after(&mut self, last: SocketId) {
+        self.sockets = self.sockets.max(last.0);
+    }
+
+    pub(super) fn hold_off(&mut self, now: Timestamp) {
+        if matches!(self.phase, Phase::Waiting { .. }) {
+            self.failures = 1;
+            self.pause(now);
+        }
+    }
+
     pub(super) fn state(&self) -> ConnectionState {
         match self.phase {
             Phase::Blocked(reason) => ConnectionState::Blocked(reason),

@@ -16,6 +16,7 @@ mod secret;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use chasqui_wire::{
@@ -82,6 +83,8 @@ pub enum Command {
         user: UserId,
         /// As registered.
         name: String,
+        /// Which of the keys that were remembered.
+        device: DeviceId,
     },
     /// The device is not enrolled any more; the history stays.
     ForgetEnrolment,
@@ -238,6 +241,16 @@ impl Engine {
         })
     }
 
+    /// Names the next sockets after this one, which an engine before this one had opened.
+    pub fn name_sockets_after(&mut self, last: SocketId) {
+        self.link.name_sockets_after(last);
+    }
+
+    /// Does not connect at once, because the step before this engine was loaded had failed.
+    pub fn hold_off(&mut self, now: Timestamp) {
+        self.link.hold_off(now);
+    }
+
     /// Takes everything that happened since the last call, in order, in one transaction.
     ///
     /// # Errors
@@ -276,7 +289,11 @@ impl Engine {
     fn input(&mut self, turn: &mut Turn<'_>, input: Input) -> Result<(), StoreError> {
         match input {
             Input::Command(id, command) => {
-                let reply = self.command(turn, command)?;
+                let reply = match in_savepoint(turn.db, || self.command(turn, command)) {
+                    Ok(reply) => reply,
+                    Err(error) if error.is_systemic() => return Err(error),
+                    Err(error) => Err(error.into()),
+                };
                 turn.outputs.push(Output::Reply(id, reply));
             }
             Input::Connected(socket) => self.link.opened(socket, turn.now),
@@ -398,6 +415,17 @@ impl Engine {
         let sending = self.link.live().and(self.outbox.wake_at());
         [self.link.wake_at(), sending].into_iter().flatten().min()
     }
+}
+
+/// Runs `work` so that its failure, even a panic, does not take its neighbours in the step with it.
+fn in_savepoint<T>(db: &Connection, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    db.prepare_cached("SAVEPOINT input")?.execute([])?;
+    let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(StoreError::Panicked));
+    if outcome.is_err() {
+        db.execute_batch("ROLLBACK TO input")?;
+    }
+    db.prepare_cached("RELEASE input")?.execute([])?;
+    outcome
 }
 
 impl From<Enrolment> for NewAccount {

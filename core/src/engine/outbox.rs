@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chasqui_wire::{
-    Accepted, ClientFrame, ErrorCode, Limits, MessageId, Read, Rejected, Send, SeqRanges, StorageClass, Timestamp,
+    Accepted, ClientFrame, ErrorCode, Limits, MessageId, Read, Rejected, Send, Seq, SeqRange, SeqRanges, StorageClass,
+    Timestamp,
 };
 use rusqlite::Connection;
 
@@ -45,9 +46,17 @@ pub(super) struct Outbox {
 #[derive(Debug, Default)]
 struct Reads {
     wanted: bool,
-    unanswered: BTreeMap<MessageId, ReadOutboxRow>,
-    not_before: Option<Timestamp>,
+    unanswered: BTreeMap<MessageId, SentRead>,
+    pauses: BTreeMap<ConversationKey, Timestamp>,
     next_id: u64,
+}
+
+/// A read mark under way.
+#[derive(Debug)]
+struct SentRead {
+    row: ReadOutboxRow,
+    /// Set when one frame could not tell it all: what lies above is still to be told.
+    told: Option<Seq>,
 }
 
 impl Outbox {
@@ -77,20 +86,22 @@ impl Outbox {
             }
             lane.restart = false;
         }
+        self.lanes.retain(|_, lane| !lane.queued.is_empty());
         self.unanswered.clear();
         self.reads.unanswered.clear();
+        self.reads.pauses.clear();
         self.reads.wanted = true;
     }
 
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         let lanes = self.lanes.values().filter(|lane| !lane.queued.is_empty() && lane.unanswered.is_empty());
-        let reads = self.reads.not_before.filter(|_| self.reads.wanted);
+        let reads = self.reads.pauses.values().copied();
         lanes.filter_map(|lane| lane.not_before).chain(reads).min()
     }
 
     /// Whether something of this conversation waits to be accepted.
     pub(super) fn holds(&self, conversation: ConversationKey) -> bool {
-        self.lanes.contains_key(&conversation)
+        self.lanes.get(&conversation).is_some_and(|lane| !lane.queued.is_empty() || !lane.unanswered.is_empty())
     }
 
     fn in_flight(&self) -> usize {
@@ -114,8 +125,9 @@ impl Engine {
         let room = limits.sends_in_flight as usize;
         let lanes: Vec<ConversationKey> = self.outbox.lanes.keys().copied().collect();
         for conversation in lanes {
+            self.outbox.end_pause(conversation, turn.now);
             while self.outbox.in_flight() < room {
-                let Some(entry) = self.outbox.next(conversation, turn.now) else { break };
+                let Some(entry) = self.outbox.next(conversation) else { break };
                 self.send_one(turn, socket, conversation, entry)?;
             }
         }
@@ -168,13 +180,14 @@ impl Engine {
     fn send_reads(&mut self, turn: &mut Turn<'_>, socket: SocketId, room: usize) -> Result<(), StoreError> {
         let Some(identity) = &self.account else { return Ok(()) };
         let reads = &mut self.outbox.reads;
-        if !reads.wanted || reads.not_before.is_some_and(|at| at > turn.now) {
+        let paused = reads.pauses.len();
+        reads.pauses.retain(|_, &mut until| until > turn.now);
+        if !std::mem::take(&mut reads.wanted) && reads.pauses.len() == paused {
             return Ok(());
         }
-        reads.wanted = false;
-        reads.not_before = None;
-        let unanswered: BTreeSet<ConversationKey> = reads.unanswered.values().map(|row| row.conversation).collect();
-        for row in ReadOutboxRow::all(turn.db)?.into_iter().filter(|row| !unanswered.contains(&row.conversation)) {
+        let under_way = reads.unanswered.values().map(|sent| sent.row.conversation);
+        let skipped: BTreeSet<ConversationKey> = under_way.chain(reads.pauses.keys().copied()).collect();
+        for row in ReadOutboxRow::all(turn.db)?.into_iter().filter(|row| !skipped.contains(&row.conversation)) {
             if self.outbox.unanswered.len() + reads.unanswered.len() >= room {
                 reads.wanted = true;
                 break;
@@ -182,8 +195,10 @@ impl Engine {
             let conversation = ConversationRow::get(turn.db, row.conversation)?;
             let shown = store::readable(turn.db, row.conversation, row.since, row.up_to)?;
             let authors: BTreeSet<_> = shown.iter().map(|&(_, author)| author).collect();
-            // The newest runs; a mark over more holes than that happens only to hand-made histories.
-            let ranges = SeqRanges::of(shown.into_iter().map(|(seq, _)| seq)).newest(SeqRanges::MAX);
+            // The oldest runs first; in a chat in which both write in turn, every message is a run.
+            let all = SeqRanges::of(shown.into_iter().map(|(seq, _)| seq));
+            let ranges = all.clone().oldest(SeqRanges::MAX);
+            let told = ranges.iter().last().map(SeqRange::last).filter(|_| ranges != all);
             reads.next_id += 1;
             let mut read = Read {
                 id: read_id(reads.next_id),
@@ -195,17 +210,20 @@ impl Engine {
                 signature: [0; 64],
             };
             read.signature = identity.sign_read(&read);
-            reads.unanswered.insert(read.id, row);
+            reads.unanswered.insert(read.id, SentRead { row, told });
             turn.outputs.push(super::Output::Transmit(socket, ClientFrame::Read(read).encode()));
         }
         Ok(())
     }
 
     pub(super) fn accepted(&mut self, turn: &mut Turn<'_>, accepted: &Accepted) -> Result<(), StoreError> {
-        if let Some(row) = self.outbox.reads.unanswered.remove(&accepted.message) {
-            row.settle(turn.db)?;
+        if let Some(SentRead { row, told }) = self.outbox.reads.unanswered.remove(&accepted.message) {
+            match told {
+                Some(told) => row.tell_rest(turn.db, told)?,
+                None => row.settle(turn.db)?,
+            }
             let conversation = ConversationRow::get(turn.db, row.conversation)?;
-            conversation.set_read_reported(turn.db, row.up_to, accepted.revision)?;
+            conversation.set_read_reported(turn.db, told.unwrap_or(row.up_to), accepted.revision)?;
             self.outbox.reads.wanted = true;
             return Ok(());
         }
@@ -225,11 +243,14 @@ impl Engine {
         let Some(message) = MessageRow::find(turn.db, accepted.message)? else { return Ok(()) };
         let conversation = ConversationRow::get(turn.db, key)?;
         store::fill_gap(turn.db, &conversation, seq)?;
+        if let Some(old) = message.seq.filter(|&old| old != seq) {
+            store::move_receipts(turn.db, key, old, seq)?;
+        }
         message.set_accepted(turn.db, seq, accepted.at, accepted.revision)?;
         store::apply_early_receipts(turn.db, key, seq)?;
         conversation.raise_head(turn.db, seq)?;
         conversation.refresh_last_message(turn.db)?;
-        if !self.outbox.lanes.contains_key(&key) {
+        if !self.outbox.holds(key) {
             store::drop_early_receipts(turn.db, key)?;
         }
         turn.changed(conversation.id);
@@ -237,14 +258,13 @@ impl Engine {
     }
 
     pub(super) fn rejected(&mut self, turn: &mut Turn<'_>, rejected: &Rejected) -> Result<(), StoreError> {
-        if let Some(row) = self.outbox.reads.unanswered.remove(&rejected.message) {
+        if let Some(SentRead { row, .. }) = self.outbox.reads.unanswered.remove(&rejected.message) {
             // A restored node may not know the conversation until somebody gives it back.
             let unknown = rejected.code == ErrorCode::NotFound;
             if unknown || rejected.code.is_retryable() {
                 let pause = if unknown { UNKNOWN_PAUSE_MS } else { FIRST_PAUSE_MS };
                 let pause = pause.max(rejected.retry_after_ms.into());
-                self.outbox.reads.not_before = Some(turn.now.plus_millis(pause));
-                self.outbox.reads.wanted = true;
+                self.outbox.reads.pauses.insert(row.conversation, turn.now.plus_millis(pause));
             } else {
                 tracing::warn!(code = %rejected.code, "the node refused a read mark");
                 row.settle(turn.db)?;
@@ -275,10 +295,17 @@ impl Engine {
 }
 
 impl Outbox {
+    /// A pause that is over must not ask to be woken again.
+    fn end_pause(&mut self, conversation: ConversationKey, now: Timestamp) {
+        if let Some(lane) = self.lanes.get_mut(&conversation) {
+            lane.not_before = lane.not_before.filter(|&at| at > now);
+        }
+    }
+
     /// The next entry of a lane that may be sent now.
-    fn next(&self, conversation: ConversationKey, now: Timestamp) -> Option<OutboxKey> {
+    fn next(&self, conversation: ConversationKey) -> Option<OutboxKey> {
         let lane = self.lanes.get(&conversation)?;
-        let waits = lane.not_before.is_some_and(|at| at > now) || (lane.restart && !lane.unanswered.is_empty());
+        let waits = lane.not_before.is_some() || (lane.restart && !lane.unanswered.is_empty());
         if waits { None } else { lane.queued.first().copied() }
     }
 }

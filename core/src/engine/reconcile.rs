@@ -40,6 +40,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         turn.outputs.push(Output::HttpToken(welcome.http_token.clone(), welcome.http_token_expires_at));
         self.reconcile(turn, &welcome)?;
+        store::drop_stale_early_receipts(turn.db)?;
         AccountRow::set_checkpoint(turn.db, &welcome.checkpoint)?;
         self.link.welcomed(socket, welcome.limits, turn.now);
         self.names_wanted = true;

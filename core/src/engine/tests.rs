@@ -1,9 +1,9 @@
 //! The engine against a node that the test plays by hand: what the simulation does not reach.
 
 use chasqui_wire::{
-    AckOutcome, Challenge, Checkpoint, Content, ContentKind, ConversationKind, Deliver, Drained, Entry, EntryKind,
-    Envelope, Goodbye, GoodbyeReason, Protection, Read, ReadNotice, Receipt, ReceiptKind, SeqRange, SeqRanges, Welcome,
-    direct_conversation, signing,
+    Accepted, AckOutcome, Challenge, Checkpoint, Content, ContentKind, ConversationKind, Deliver, Drained, Entry,
+    EntryKind, Envelope, Era, ErrorCode, Goodbye, GoodbyeReason, Protection, Read, ReadNotice, Receipt, ReceiptKind,
+    Rejected, SeqRange, SeqRanges, Welcome, direct_conversation, signing,
 };
 
 use super::*;
@@ -39,7 +39,7 @@ impl Ana {
         };
         let commands = [
             Command::BeginEnrolment(Box::new(enrolment)),
-            Command::ConfirmEnrolment { user: id(10), name: "ana".into() },
+            Command::ConfirmEnrolment { user: id(10), name: "ana".into(), device: id(11) },
             Command::OpenDirect(id(20)),
         ];
         let commands = commands.into_iter().map(|command| Input::Command(CommandId(0), command)).collect();
@@ -58,21 +58,48 @@ impl Ana {
     }
 
     fn connect(&mut self) {
+        self.connect_in(Vec::new());
+    }
+
+    /// Returns what the device says after the welcome.
+    fn connect_in(&mut self, eras: Vec<Era>) -> Vec<ClientFrame> {
         let challenge = Challenge { nonce: [0; 32], realm: id(1), version_min: 1, version_max: 1 };
         self.handle(vec![Input::Connected(self.socket)]);
         let said = self.say(NodeFrame::Challenge(challenge));
         assert!(matches!(said.as_slice(), [ClientFrame::Hello(_)]), "{said:?}");
-        self.say(NodeFrame::Welcome(Welcome {
+        let said = self.say(NodeFrame::Welcome(Welcome {
             user: id(10),
             limits: Limits::DEFAULT,
-            checkpoint: checkpoint(),
-            eras: Vec::new(),
+            checkpoint: Checkpoint { era: eras.last().map_or(0, |era| era.number), ..checkpoint() },
+            eras,
             time: self.now,
             http_token: String::new(),
             http_token_expires_at: self.now,
         }));
         self.say(NodeFrame::Drained(Drained { checkpoint: checkpoint() }));
         assert_eq!(self.engine.connection(), ConnectionState::Online);
+        said
+    }
+
+    /// The node comes back from a copy that was made before revision 50.
+    fn node_is_restored(&mut self) -> Vec<ClientFrame> {
+        let goodbye = Goodbye { reason: GoodbyeReason::NewEra, detail: String::new(), retry_after_ms: 0 };
+        let step = self.handle(vec![Input::Frame(self.socket, NodeFrame::Goodbye(goodbye).encode())]);
+        let socket = step.outputs.iter().find_map(|output| match output {
+            Output::Connect(socket) => Some(*socket),
+            _ => None,
+        });
+        self.socket = socket.expect("comes back at once");
+        self.connect_in(vec![Era { number: 1, began_at_revision: 50 }])
+    }
+
+    fn accept(&mut self, number: u128, seq: Seq, revision: u64) -> Vec<ClientFrame> {
+        self.say(NodeFrame::Accepted(Accepted { message: id(number), seq: Some(seq), at: NOW, revision }))
+    }
+
+    fn reject(&mut self, number: u128, code: ErrorCode) {
+        let rejected = Rejected { message: id(number), code, detail: String::new(), retry_after_ms: 1_000 };
+        self.say(NodeFrame::Rejected(rejected));
     }
 
     /// The node says something; what does the device answer?
@@ -215,12 +242,12 @@ fn a_header_that_contradicts_itself_is_not_believed() {
     assert_eq!(ana.texts(), [MessageContent::Text("by Bo's phone".into())]);
 }
 
-fn read_notice(signer: [u8; 32]) -> EntryKind {
+fn read_notice(signer: [u8; 32], ranges: SeqRanges) -> EntryKind {
     let mut read = Read {
         id: id(7),
         conversation: chat(),
         up_to: seq(1),
-        ranges: SeqRanges::of([seq(1)]),
+        ranges,
         authors: vec![id(10)],
         at: NOW,
         signature: [0; 64],
@@ -238,12 +265,11 @@ fn read_notice(signer: [u8; 32]) -> EntryKind {
 fn read_is_believed_only_with_the_readers_signature() {
     let mut ana = Ana::online();
     ana.send(1, "hello");
-    let accepted = chasqui_wire::Accepted { message: id(1), seq: Some(seq(1)), at: NOW, revision: 2 };
-    ana.say(NodeFrame::Accepted(accepted));
+    ana.accept(1, seq(1), 2);
     assert_eq!(ana.state_of(1), MessageState::Sent);
-    assert_eq!(ana.deliver(vec![read_notice([3; 32])]), [(1, AckOutcome::Unreadable)]);
+    assert_eq!(ana.deliver(vec![read_notice([3; 32], SeqRanges::of([seq(1)]))]), [(1, AckOutcome::Unreadable)]);
     assert_eq!(ana.state_of(1), MessageState::Sent);
-    assert_eq!(ana.deliver(vec![read_notice([2; 32])]), [(1, AckOutcome::Stored)]);
+    assert_eq!(ana.deliver(vec![read_notice([2; 32], SeqRanges::of([seq(1)]))]), [(1, AckOutcome::Stored)]);
     assert_eq!(ana.state_of(1), MessageState::Read);
 }
 
@@ -255,8 +281,7 @@ fn a_receipt_over_an_absurd_range_costs_nothing() {
     let receipt = Receipt { conversation: chat(), user: id(20), kind: ReceiptKind::Received, ranges, at: NOW };
     assert_eq!(ana.deliver(vec![EntryKind::Receipt(receipt)]), [(1, AckOutcome::Stored)]);
     // It came before the answer to the send, and counts once that is there.
-    let accepted = chasqui_wire::Accepted { message: id(1), seq: Some(seq(5)), at: NOW, revision: 2 };
-    ana.say(NodeFrame::Accepted(accepted));
+    ana.accept(1, seq(5), 2);
     assert_eq!(ana.state_of(1), MessageState::Received);
 }
 
@@ -319,4 +344,109 @@ fn a_node_that_talks_nonsense_is_left() {
     // A frame kind from the future is not nonsense.
     let step = ana.handle(vec![Input::Frame(ana.socket, Bytes::from_static(b"\xa2\x06\x00"))]);
     assert!(step.outputs.is_empty(), "{step:?}");
+}
+
+#[test]
+fn a_pause_that_is_over_does_not_keep_the_engine_awake() {
+    let mut ana = Ana::online();
+    ana.send(1, "to a full mailbox");
+    ana.reject(1, ErrorCode::MailboxFull);
+    ana.handle(vec![Input::Command(CommandId(1), Command::OpenDirect(id(30)))]);
+    let other = direct_conversation(id(10), id(30), Protection::NodeReadable);
+    for number in 100..170 {
+        let command = Command::SendText { conversation: other, message: id(number), text: "x".into() };
+        ana.handle(vec![Input::Command(CommandId(1), command)]);
+    }
+    ana.now = ana.now.plus_millis(5_000);
+    let step = ana.handle(vec![Input::Wake]);
+    assert!(step.wake_at.is_some_and(|at| at > ana.now), "{:?} at {:?}", step.wake_at, ana.now);
+}
+
+#[test]
+fn early_receipts_are_kept_only_while_something_waits_and_not_without_end() {
+    let mut ana = Ana::online();
+    let kept = |ana: &Ana| {
+        let sql = "SELECT count(*) FROM early_receipt";
+        ana.store.connection().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let many = SeqRanges::of((0..1024).map(|number| seq(1_000_000 + 2 * number)));
+    ana.send(1, "refused");
+    ana.reject(1, ErrorCode::Unreachable);
+    ana.deliver(vec![read_notice([2; 32], many.clone())]);
+    assert_eq!(kept(&ana), 0, "nothing waits");
+    ana.send(2, "waits");
+    for offset in 0..8 {
+        let ranges = SeqRanges::of((0..1024).map(|number| seq(1_000_000 * (offset + 1) + 2 * number)));
+        ana.deliver(vec![read_notice([2; 32], ranges)]);
+    }
+    assert_eq!(kept(&ana), 4096);
+    ana.accept(2, seq(1), 1);
+    assert_eq!(kept(&ana), 0);
+}
+
+#[test]
+fn a_message_that_gets_another_position_keeps_its_state() {
+    let mut ana = Ana::online();
+    ana.send(1, "hello");
+    ana.accept(1, seq(1), 60);
+    ana.deliver(vec![read_notice([2; 32], SeqRanges::of([seq(1)]))]);
+    assert_eq!(ana.state_of(1), MessageState::Read);
+    let said = ana.node_is_restored();
+    assert!(matches!(said.as_slice(), [ClientFrame::Send(send)] if send.reclaim_seq == Some(seq(1))), "{said:?}");
+    ana.accept(1, Seq::new(1, 1).unwrap(), 61);
+    assert_eq!(ana.state_of(1), MessageState::Read);
+}
+
+#[test]
+fn what_is_being_given_back_cannot_be_deleted() {
+    let mut ana = Ana::online();
+    ana.send(1, "hello");
+    ana.accept(1, seq(1), 60);
+    ana.node_is_restored();
+    ana.reject(1, ErrorCode::MailboxFull);
+    let step = ana.handle(vec![Input::Command(CommandId(5), Command::Delete(id(1)))]);
+    let refused = |output: &Output| matches!(output, Output::Reply(CommandId(5), Err(Error::Invalid { .. })));
+    assert!(step.outputs.iter().any(refused), "{step:?}");
+    ana.now = ana.now.plus_millis(3_000);
+    let step = ana.handle(vec![Input::Wake]);
+    let frames = ana.frames(&step);
+    assert!(matches!(frames.as_slice(), [ClientFrame::Send(send)] if !send.body.is_empty()), "{frames:?}");
+}
+
+#[test]
+fn authors_are_told_of_all_that_was_read_however_many_runs_it_makes() {
+    const RUNS: u64 = 1_100;
+    let mut ana = Ana::online();
+    for number in 0..RUNS {
+        // Both write in turn: every message of Bo's is a run of its own.
+        ana.deliver(vec![text(5_000 + u128::from(number), 2 * number + 1, "x")]);
+        ana.send(9_000 + u128::from(number), "y");
+        ana.accept(9_000 + u128::from(number), seq(2 * number + 2), 3);
+    }
+    let step = ana.handle(vec![Input::Command(CommandId(9), Command::MarkRead(chat(), None))]);
+    let mut said = ana.frames(&step);
+    let mut told = 0;
+    while let Some(ClientFrame::Read(read)) = said.pop() {
+        told += read.ranges.iter().count();
+        said = ana.say(NodeFrame::Accepted(Accepted { message: read.id, seq: None, at: NOW, revision: 9 }));
+    }
+    assert_eq!(told, RUNS as usize);
+}
+
+#[test]
+fn a_command_that_fails_does_not_harm_its_neighbours() {
+    let mut ana = Ana::online();
+    let trigger = "CREATE TEMP TRIGGER poison BEFORE INSERT ON main.message WHEN length(NEW.body) > 100
+                   BEGIN SELECT RAISE(ABORT, 'poison'); END";
+    ana.store.connection().execute_batch(trigger).unwrap();
+    let send = |number: u128, text: String| {
+        let command = Command::SendText { conversation: chat(), message: id(number), text };
+        Input::Command(CommandId(number as u64), command)
+    };
+    let step = ana.handle(vec![send(1, "short".into()), send(2, "long".repeat(50)), send(3, "short".into())]);
+    let replies = step.outputs.iter().filter_map(|output| match output {
+        Output::Reply(id, reply) => Some((id.0, reply.is_ok())),
+        _ => None,
+    });
+    assert_eq!(replies.collect::<Vec<_>>(), [(1, true), (2, false), (3, true)]);
 }

@@ -83,11 +83,20 @@ impl AccountRow {
     }
 
     /// The node enrolled this device for `user`, whose history this is from here on.
-    pub(crate) fn confirm(connection: &Connection, user: UserId, name: &str) -> Result<(), StoreError> {
-        connection.execute("UPDATE account SET enrolled = 1, user = ?, name = ?", (Sql(user), name))?;
+    /// `false` when other keys were remembered meanwhile.
+    pub(crate) fn confirm(
+        connection: &Connection,
+        user: UserId,
+        name: &str,
+        device: DeviceId,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE account SET enrolled = 1, user = ?, name = ? WHERE device = ?";
+        if connection.execute(sql, (Sql(user), name, Sql(device)))? == 0 {
+            return Ok(false);
+        }
         let sql = "INSERT INTO owner (id, user, name) VALUES (1, ?, ?) ON CONFLICT DO NOTHING";
         connection.execute(sql, (Sql(user), name))?;
-        Ok(())
+        Ok(true)
     }
 
     /// Whose history this is, if anybody was ever enrolled here.

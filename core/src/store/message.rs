@@ -338,7 +338,7 @@ fn lines(
          ORDER BY message.anchor {order}, message.place {order}, message.id {order} LIMIT ?"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query((Sql(conversation), from.anchor, from.place, from.row, limit + 1))?;
+    let mut rows = statement.query((Sql(conversation), from.anchor, from.place, from.row, i64::from(limit) + 1))?;
     let mut lines = Vec::new();
     while let Some(row) = rows.next()? {
         let item = if row.get::<_, i64>("kind")? == Kind::Gap as i64 {

@@ -30,6 +30,7 @@ pub(crate) use outbox::{OutboxKey, OutboxRow, ReadOutboxRow};
 pub(crate) use poison::{MAX_FAILURES, count as count_poison, keep as keep_poison};
 pub(crate) use receipt::{
     Rank, ReceiptMark, apply as apply_receipt, apply_early as apply_early_receipts, drop_early as drop_early_receipts,
+    drop_stale_early as drop_stale_early_receipts, follow as move_receipts,
 };
 pub(crate) use search::{find as search, index as index_message, remove as unindex_message};
 pub(crate) use user::{

@@ -55,6 +55,12 @@ impl OutboxRow {
         Ok(connection.prepare_cached(sql)?.query_row([key.0], read).optional()?)
     }
 
+    /// Whether a message waits.
+    pub(crate) fn holds(connection: &Connection, message: MessageKey) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM outbox WHERE message = ?)";
+        Ok(connection.prepare_cached(sql)?.query_row([message.0], |row| row.get(0))?)
+    }
+
     pub(crate) fn remove(connection: &Connection, key: OutboxKey) -> Result<(), StoreError> {
         connection.prepare_cached("DELETE FROM outbox WHERE id = ?")?.execute([key.0])?;
         Ok(())
@@ -89,6 +95,13 @@ impl ReadOutboxRow {
     pub(crate) fn settle(&self, connection: &Connection) -> Result<(), StoreError> {
         let sql = "DELETE FROM read_outbox WHERE conversation = ? AND version = ?";
         connection.prepare_cached(sql)?.execute((self.conversation.0, self.version))?;
+        Ok(())
+    }
+
+    /// The node was told of what lies up to `told`; the rest still waits.
+    pub(crate) fn tell_rest(&self, connection: &Connection, told: Seq) -> Result<(), StoreError> {
+        let sql = "UPDATE read_outbox SET since = ?3 WHERE conversation = ?1 AND version = ?2";
+        connection.prepare_cached(sql)?.execute((self.conversation.0, self.version, Sql(told)))?;
         Ok(())
     }
 

@@ -46,30 +46,48 @@ pub(crate) fn apply(
     mark: &ReceiptMark,
     may_be_early: bool,
 ) -> Result<usize, StoreError> {
-    let sql = "SELECT seq FROM message WHERE conversation = ? AND anchor BETWEEN ? AND ? AND place = 0 AND incoming = 0
-               AND message IS NOT NULL";
+    let sql = "SELECT message.seq AS seq FROM message LEFT JOIN receipt ON receipt.conversation = message.conversation
+                   AND receipt.seq = message.seq AND receipt.user = ?4
+               WHERE message.conversation = ?1 AND anchor BETWEEN ?2 AND ?3 AND place = 0 AND incoming = 0
+               AND message IS NOT NULL AND coalesce(receipt.rank, 0) < ?5";
+    let below = if planted(PlantedBug::StatesGoBack) { i64::MAX } else { mark.rank as i64 };
     let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map((conversation.0, Sql(range.first()), Sql(range.last())), |row| row.wire("seq"))?;
-    let known = rows.collect::<Result<Vec<Seq>, _>>()?;
+    let parameters = (conversation.0, Sql(range.first()), Sql(range.last()), Sql(mark.user), below);
+    let rows = statement.query_map(parameters, |row| row.wire("seq"))?;
     let mut changed = 0;
-    for &seq in &known {
+    for seq in rows.collect::<Result<Vec<Seq>, _>>()? {
         changed += usize::from(raise(connection, conversation, seq, mark)?);
     }
-    let expected = range.last().raw() - range.first().raw() + 1;
-    if may_be_early && (known.len() as u64) < expected {
-        let sql = "INSERT INTO early_receipt (conversation, first, last, user, rank, reason, at)
-                   VALUES (?, ?, ?, ?, ?, ?, ?)";
-        connection.prepare_cached(sql)?.execute((
-            conversation.0,
-            Sql(range.first()),
-            Sql(range.last()),
-            Sql(mark.user),
-            mark.rank as i64,
-            mark.reason.map(|reason| reason.receipt().number()),
-            Sql(mark.at),
-        ))?;
+    if may_be_early {
+        keep_early(connection, conversation, range, mark)?;
     }
     Ok(changed)
+}
+
+/// The peer decides how many ranges there are, so there is an end to them.
+const MAX_EARLY: i64 = 4096;
+
+fn keep_early(
+    connection: &Connection,
+    conversation: ConversationKey,
+    range: SeqRange,
+    mark: &ReceiptMark,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO early_receipt (conversation, first, last, user, rank, reason, at)
+               SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+               WHERE (SELECT count(*) FROM early_receipt WHERE conversation = ?1) < ?8
+               ON CONFLICT DO NOTHING";
+    connection.prepare_cached(sql)?.execute((
+        conversation.0,
+        Sql(range.first()),
+        Sql(range.last()),
+        Sql(mark.user),
+        mark.rank as i64,
+        mark.reason.map(|reason| reason.receipt().number()),
+        Sql(mark.at),
+        MAX_EARLY,
+    ))?;
+    Ok(())
 }
 
 /// An own message got its position: what was known of it early applies now.
@@ -89,6 +107,13 @@ pub(crate) fn apply_early(connection: &Connection, conversation: ConversationKey
     Ok(())
 }
 
+/// Drops what was kept for conversations in which nothing waits.
+pub(crate) fn drop_stale_early(connection: &Connection) -> Result<(), StoreError> {
+    let sql = "DELETE FROM early_receipt WHERE conversation NOT IN (SELECT conversation FROM outbox)";
+    connection.execute(sql, [])?;
+    Ok(())
+}
+
 /// A message moved to another position: its receipts go with it.
 pub(crate) fn follow(
     connection: &Connection,
@@ -96,8 +121,17 @@ pub(crate) fn follow(
     from: Seq,
     to: Seq,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE OR REPLACE receipt SET seq = ?3 WHERE conversation = ?1 AND seq = ?2";
+    // What stands at both positions keeps the better news.
+    let sql = "INSERT INTO receipt (conversation, seq, user, rank, reason, received_at, read_at)
+               SELECT conversation, ?3, user, rank, reason, received_at, read_at FROM receipt
+               WHERE conversation = ?1 AND seq = ?2
+               ON CONFLICT (conversation, seq, user) DO UPDATE SET rank = excluded.rank, reason = excluded.reason,
+                   received_at = coalesce(received_at, excluded.received_at),
+                   read_at = coalesce(read_at, excluded.read_at)
+               WHERE excluded.rank > rank";
     connection.prepare_cached(sql)?.execute((conversation.0, Sql(from), Sql(to)))?;
+    let sql = "DELETE FROM receipt WHERE conversation = ? AND seq = ?";
+    connection.prepare_cached(sql)?.execute((conversation.0, Sql(from)))?;
     Ok(())
 }
 

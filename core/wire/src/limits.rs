@@ -42,6 +42,11 @@ impl Limits {
         ttl_seconds_max: 30 * 24 * 3600,
     };
 
+    /// The least that a node may announce as `frame_bytes`: a full receipt must fit.
+    pub const FRAME_BYTES_MIN: u32 = 64 * 1024;
+    /// The most that a node may announce as `frame_bytes`: what devices are prepared to read.
+    pub const FRAME_BYTES_MAX: u32 = 16 * 1024 * 1024;
+
     /// Entries in one `deliver`, and items in one `ack`.
     pub const ENTRIES_PER_FRAME: usize = 1024;
 

@@ -162,10 +162,10 @@ impl SeqRanges {
         Self(vec![range])
     }
 
-    /// The `count` highest runs of these.
+    /// The `count` lowest runs of these.
     #[must_use]
-    pub fn newest(mut self, count: usize) -> Self {
-        self.0.drain(..self.0.len().saturating_sub(count));
+    pub fn oldest(mut self, count: usize) -> Self {
+        self.0.truncate(count);
         self
     }
 
@@ -176,7 +176,8 @@ impl SeqRanges {
 
     /// Whether `seq` lies in one of the runs.
     pub fn contains(&self, seq: Seq) -> bool {
-        self.iter().any(|run| run.contains(seq))
+        let after = self.0.partition_point(|run| run.first <= seq);
+        after > 0 && self.0[after - 1].contains(seq)
     }
 
     /// Whether there is none.

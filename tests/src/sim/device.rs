@@ -187,7 +187,7 @@ impl World {
             identity_seed: None,
         };
         self.command(index, Command::BeginEnrolment(Box::new(enrolment)));
-        self.command(index, Command::ConfirmEnrolment { user, name });
+        self.command(index, Command::ConfirmEnrolment { user, name, device: id });
     }
 
     pub(super) fn command(&mut self, index: usize, command: Command) {

@@ -11,8 +11,8 @@ use reqwest::{Method, RequestBuilder, Response};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use serde::de::DeserializeOwned;
 
-use super::Shared;
 use super::clock::Clock;
+use super::{HttpToken, Shared};
 use crate::Error;
 use crate::engine::{ResolvedUser, Secret, sign_with};
 
@@ -37,7 +37,6 @@ pub(crate) struct Api {
     secure: bool,
     tls: Arc<rustls::ClientConfig>,
     shared: Arc<Shared>,
-    clock: Clock,
     credentials: std::sync::Mutex<Option<Credentials>>,
 }
 
@@ -68,7 +67,7 @@ impl Api {
             .build()
             .map_err(|error| internal(&error))?;
         let credentials = std::sync::Mutex::default();
-        Ok(Self { http, base, secure, tls: Arc::new(tls), shared, clock: Clock::start(), credentials })
+        Ok(Self { http, base, secure, tls: Arc::new(tls), shared, credentials })
     }
 
     pub(super) fn socket_url(&self) -> String {
@@ -80,7 +79,7 @@ impl Api {
     }
 
     pub(super) fn set_token(&self, token: String, expires_at: Timestamp) {
-        *self.shared.token.lock().unwrap_or_else(PoisonError::into_inner) = Some((token, expires_at));
+        *self.shared.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(HttpToken { token, expires_at });
     }
 
     pub(crate) fn set_credentials(&self, credentials: Option<Credentials>) {
@@ -101,37 +100,44 @@ impl Api {
     }
 
     pub(crate) async fn user(&self, user: UserId) -> Result<ResolvedUser, Error> {
-        let found: User = json(self.authorised(Method::GET, &format!("/v1/users/{user}")).await?).await?;
+        let found: User = parsed(&self.ask(Method::GET, &format!("/v1/users/{user}")).await?)?;
         Ok(ResolvedUser { name: found.name, identity_key: found.identity_key.0 })
     }
 
     pub(crate) async fn user_by_name(&self, name: &str) -> Result<User, Error> {
-        let request = self.authorised(Method::GET, &format!("/v1/users?name={}", percent_encoded(name))).await?;
-        json(request).await
+        parsed(&self.ask(Method::GET, &format!("/v1/users?name={}", percent_encoded(name))).await?)
     }
 
     pub(crate) async fn devices(&self) -> Result<Vec<Device>, Error> {
-        let found: Devices = json(self.authorised(Method::GET, "/v1/devices").await?).await?;
+        let found: Devices = parsed(&self.ask(Method::GET, "/v1/devices").await?)?;
         Ok(found.devices)
     }
 
     pub(crate) async fn revoke(&self, device: DeviceId) -> Result<(), Error> {
-        answered(self.authorised(Method::DELETE, &format!("/v1/devices/{device}")).await?).await.map(drop)
+        self.ask(Method::DELETE, &format!("/v1/devices/{device}")).await.map(drop)
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))
     }
 
-    async fn authorised(&self, method: Method, path: &str) -> Result<RequestBuilder, Error> {
-        Ok(self.request(method, path).bearer_auth(self.token().await?))
+    /// With a token. One that the node does not take (clocks differ, a laptop slept) is replaced once.
+    async fn ask(&self, method: Method, path: &str) -> Result<Vec<u8>, Error> {
+        let first = self.request(method.clone(), path).bearer_auth(self.token().await?);
+        match answered(first).await {
+            Err(Error::Unauthorised) => {
+                *self.shared.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                answered(self.request(method, path).bearer_auth(self.token().await?)).await
+            }
+            other => other,
+        }
     }
 
     /// The token that came with the socket, or one minted by signing a nonce.
     async fn token(&self) -> Result<String, Error> {
         let held = self.shared.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((token, expires_at)) = held
-            && self.clock.now().plus_millis(RENEW_BEFORE_MS) < expires_at
+        if let Some(HttpToken { token, expires_at }) = held
+            && Clock::start().now().plus_millis(RENEW_BEFORE_MS) < expires_at
         {
             return Ok(token);
         }
@@ -147,18 +153,23 @@ impl Api {
 }
 
 async fn json<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Error> {
-    let unusable = |error: serde_json::Error| Error::Incompatible { detail: format!("the node's answer: {error}") };
-    serde_json::from_slice(&body(answered(request).await?).await?).map_err(unusable)
+    parsed(&answered(request).await?)
 }
 
-/// The answer, or the error that it carries.
-async fn answered(request: RequestBuilder) -> Result<Response, Error> {
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    let unusable = |error: serde_json::Error| Error::Incompatible { detail: format!("the node's answer: {error}") };
+    serde_json::from_slice(body).map_err(unusable)
+}
+
+/// The body of the answer, or the error that it carries.
+async fn answered(request: RequestBuilder) -> Result<Vec<u8>, Error> {
     let response = request.send().await.map_err(|error| unreachable(&error))?;
-    if response.status().is_success() {
-        return Ok(response);
-    }
     let status = response.status();
-    match serde_json::from_slice::<ErrorBody>(&body(response).await?) {
+    let body = body(response).await?;
+    if status.is_success() {
+        return Ok(body);
+    }
+    match serde_json::from_slice::<ErrorBody>(&body) {
         Ok(ErrorBody { error }) => Err(Error::refused(error.code, error.detail, error.retry_after_ms)),
         Err(_) if status.is_server_error() => Err(Error::Offline { detail: format!("the node answered {status}") }),
         Err(_) => Err(Error::Incompatible { detail: format!("the node answered {status}") }),

@@ -1,10 +1,16 @@
 //! The only clock.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chasqui_wire::Timestamp;
 
-/// The wall clock at the start, moved on by the monotonic clock: it never jumps while it is in use.
+/// How far the wall clock may run ahead before it is believed, in milliseconds.
+const ASLEEP_MS: u64 = 5_000;
+
+/// The wall clock at the start, moved on by the monotonic clock: it never goes back while it is in use.
+///
+/// A machine that slept has a monotonic clock that stood still. The wall clock is far ahead then and is believed, so that
+/// timers come due, and a socket that died meanwhile is found dead.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     wall: Timestamp,
@@ -14,17 +20,28 @@ pub(super) struct Clock {
 impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the driver is where time comes from")]
     pub(super) fn start() -> Self {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let wall = Timestamp(i64::try_from(wall.as_millis()).unwrap_or(i64::MAX));
-        Self { wall, started: Instant::now() }
+        Self { wall: wall(), started: Instant::now() }
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    pub(super) fn now(&mut self) -> Timestamp {
+        if wall().millis_since(self.counted()) > ASLEEP_MS {
+            *self = Self::start();
+        }
+        self.counted()
+    }
+
+    fn counted(&self) -> Timestamp {
         self.wall.plus_millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
     /// How long from now until `at`.
-    pub(super) fn until(&self, at: Timestamp) -> std::time::Duration {
-        std::time::Duration::from_millis(at.millis_since(self.now()))
+    pub(super) fn until(&mut self, at: Timestamp) -> Duration {
+        Duration::from_millis(at.millis_since(self.now()))
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the driver is where time comes from")]
+fn wall() -> Timestamp {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(wall.as_millis()).unwrap_or(i64::MAX))
 }

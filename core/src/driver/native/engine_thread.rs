@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 
 use bytes::Bytes;
 use chasqui_wire::Timestamp;
@@ -18,10 +17,10 @@ use crate::Error;
 use crate::engine::{Blocked, Command, CommandId, ConnectionState, Engine, Input, Output, Reply, SocketId, Step};
 use crate::store::{Store, StoreError};
 
+/// After a step that could not be committed.
+const PAUSE_AFTER_FAILURE_MS: u64 = 1_000;
 /// As much as waits goes into one transaction, up to this.
 const BATCH: usize = 256;
-/// After a step that could not be committed (a full disk, say), before the next try.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 pub(super) enum ToEngine {
     Input(Input),
@@ -45,7 +44,7 @@ pub(super) fn start(start: Start) -> Result<oneshot::Receiver<Result<(), Error>>
     let (opened, opening) = oneshot::channel();
     let run = move || {
         let Start { folder, inbox, to_self, shared, net, api } = start;
-        let open = match Files::open(&folder) {
+        let open = match Files::open(&folder, SocketId(0)) {
             Ok(open) => open,
             Err(error) => {
                 let _ = opened.send(Err(error));
@@ -65,6 +64,7 @@ pub(super) fn start(start: Start) -> Result<oneshot::Receiver<Result<(), Error>>
             sockets: BTreeMap::new(),
             replies: BTreeMap::new(),
             next_command: 0,
+            last_socket: SocketId(0),
             wake_at: None,
         };
         let _ = opened.send(Ok(()));
@@ -83,18 +83,20 @@ struct Files {
 }
 
 impl Files {
-    fn open(path: &std::path::Path) -> Result<Self, Error> {
+    fn open(path: &std::path::Path, last_socket: SocketId) -> Result<Self, Error> {
         let folder = Folder::open(path)?;
         let store = Store::open(&history_file(path))?;
-        let engine = load(&store)?;
+        let engine = load(&store, last_socket)?;
         Ok(Self { engine, store, _folder: folder })
     }
 }
 
-fn load(store: &Store) -> Result<Engine, Error> {
+fn load(store: &Store, last_socket: SocketId) -> Result<Engine, Error> {
     let seed = fresh_seed()?;
     let entropy = u64::from_le_bytes(seed[..8].try_into().expect("8 of 32 bytes"));
-    Ok(Engine::load(store, entropy)?)
+    let mut engine = Engine::load(store, entropy)?;
+    engine.name_sockets_after(last_socket);
+    Ok(engine)
 }
 
 struct EngineThread {
@@ -109,6 +111,8 @@ struct EngineThread {
     sockets: BTreeMap<SocketId, UnboundedSender<Bytes>>,
     replies: BTreeMap<CommandId, oneshot::Sender<Result<Reply, Error>>>,
     next_command: u64,
+    /// A late word about an older socket must not be taken for one about a newer.
+    last_socket: SocketId,
     wake_at: Option<Timestamp>,
 }
 
@@ -153,7 +157,7 @@ impl EngineThread {
     }
 
     /// The next message, or a wake; `None` when the client is gone.
-    fn wait(&self) -> Option<ToEngine> {
+    fn wait(&mut self) -> Option<ToEngine> {
         match self.wake_at.filter(|_| self.open.is_some()) {
             None => self.inbox.recv().ok(),
             Some(at) => match self.inbox.recv_timeout(self.clock.until(at)) {
@@ -197,22 +201,25 @@ impl EngineThread {
             let _ = reply.send(Err(error.clone()));
         }
         self.sockets.clear();
-        std::thread::sleep(PAUSE_AFTER_FAILURE);
+        let now = self.clock.now();
         if let Some(open) = &mut self.open {
-            match load(&open.store) {
-                Ok(engine) => {
+            match load(&open.store, self.last_socket) {
+                Ok(mut engine) => {
+                    // A full disk does not get better by connecting at once.
+                    engine.hold_off(now);
                     self.shared.connection.send_replace(engine.connection());
                     open.engine = engine;
                 }
                 Err(error) => tracing::error!(%error, "the history cannot be read"),
             }
         }
-        self.wake_at = Some(self.clock.now());
+        self.wake_at = Some(now.plus_millis(PAUSE_AFTER_FAILURE_MS));
     }
 
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Connect(id) => {
+                self.last_socket = id;
                 let socket = socket::open(id, Arc::clone(&self.api), &self.net, self.to_self.clone());
                 self.sockets.insert(id, socket);
             }
@@ -254,7 +261,7 @@ impl EngineThread {
         if self.open.is_none() {
             // Time passed while nobody counted it.
             self.clock = Clock::start();
-            self.open = Some(Files::open(&self.folder)?);
+            self.open = Some(Files::open(&self.folder, self.last_socket)?);
         }
         self.step(vec![Input::Resume]);
         if let Some(open) = &self.open {

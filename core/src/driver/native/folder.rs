@@ -14,15 +14,31 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        std::fs::create_dir_all(path).map_err(|error| unusable(path, &error))?;
-        let lock = File::options().create(true).truncate(false).write(true).open(path.join("lock"));
-        let lock = lock.map_err(|error| unusable(path, &error))?;
+        create_private(path).map_err(|error| unusable(path, &error))?;
+        let lock = private_file(&path.join("lock")).map_err(|error| unusable(path, &error))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(Error::FolderInUse),
             Err(TryLockError::Error(error)) => Err(unusable(path, &error)),
         }
     }
+}
+
+/// Keys and conversations are nobody else's business on a shared machine.
+fn create_private(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path)?;
+    #[cfg(unix)]
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    // SQLite gives its log the permissions of the database.
+    private_file(&history_file(path)).map(drop)
+}
+
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// Where the history lies.

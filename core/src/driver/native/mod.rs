@@ -76,7 +76,22 @@ struct Shared {
     changes: watch::Sender<u64>,
     closed: watch::Sender<bool>,
     versions: Mutex<Versions>,
-    token: Mutex<Option<(String, Timestamp)>>,
+    token: Mutex<Option<HttpToken>>,
+    /// Whether queries are answered.
+    readable: watch::Sender<bool>,
+}
+
+/// A bearer token that no log can show.
+#[derive(Clone)]
+struct HttpToken {
+    token: String,
+    expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for HttpToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpToken").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
 }
 
 impl Shared {
@@ -138,6 +153,7 @@ impl Driver {
             closed: watch::Sender::new(false),
             versions: Mutex::default(),
             token: Mutex::default(),
+            readable: watch::Sender::new(false),
         });
         let api = Arc::new(Api::new(node, Arc::clone(&shared))?);
         let (reader, reader_inbox) = mpsc::channel();
@@ -152,7 +168,7 @@ impl Driver {
         })?;
         let driver = Self { engine, reader, shared, network, api };
         received(opened.await)??;
-        reader_thread::start(folder.to_owned(), reader_inbox)?;
+        reader_thread::start(folder.to_owned(), reader_inbox, Arc::clone(&driver.shared))?;
         Ok(driver)
     }
 
@@ -215,8 +231,11 @@ impl Driver {
 
     /// Waits until the client is not suspended.
     pub(crate) async fn resumed(&self) -> Result<(), Error> {
-        let suspended = ConnectionState::Blocked(crate::engine::Blocked::Suspended);
-        self.connection().wait_for(|&state| state != suspended).await.map(drop).map_err(|_| Error::Closed)
+        let (mut readable, mut closed) = (self.shared.readable.subscribe(), self.closed());
+        tokio::select! {
+            readable = readable.wait_for(|&readable| readable) => readable.map(drop).map_err(|_| Error::Closed),
+            _ = closed.wait_for(|&closed| closed) => Err(Error::Closed),
+        }
     }
 
     pub(crate) fn version_of(&self, topic: Topic) -> u64 {
@@ -225,12 +244,13 @@ impl Driver {
 
     /// Closes the socket and both connections, and releases every file lock.
     pub(crate) async fn suspend(&self) -> Result<(), Error> {
-        let (reply, answer) = oneshot::channel();
+        // Both are told before anything is awaited: a caller that stops waiting does not leave one of them open.
+        let (reply, reader) = oneshot::channel();
         self.reader.send(ToReader::Close(reply)).map_err(|_| Error::Closed)?;
-        received(answer.await)?;
-        let (reply, answer) = oneshot::channel();
+        let (reply, engine) = oneshot::channel();
         self.to_engine(ToEngine::Suspend(reply))?;
-        received(answer.await)
+        received(reader.await)?;
+        received(engine.await)
     }
 
     /// Opens everything again.

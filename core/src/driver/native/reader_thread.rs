@@ -1,12 +1,13 @@
 //! Queries, on a connection that cannot write and never waits for the one that does.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::folder;
+use super::{Shared, folder};
 use crate::store::Store;
 use crate::{Error, History};
 
@@ -20,15 +21,24 @@ pub(super) enum ToReader {
     Stop(oneshot::Sender<()>),
 }
 
-pub(super) fn start(path: PathBuf, inbox: mpsc::Receiver<ToReader>) -> Result<(), Error> {
+pub(super) fn start(path: PathBuf, inbox: mpsc::Receiver<ToReader>, shared: Arc<Shared>) -> Result<(), Error> {
     let file = folder::history_file(&path);
     let mut connection = Some(Store::open_reader(&file)?);
     let run = move || {
-        while let Ok(message) = inbox.recv() {
+        loop {
+            shared.readable.send_replace(connection.is_some());
+            let Ok(message) = inbox.recv() else { return };
             match message {
-                ToReader::Query(query) => query(connection.as_ref().map(History::new)),
+                ToReader::Query(query) => {
+                    let history = connection.as_ref().map(History::new);
+                    // Whoever asked gets no answer then; everybody else still does.
+                    if catch_unwind(AssertUnwindSafe(|| query(history))).is_err() {
+                        tracing::error!("a query panicked");
+                    }
+                }
                 ToReader::Close(done) => {
                     connection = None;
+                    shared.readable.send_replace(false);
                     let _ = done.send(());
                 }
                 ToReader::Open(done) => {

@@ -45,7 +45,8 @@ async fn run(
     mut outbox: UnboundedReceiver<Bytes>,
     engine: &mpsc::Sender<ToEngine>,
 ) -> Result<(), Failure> {
-    let frame_bytes = Limits::DEFAULT.frame_bytes as usize;
+    // What the node announces is checked when the frame is decoded.
+    let frame_bytes = Limits::FRAME_BYTES_MAX as usize;
     let config = WebSocketConfig::default()
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(BUFFER_BYTES)
