@@ -1,10 +1,21 @@
 //! Group commit: one transaction for all that waits, and only then its consequences.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chasqui_wire::{ErrorCode, MessageId, Rejected, Timestamp};
 
-use super::step::{Pending, Step};
+use super::step::{NewMail, Pending, Step};
 use super::{Event, Op, Relay, RelayError, SessionId, State, Work};
 use crate::planted::{PlantedBug, planted};
+use crate::store::DeviceRow;
+
+/// What a batch that is on disk gives to hand out.
+pub(super) struct Settled {
+    pub(super) events: Vec<(SessionId, Event)>,
+    pub(super) mail: BTreeMap<DeviceRow, Vec<NewMail>>,
+    /// The devices that may now take more of their backlog.
+    pub(super) woken: BTreeSet<DeviceRow>,
+}
 
 impl Relay {
     /// Does all of the batch in one transaction, and answers when it is on disk.
@@ -45,6 +56,17 @@ impl Relay {
         now: Timestamp,
         work: impl FnOnce(&mut Step<'_>) -> Result<T, RelayError>,
     ) -> Result<(T, Vec<(SessionId, Event)>), RelayError> {
+        let (value, Settled { mut events, mail, woken }) = self.transact_undelivered(now, work)?;
+        self.deliver(now, mail, woken, &mut events);
+        Ok((value, events))
+    }
+
+    /// As [`Self::transact`], with the delivery left to the caller.
+    pub(super) fn transact_undelivered<T>(
+        &mut self,
+        now: Timestamp,
+        work: impl FnOnce(&mut Step<'_>) -> Result<T, RelayError>,
+    ) -> Result<(T, Settled), RelayError> {
         let stalls = self.state.stalls.clone();
         self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut step = Step { db: &self.db, state: &mut self.state, now, pending: Pending::default() };
@@ -79,8 +101,8 @@ impl Relay {
         self.state.bodies.drop_appended(now);
     }
 
-    /// The batch is on disk: memory follows, bodies are erased, answers and mail leave.
-    fn settle(&mut self, now: Timestamp, mut pending: Pending) -> Vec<(SessionId, Event)> {
+    /// The batch is on disk: memory follows, bodies are erased, answers and mail may leave.
+    fn settle(&mut self, now: Timestamp, mut pending: Pending) -> Settled {
         let state = &mut self.state;
         state.bodies.keep_appended();
         state.bodies.erase(std::mem::take(&mut pending.erased), now);
@@ -97,10 +119,9 @@ impl Relay {
         for release in std::mem::take(&mut pending.releases) {
             release();
         }
-        let mut events = std::mem::take(&mut pending.events);
+        let events = std::mem::take(&mut pending.events);
         let woken = state.settle_seats(&mut pending, now);
-        self.deliver(pending.mail, &woken, &mut events);
-        events
+        Settled { events, mail: pending.mail, woken }
     }
 
     /// What a session is told about work that failed alone.

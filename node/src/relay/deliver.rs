@@ -1,6 +1,7 @@
 //! Deliver: mail goes to who is online, in order, inside the window; the rest is fetched as acknowledgements free it.
 //!
-//! Runs after the commit. Only reads: an entry leaves its mailbox by acknowledgement, never by delivery.
+//! Runs after the commit. An entry leaves its mailbox by acknowledgement, never by delivery; only where a body is lost
+//! does a gap take its place.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +11,10 @@ use chasqui_wire::{
 };
 use rusqlite::Row;
 
-use super::step::NewMail;
+use super::step::{NewMail, Step};
 use super::{Attach, Event, Relay, RelayError, SessionId, Who};
 use crate::planted::{PlantedBug, planted};
-use crate::store::{BodyAt, DeviceRow};
+use crate::store::{BodyAt, DeviceRow, EnvelopeRow, is_lost};
 
 /// A device with a session.
 pub(super) struct Online {
@@ -77,25 +78,32 @@ impl Online {
     }
 }
 
+/// Where the fetching of a backlog ended.
+enum PageEnd {
+    /// At the end of the mailbox, or of the window.
+    Done,
+    /// Before an envelope whose body is lost.
+    Lost(u64, EnvelopeRow, RelayError),
+}
+
 impl Relay {
     /// Delivers new mail, and the backlog of the devices that can take more of it.
     pub(super) fn deliver(
         &mut self,
+        now: Timestamp,
         mut mail: BTreeMap<DeviceRow, Vec<NewMail>>,
-        woken: &BTreeSet<DeviceRow>,
+        woken: BTreeSet<DeviceRow>,
         events: &mut Vec<(SessionId, Event)>,
     ) {
-        let devices: BTreeSet<DeviceRow> = mail.keys().chain(woken).copied().collect();
-        for device in devices {
+        let mut devices = woken;
+        devices.extend(mail.keys());
+        while let Some(device) = devices.pop_first() {
             let Some(online) = self.state.online.get_mut(&device) else { continue };
-            let session = online.who.session;
+            let who = online.who;
             let mut frames = Frames::new(self.state.options.limits.frame_bytes);
+            let mut end = Ok(PageEnd::Done);
             if online.has_backlog {
-                if let Err(error) = self.page(device, &mut frames) {
-                    tracing::error!(%error, "a mailbox cannot be read");
-                    events.push((session, Event::Failed));
-                    continue;
-                }
+                end = self.page(device, &mut frames);
             } else {
                 for new in mail.remove(&device).unwrap_or_default() {
                     if !online.takes(new.body_bytes) {
@@ -106,13 +114,38 @@ impl Relay {
                     frames.push(Entry { number: new.entry, kind: new.kind });
                 }
             }
+            // What was taken counts as delivered, so it leaves whatever came after it.
             for entries in frames.finish() {
                 if planted(PlantedBug::DeleteBeforeAck) {
                     self.delete_delivered(device, &entries);
                 }
-                events.push((session, Event::Mail(entries)));
+                events.push((who.session, Event::Mail(entries)));
             }
-            self.tell_drained(device, events);
+            let repaired = end.and_then(|end| match end {
+                PageEnd::Done => Ok(None),
+                PageEnd::Lost(entry, envelope, error) => {
+                    tracing::error!(%error, "a body is lost");
+                    let repair = |step: &mut Step<'_>| step.give_up(who, entry, envelope);
+                    self.transact_undelivered(now, repair).map(|((), settled)| Some(settled))
+                }
+            });
+            match repaired {
+                Ok(None) => self.tell_drained(device, events),
+                Ok(Some(settled)) => {
+                    // The gap comes next. The receipts of it wait for their turn, behind mail that came before.
+                    devices.insert(device);
+                    devices.extend(settled.woken);
+                    events.extend(settled.events);
+                    for (to, new) in settled.mail {
+                        devices.insert(to);
+                        mail.entry(to).or_default().extend(new);
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a mailbox cannot be read");
+                    events.push((who.session, Event::Failed));
+                }
+            }
         }
     }
 
@@ -126,12 +159,13 @@ impl Relay {
     }
 
     /// Fetches the backlog while the window takes it.
-    fn page(&mut self, device: DeviceRow, frames: &mut Frames) -> Result<(), RelayError> {
-        let Some(online) = self.state.online.get_mut(&device) else { return Ok(()) };
+    fn page(&mut self, device: DeviceRow, frames: &mut Frames) -> Result<PageEnd, RelayError> {
+        let Some(online) = self.state.online.get_mut(&device) else { return Ok(PageEnd::Done) };
         let mut query = self.db.prepare_cached(
             "SELECT mailbox.entry, mailbox.notice, envelope.segment, envelope.start, envelope.length,
                  envelope.message, conversation.id, conversation.kind, conversation.protection, sender.id,
-                 sender_device.id, peer.id, envelope.seq, envelope.accepted_at, envelope.urgent
+                 sender_device.id, peer.id, envelope.seq, envelope.accepted_at, envelope.urgent,
+                 envelope.envelope
              FROM mailbox
              LEFT JOIN envelope ON envelope.envelope = mailbox.envelope
              LEFT JOIN conversation ON conversation.conversation = envelope.conversation
@@ -145,11 +179,15 @@ impl Relay {
             let at = body_at(row)?;
             let body_bytes = at.map_or(0, |at| at.length);
             if !online.takes(body_bytes) {
-                return Ok(());
+                return Ok(PageEnd::Done);
             }
             let number = row.get(0)?;
-            let kind = match at {
-                Some(at) => EntryKind::Envelope(Box::new(envelope(row, self.state.bodies.read(at)?)?)),
+            let kind = match at.map(|at| self.state.bodies.read(at)) {
+                Some(Ok(body)) => EntryKind::Envelope(Box::new(envelope(row, body)?)),
+                Some(Err(error)) if is_lost(&error) => {
+                    return Ok(PageEnd::Lost(number, row.get(15)?, error.into()));
+                }
+                Some(Err(error)) => return Err(error.into()),
                 // What this version cannot read it delivers as such; the device acknowledges it as unreadable.
                 None => EntryKind::decode(row.get::<_, Vec<u8>>(1)?.into()).unwrap_or(EntryKind::Unknown),
             };
@@ -157,7 +195,7 @@ impl Relay {
             frames.push(Entry { number, kind });
         }
         online.has_backlog = false;
-        Ok(())
+        Ok(PageEnd::Done)
     }
 
     /// The planted bug: delivered is gone.

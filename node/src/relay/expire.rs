@@ -4,9 +4,9 @@
 
 use chasqui_wire::{ConversationId, ConversationKind, EntryKind, Gap, GapReason, Protection, ReceiptKind, Seq, UserId};
 
-use super::RelayError;
 use super::acknowledge::Leaving;
 use super::step::{NewMail, Step};
+use super::{RelayError, Who};
 use crate::store::{DeviceRow, EnvelopeRow, UserRow};
 
 impl Step<'_> {
@@ -56,8 +56,7 @@ impl Step<'_> {
             )?
             .query_map([envelope], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
             .collect::<Result<_, _>>()?;
-        let gap = EntryKind::Gap(self.gap(envelope)?);
-        let notice = gap.encode();
+        let gap = EntryKind::Gap(self.gap(envelope, GapReason::Expired)?);
         let mut is_any = false;
         for (device, user, entry) in entries {
             let online = self.state.online().get(&device);
@@ -65,13 +64,7 @@ impl Step<'_> {
                 continue;
             }
             is_any = true;
-            self.sql("UPDATE mailbox SET envelope = NULL, notice = ?3 WHERE device = ?1 AND entry = ?2")?.execute((
-                device,
-                entry,
-                notice.as_ref(),
-            ))?;
-            let bytes = self.leave_envelope(device, user, envelope, Leaving::Without(ReceiptKind::Expired))?;
-            self.count_mail(device, 0, -i64::from(bytes));
+            self.put_gap(device, user, (entry, envelope), &gap, ReceiptKind::Expired)?;
             // Wakes the device's backlog, if it is online: the entry is there, or it would be in flight.
             self.pending.mail.entry(device).or_default().push(NewMail { entry, kind: gap.clone(), body_bytes: 0 });
         }
@@ -79,7 +72,34 @@ impl Step<'_> {
         Ok(is_any)
     }
 
-    fn gap(&self, envelope: EnvelopeRow) -> Result<Gap, RelayError> {
+    /// The body of this entry is lost: a gap takes its place, and no other device's.
+    pub(super) fn give_up(&mut self, who: Who, entry: u64, envelope: EnvelopeRow) -> Result<(), RelayError> {
+        let gap = EntryKind::Gap(self.gap(envelope, GapReason::Other)?);
+        self.put_gap(who.device, who.user, (entry, envelope), &gap, ReceiptKind::Unreadable)?;
+        self.pending.changed = true;
+        Ok(())
+    }
+
+    /// `told` is what the sender hears if no other device of that user may still store it.
+    fn put_gap(
+        &mut self,
+        device: DeviceRow,
+        user: UserRow,
+        (entry, envelope): (u64, EnvelopeRow),
+        gap: &EntryKind,
+        told: ReceiptKind,
+    ) -> Result<(), RelayError> {
+        self.sql("UPDATE mailbox SET envelope = NULL, notice = ?3 WHERE device = ?1 AND entry = ?2")?.execute((
+            device,
+            entry,
+            gap.encode().as_ref(),
+        ))?;
+        let bytes = self.leave_envelope(device, user, envelope, Leaving::Without(told))?;
+        self.count_mail(device, 0, -i64::from(bytes));
+        Ok(())
+    }
+
+    fn gap(&self, envelope: EnvelopeRow, reason: GapReason) -> Result<Gap, RelayError> {
         let mut query = self.sql(
             "SELECT conversation.id, envelope.seq, conversation.kind, conversation.protection, sender.id, peer.id
              FROM envelope
@@ -94,7 +114,7 @@ impl Step<'_> {
         Ok(Gap {
             conversation: ConversationId::from_bytes(row.get(0)?),
             seq: Seq::from_raw(row.get(1)?).ok_or_else(damaged)?,
-            reason: GapReason::Expired,
+            reason,
             kind: ConversationKind::from_number(row.get(2)?).ok_or_else(damaged)?,
             protection: Protection::from_number(row.get(3)?).ok_or_else(damaged)?,
             sender_user: UserId::from_bytes(row.get(4)?),

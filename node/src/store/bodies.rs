@@ -164,22 +164,31 @@ impl Bodies {
 
     /// Makes overwritten ranges durable, and deletes segments in which nothing is left.
     pub(crate) fn sync_erased(&mut self, now: Timestamp) -> io::Result<()> {
-        self.erased_since = None;
         let again = std::mem::take(&mut self.to_erase);
         self.overwrite(again, now);
         let mut result = Ok(());
         for segment in std::mem::take(&mut self.erased) {
             if let Err(error) = self.sync_or_delete(segment) {
                 self.erased.insert(segment);
-                self.erased_since = Some(now);
                 result = Err(error);
             }
         }
+        self.erased.extend(self.to_erase.iter().map(|at| at.segment));
+        self.erased_since = (!self.erased.is_empty()).then_some(now);
         result
     }
 
     fn sync_or_delete(&mut self, segment: u32) -> io::Result<()> {
-        self.disk.sync(segment)?;
+        match self.disk.sync(segment) {
+            // Somebody removed the file: nothing is left that could be erased.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.to_erase.retain(|at| at.segment != segment);
+                self.current.take_if(|(current, _)| *current == segment);
+                self.live.remove(&segment);
+                return Ok(());
+            }
+            synced => synced?,
+        }
         let is_current = self.current.is_some_and(|(current, _)| current == segment);
         if !is_current && !self.is_pending(segment) && self.live.get(&segment) == Some(&0) {
             self.disk.delete(segment)?;

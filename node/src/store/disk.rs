@@ -116,6 +116,15 @@ impl Disk for FileDisk {
     }
 }
 
+/// Whether what could not be read will not come back by trying again: the file or this part of it is gone, or the
+/// medium is bad. Anything else (too many open files, say) passes.
+pub(crate) fn is_lost(error: &io::Error) -> bool {
+    // EIO on every Unix; on Windows ERROR_CRC and ERROR_SECTOR_NOT_FOUND (winerror.h).
+    let bad_medium: &[i32] = if cfg!(windows) { &[23, 27] } else { &[5] };
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
+        || error.raw_os_error().is_some_and(|code| bad_medium.contains(&code))
+}
+
 /// Real zeros, not a hole: later writes then change no metadata, which makes their sync cheaper.
 fn fill(mut file: &File, size: u32) -> io::Result<()> {
     use std::io::Write as _;

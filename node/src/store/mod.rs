@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use crate::relay::RelayError;
 pub(crate) use bodies::{Bodies, BodyAt};
 pub use disk::Disk;
-pub(crate) use disk::FileDisk;
+pub(crate) use disk::{FileDisk, is_lost};
 pub(crate) use rows::{ConversationRow, DeviceRow, EnvelopeRow, UserRow};
 pub use sim_disk::{DiskImage, SimDisk};
 

@@ -96,3 +96,45 @@ fn a_damaged_envelope_keeps_no_other_from_expiring() {
     assert_eq!(kinds(&mail(ana, &world.tick_after(3_000))), [(BO, ReceiptKind::Expired)]);
     assert!(world.relay.wake_at().unwrap() > world.now, "it does not spin");
 }
+
+/// Three messages of Ana in three segments, of which the second is lost.
+fn with_a_lost_segment() -> (World, SessionId) {
+    let mut world = World::with(RelayOptions { segment_bytes: 64 * 1024, ..options() });
+    let (ana, _) = world.attach(ANA_PHONE);
+    world.say(ana, 1, "one");
+    world.say(ana, 2, &"x".repeat(65_535));
+    world.say(ana, 3, "three, too long for the rest of that segment");
+    world.disk.delete(2).unwrap();
+    (world, ana)
+}
+
+#[test]
+fn a_lost_body_becomes_a_gap_in_its_place_and_the_sender_is_told() {
+    let (mut world, ana) = with_a_lost_segment();
+    let session = SessionId(50);
+    let attach = Attach { device: BO_PHONE, window_entries: 10, window_bytes: 1 << 20, checkpoint: None };
+    let events = world.work(session, Op::Attach(attach));
+    let delivered = mail(session, &events);
+    let [one, gap, three] = delivered.as_slice() else { panic!("{events:?}") };
+    assert_eq!((envelope(one).seq, envelope(three).seq), (seq(1), seq(3)));
+    let EntryKind::Gap(gap) = &gap.kind else { panic!("{gap:?}") };
+    assert_eq!((gap.seq, gap.reason), (seq(2), chasqui_wire::GapReason::Other));
+    assert!(matches!(of(session, events.clone()).last(), Some(Event::Drained(_))), "{events:?}");
+    assert_eq!(kinds(&mail(ana, &events)), [(BO, ReceiptKind::Unreadable)]);
+    assert_eq!(world.count("envelope"), 2);
+    world.tick_after(2_000);
+    assert!(world.relay.wake_at().unwrap() > world.now.plus_millis(2_000), "there is nothing left to erase");
+}
+
+#[test]
+fn a_lost_body_that_cannot_be_noted_keeps_back_nothing_before_it() {
+    let (mut world, _) = with_a_lost_segment();
+    let trigger = "CREATE TEMP TRIGGER full BEFORE UPDATE ON mailbox BEGIN SELECT raise(FAIL, 'full'); END";
+    world.relay.connection().execute_batch(trigger).unwrap();
+    let (_, events) = world.attach(BO_PHONE);
+    assert_eq!(mail_of(&events).len(), 1);
+    assert_eq!(events.last(), Some(&Event::Failed));
+    world.relay.connection().execute_batch("DROP TRIGGER full").unwrap();
+    let (_, events) = world.attach(BO_PHONE);
+    assert_eq!(mail_of(&events).len(), 3, "nothing is lost by it");
+}
