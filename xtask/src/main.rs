@@ -43,8 +43,9 @@ fn main() -> ExitCode {
 
 fn tests() -> Vec<Step> {
     vec![
-        cargo("fmt", &["fmt", "--all", "--check"]),
-        cargo("clippy", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]),
+        cargo("fmt", &["fmt", "--all", "--check"]).needs("cargo-fmt"),
+        cargo("clippy", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
+            .needs("cargo-clippy"),
         cargo("unit", &["test", "--workspace", "--quiet"]),
         cargo("docs", &["doc", "--workspace", "--no-deps", "--quiet"]).with("RUSTDOCFLAGS", "-D warnings"),
         simulation("sim", &["--seeds", "60"]).in_debug(),
