@@ -111,12 +111,7 @@ impl State {
         {
             self.online.remove(&device);
         }
-        let streams = (session, chasqui_wire::ConversationId::from_bytes([0; 16]))
-            ..=(session, chasqui_wire::ConversationId::from_bytes([255; 16]));
-        let streams: Vec<_> = self.stalls.range(streams).copied().collect();
-        for stream in streams {
-            self.stalls.remove(&stream);
-        }
+        self.stalls.remove(&session);
     }
 
     /// The devices that are online, in a fixed order.

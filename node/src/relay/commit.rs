@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chasqui_wire::{ErrorCode, MessageId, Rejected, Timestamp};
+use chasqui_wire::{ConversationId, ErrorCode, MessageId, Rejected, Timestamp};
 
 use super::step::{NewMail, Pending, Step};
 use super::{Event, Op, Relay, RelayError, SessionId, State, Work};
@@ -67,7 +67,6 @@ impl Relay {
         now: Timestamp,
         work: impl FnOnce(&mut Step<'_>) -> Result<T, RelayError>,
     ) -> Result<(T, Settled), RelayError> {
-        let stalls = self.state.stalls.clone();
         self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut step = Step { db: &self.db, state: &mut self.state, now, pending: Pending::default() };
         let done = work(&mut step).and_then(|value| {
@@ -85,7 +84,9 @@ impl Relay {
             Ok(value) => Ok((value, self.settle(now, pending))),
             Err(error) => {
                 self.roll_back(now);
-                self.state.stalls = stalls;
+                for (session, conversation, before) in pending.stalls_before.into_iter().rev() {
+                    self.state.set_stall(session, conversation, before);
+                }
                 Err(error)
             }
         }
@@ -136,7 +137,7 @@ impl Relay {
                 None
             }
             Work::Session(session, Op::Publish(send)) => {
-                self.state.stalls.insert((*session, send.conversation));
+                self.state.set_stall(*session, send.conversation, true);
                 Some((*session, rejected(send.message)))
             }
             Work::Session(session, Op::Read(read)) => Some((*session, rejected(read.id))),
@@ -154,8 +155,42 @@ impl Relay {
 
 impl State {
     /// Whether the answer code lets the stream go on.
-    pub(super) fn is_stalled(&self, session: SessionId, conversation: chasqui_wire::ConversationId) -> bool {
-        !planted(PlantedBug::NoStall) && self.stalls.contains(&(session, conversation))
+    pub(super) fn is_stalled(&self, session: SessionId, conversation: ConversationId) -> bool {
+        let stalled = self.stalls.get(&session).is_some_and(|stalled| stalled.contains(&conversation));
+        stalled && !planted(PlantedBug::NoStall)
+    }
+
+    /// Returns what it was before.
+    fn set_stall(&mut self, session: SessionId, conversation: ConversationId, stalled: bool) -> bool {
+        if stalled {
+            return !self.stalls.entry(session).or_default().insert(conversation);
+        }
+        let Some(streams) = self.stalls.get_mut(&session) else { return false };
+        let before = streams.remove(&conversation);
+        if streams.is_empty() {
+            self.stalls.remove(&session);
+        }
+        before
+    }
+}
+
+impl Step<'_> {
+    /// The most streams of one session that may wait for their restart: no app has so many at once.
+    pub(super) const STALLS: usize = 1_024;
+
+    pub(super) fn stall(&mut self, session: SessionId, conversation: ConversationId, stalled: bool) {
+        let before = self.state.set_stall(session, conversation, stalled);
+        if before != stalled {
+            self.pending.stalls_before.push((session, conversation, before));
+        }
+    }
+
+    /// Ends a session that let too many streams stall.
+    pub(super) fn end_if_overloaded(&mut self, session: SessionId) {
+        let stalls = self.state.stalls.get(&session).map_or(0, BTreeSet::len);
+        if stalls >= Self::STALLS && self.pending.left.insert(session) {
+            self.answer(session, Event::Overloaded);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The relay: passes messages on and forgets them. Synchronous, single owner; no clock, no threads, no async.
 //!
 //! [`Relay::commit`] does all waiting work in one SQLite transaction. Nothing is answered, delivered or erased before
-//! it committed, and nothing in memory changes before that either (except stalls: too many of them do no harm).
+//! it committed, and nothing in memory changes before that either (except stalls, which are put back).
 
 mod account_calls;
 mod accounts;
@@ -83,7 +83,8 @@ struct State {
     bodies: Bodies,
     online: BTreeMap<DeviceRow, Online>,
     seats: BTreeMap<SessionId, DeviceRow>,
-    stalls: BTreeSet<(SessionId, ConversationId)>,
+    /// Streams that wait for their restart.
+    stalls: BTreeMap<SessionId, BTreeSet<ConversationId>>,
     /// What waits in the mailboxes that were written to since the process began.
     waiting: BTreeMap<DeviceRow, Waiting>,
     next_entry: u64,

@@ -1,6 +1,6 @@
 //! Opening the data: who this node is, what waits, and zeros over whatever a crash left behind.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chasqui_wire::{Era, RealmId, Timestamp};
 use ring::hmac;
@@ -41,7 +41,7 @@ impl Relay {
             bodies,
             online: BTreeMap::new(),
             seats: BTreeMap::new(),
-            stalls: BTreeSet::new(),
+            stalls: BTreeMap::new(),
             waiting: BTreeMap::new(),
             next_entry: db.query_row("SELECT coalesce(max(entry), 0) + 1 FROM mailbox", [], |row| row.get(0))?,
             revision: identity.revision,

@@ -35,21 +35,24 @@ struct Plan {
 
 impl Step<'_> {
     pub(super) fn publish(&mut self, who: Who, send: &Send) -> Result<(), RelayError> {
-        let stream = (who.session, send.conversation);
         let prior = self.prior(send)?;
         let conversation = self.conversation_by_id(send.conversation)?;
         let is_repeat = |prior: &&Prior| {
             prior.device == who.device && conversation.is_some_and(|(row, _)| row == prior.conversation)
         };
         if send.restart {
-            self.state.stalls.remove(&stream);
+            self.stall(who.session, send.conversation, false);
         }
         if let Some(prior) = prior.as_ref().filter(is_repeat) {
             self.answer(who.session, Event::Accepted(prior.accepted));
             return Ok(());
         }
+        // What is refused counts as well, or refusals would be free.
+        let over_rate = self.over_rate(who);
         let refusal = if self.state.is_stalled(who.session, send.conversation) {
             Some(No(ErrorCode::StreamStalled, "an earlier send of this stream was refused", 0))
+        } else if let Some(retry_after_ms) = over_rate {
+            Some(No(ErrorCode::RateLimited, "more than limits.sends_per_minute", retry_after_ms))
         } else if prior.is_some() {
             Some(No(ErrorCode::MessageIdTaken, "this message id was used for another message", 0))
         } else {
@@ -63,8 +66,9 @@ impl Step<'_> {
             }
         };
         if let Some(No(code, detail, retry_after_ms)) = refusal {
-            self.state.stalls.insert(stream);
+            self.stall(who.session, send.conversation, true);
             self.answer(who.session, rejected(send.message, code, detail, retry_after_ms));
+            self.end_if_overloaded(who.session);
         }
         Ok(())
     }
@@ -129,9 +133,6 @@ impl Step<'_> {
             devices.extend(self.active_devices(who.user)?);
         }
         devices.retain(|&device| device != who.device);
-        if let Some(retry_after_ms) = self.over_rate(who) {
-            return Ok(Err(No(ErrorCode::RateLimited, "more than limits.sends_per_minute", retry_after_ms)));
-        }
         for &device in &devices {
             if !self.has_room(device, send.body.len() as u32)? {
                 return Ok(Err(No(ErrorCode::MailboxFull, "a mailbox that this addresses is full", 10_000)));
@@ -141,8 +142,8 @@ impl Step<'_> {
         Ok(Ok(Plan { peer, conversation, devices, ttl_ms: u64::from(ttl_seconds) * 1000 }))
     }
 
-    /// Milliseconds until this device may send again, if it sent too much within this minute.
-    fn over_rate(&mut self, who: Who) -> Option<u32> {
+    /// Milliseconds until this device may send or read again, if it did so too often within this minute.
+    pub(super) fn over_rate(&mut self, who: Who) -> Option<u32> {
         let limit = self.state.options.limits.sends_per_minute;
         // Counted at once, not after the commit: counting too much does no harm.
         let online = self.state.online.get_mut(&who.device)?;

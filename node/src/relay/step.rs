@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chasqui_wire::{EntryKind, Seq, Timestamp};
+use chasqui_wire::{ConversationId, EntryKind, Seq, Timestamp};
 use rusqlite::{CachedStatement, Connection};
 
 use super::accounts::Accounts;
@@ -35,6 +35,8 @@ pub(super) struct Pending {
     pub(super) joined: BTreeMap<SessionId, Online>,
     pub(super) left: BTreeSet<SessionId>,
     pub(super) erased: Vec<BodyAt>,
+    /// Stalls that the batch changed, in order, and whether each was there before.
+    pub(super) stalls_before: Vec<(SessionId, ConversationId, bool)>,
     /// Change of what waits in each mailbox: entries and bytes of bodies.
     pub(super) waiting: BTreeMap<DeviceRow, (i64, i64)>,
     pub(super) receipts: BTreeMap<ReceiptKey, Vec<Seq>>,

@@ -71,6 +71,8 @@ pub enum Event {
     Revoked,
     /// The node began a new era.
     NewEra,
+    /// The device asks for too much that is refused.
+    Overloaded,
     /// The node could not do the work; nothing was done.
     Failed,
 }

@@ -218,12 +218,15 @@ impl Session {
             Event::Displaced => self.goodbye(GoodbyeReason::Displaced, "a newer socket of this device took over"),
             Event::Revoked => self.goodbye(GoodbyeReason::Revoked, "the device was revoked"),
             Event::NewEra => self.goodbye(GoodbyeReason::NewEra, "the node came back from an older copy of itself"),
+            Event::Overloaded => self.goodbye(GoodbyeReason::Overloaded, "too many refused streams"),
             Event::Failed => self.goodbye(GoodbyeReason::NodeFailure, "the node cannot work now; come back later"),
         }
     }
 
     fn goodbye(&mut self, reason: GoodbyeReason, detail: &str) -> Vec<Output> {
-        let retry_after_ms = if reason == GoodbyeReason::NodeFailure { 1_000 } else { 0 };
+        let is_overloaded = reason == GoodbyeReason::Overloaded;
+        let retry_after_ms =
+            if is_overloaded { 10_000 } else { u32::from(reason == GoodbyeReason::NodeFailure) * 1_000 };
         self.close(Some(Goodbye { reason, detail: detail.to_owned(), retry_after_ms }))
     }
 

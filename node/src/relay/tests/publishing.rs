@@ -174,3 +174,43 @@ fn a_failed_commit_leaves_nothing() {
     let events = world.relay.try_commit(world.now, &mut work).unwrap();
     assert_eq!(answer(&events), Ok(Some(seq(1))));
 }
+
+#[test]
+fn refusals_count_against_the_rate_and_are_bounded() {
+    let mut world = World::with(small_limits(|limits| limits.sends_per_minute = 2));
+    let (ana, _) = world.attach(ANA_PHONE);
+    let wrong = |number| Send { conversation: ConversationId::from_bytes([number; 16]), ..send(ANA, BO, 1, "x") };
+    assert_eq!(answer(&world.publish(ana, wrong(1))), Err(ErrorCode::Invalid));
+    assert_eq!(answer(&world.publish(ana, wrong(2))), Err(ErrorCode::Invalid));
+    assert_eq!(answer(&world.publish(ana, wrong(3))), Err(ErrorCode::RateLimited));
+    let mut ended = None;
+    for number in 4..2_000_u16 {
+        let mut id = [0; 16];
+        id[..2].copy_from_slice(&number.to_be_bytes());
+        let events = world.publish(ana, Send { conversation: ConversationId::from_bytes(id), ..wrong(1) });
+        if events.iter().any(|(_, event)| *event == Event::Overloaded) {
+            ended = Some(number);
+            break;
+        }
+    }
+    assert_eq!(ended, Some(1_024));
+    assert!(world.publish(ana, wrong(5)).is_empty(), "the session has ended");
+    assert!(world.relay.state.stalls.is_empty());
+    let (ana, _) = world.attach(ANA_PHONE);
+    assert_eq!(answer(&world.say(ana, 1, "one")), Ok(Some(seq(1))));
+}
+
+#[test]
+fn a_batch_that_fails_stalls_nothing_and_restarts_nothing() {
+    let mut world = World::new();
+    let (ana, _) = world.attach(ANA_PHONE);
+    let too_long = |number| Send { ttl_seconds: u32::MAX, ..send(ANA, BO, number, "x") };
+    let restarted = Send { restart: true, ..send(ANA, ANA, 1, "x") };
+    world.publish(ana, Send { ttl_seconds: u32::MAX, ..send(ANA, ANA, 1, "x") });
+    let before = world.relay.state.stalls.clone();
+    let work = |send: Send| Work::Session(ana, Op::Publish(Box::new(send)));
+    world.relay.connection_mut().commit_hook(Some(|| true)).unwrap();
+    let mut batch = [work(too_long(2)), work(restarted), work(send(ANA, ANA, 3, "x"))];
+    assert!(world.relay.try_commit(world.now, &mut batch).is_err());
+    assert_eq!(world.relay.state.stalls, before);
+}
