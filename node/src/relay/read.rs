@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chasqui_wire::{Accepted, EntryKind, ErrorCode, Read, ReadNotice};
+use chasqui_wire::{Accepted, EntryKind, ErrorCode, Read, ReadNotice, Seq};
 
 use super::commit::rejected;
 use super::step::Step;
@@ -12,12 +12,22 @@ use crate::store::{ConversationRow, UserRow};
 impl Step<'_> {
     /// The session has verified the signature.
     pub(super) fn read(&mut self, who: Who, read: &Read) -> Result<(), RelayError> {
-        let Some((conversation, _)) = self.conversation_by_id(read.conversation)? else {
+        if let Some(retry_after_ms) = self.over_rate(who) {
+            let detail = "more than limits.sends_per_minute";
+            self.answer(who.session, rejected(read.id, ErrorCode::RateLimited, detail, retry_after_ms));
+            return Ok(());
+        }
+        let Some((conversation, head)) = self.conversation_by_id(read.conversation)? else {
             self.answer(who.session, rejected(read.id, ErrorCode::NotFound, "no such conversation", 0));
             return Ok(());
         };
         if !self.is_member(conversation, who.user)? {
             self.answer(who.session, rejected(read.id, ErrorCode::Forbidden, "not a member", 0));
+            return Ok(());
+        }
+        if !self.may_have_given(head, read) {
+            let detail = "the node has not given these positions";
+            self.answer(who.session, rejected(read.id, ErrorCode::NotFound, detail, 0));
             return Ok(());
         }
         let mut devices: BTreeSet<_> = self.active_devices(who.user)?.into_iter().collect();
@@ -30,6 +40,13 @@ impl Step<'_> {
                 }
             }
         }
+        for &device in &devices {
+            if !self.has_room(device, 0)? {
+                let detail = "a mailbox that this addresses is full";
+                self.answer(who.session, rejected(read.id, ErrorCode::MailboxFull, detail, 10_000));
+                return Ok(());
+            }
+        }
         let (user, device, device_key) = (who.user_id, who.device_id, who.device_key);
         let notice = ReadNotice { user, device, device_key, read: read.clone() };
         for &device in &devices {
@@ -38,6 +55,14 @@ impl Step<'_> {
         let revision = if devices.is_empty() { self.state.revision } else { self.revision() };
         self.answer(who.session, Event::Accepted(Accepted { message: read.id, seq: None, at: self.now, revision }));
         Ok(())
+    }
+
+    /// Whether every position that the mark names may be one that the node gave. Of its present era it knows them all;
+    /// those of older eras may have been lost by a restore, and some come back late or never.
+    fn may_have_given(&self, head: u64, read: &Read) -> bool {
+        let first_unknown = Seq::after(Seq::from_raw(head), self.era());
+        let highest = read.ranges.iter().map(|range| range.last()).chain([read.up_to]).max();
+        highest.is_none_or(|highest| highest < first_unknown)
     }
 
     fn is_member(&self, conversation: ConversationRow, user: UserRow) -> Result<bool, RelayError> {

@@ -183,3 +183,51 @@ fn a_read_mark_goes_to_the_authors_and_the_readers_own_devices() {
     assert!(mail(ana, &events).is_empty(), "read receipts are off");
     assert_eq!(mail(laptop, &events).len(), 1);
 }
+
+fn mark(up_to: u64) -> Op {
+    let Op::Read(read) = read(SeqRanges::of([seq(1)]), vec![ANA]) else { unreachable!() };
+    Op::Read(Box::new(Read { up_to: seq(up_to), ..*read }))
+}
+
+#[test]
+fn a_read_mark_above_what_the_node_gave_is_refused_for_now() {
+    let mut world = World::new();
+    let (ana, _) = world.attach(ANA_PHONE);
+    let (bo, _) = world.attach(BO_PHONE);
+    world.say(ana, 1, "one");
+    assert_eq!(answer(&world.work(bo, mark(2))), Err(ErrorCode::NotFound));
+    let far = SeqRanges::of([seq(1), seq(9)]);
+    assert_eq!(answer(&world.work(bo, read(far, vec![ANA]))), Err(ErrorCode::NotFound));
+    world.say(ana, 2, "two");
+    assert_eq!(answer(&world.work(bo, mark(2))), Ok(None));
+    world.relay.begin_era(world.now).unwrap();
+    let (bo, _) = world.attach(BO_PHONE);
+    assert_eq!(answer(&world.work(bo, mark(9))), Ok(None), "a restore may have lost it");
+}
+
+#[test]
+fn read_marks_are_limited_like_sends() {
+    let mut world = World::with(small_limits(|limits| limits.sends_per_minute = 2));
+    let (ana, _) = world.attach(ANA_PHONE);
+    let (bo, _) = world.attach(BO_PHONE);
+    world.say(ana, 1, "one");
+    assert_eq!(answer(&world.work(bo, mark(1))), Ok(None));
+    assert_eq!(answer(&world.work(bo, mark(2))), Err(ErrorCode::NotFound), "a refusal counts");
+    assert_eq!(answer(&world.work(bo, mark(1))), Err(ErrorCode::RateLimited));
+}
+
+#[test]
+fn read_marks_do_not_overfill_a_mailbox() {
+    let mut world = World::with(small_limits(|limits| limits.mailbox_entries = 3));
+    let (ana, _) = world.attach(ANA_PHONE);
+    world.say(ana, 1, "one");
+    world.work(ana, Op::Detach);
+    let (bo, _) = world.attach(BO_PHONE);
+    for _ in 0..3 {
+        assert_eq!(answer(&world.work(bo, mark(1))), Ok(None));
+    }
+    assert_eq!(answer(&world.work(bo, mark(1))), Err(ErrorCode::MailboxFull));
+    let (ana, events) = world.attach(ANA_PHONE);
+    world.acknowledge(ana, mail_of(&events)[0].number, AckOutcome::Stored);
+    assert_eq!(answer(&world.work(bo, mark(1))), Ok(None));
+}
