@@ -14,6 +14,15 @@ CREATE TABLE era (
     began_at_revision INTEGER NOT NULL
 ) STRICT;
 
+-- Every start of a process that committed anything, and the revision that it found. A checkpoint of a start that is not
+-- here, or from above the revision that the next one found, shows that the data is an older copy.
+CREATE TABLE opening (
+    number INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 8),
+    at_revision INTEGER NOT NULL,
+    at INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE user (
     user INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),

@@ -13,6 +13,7 @@ CREATE TABLE account (
     era                 INTEGER NOT NULL DEFAULT 0,  -- the node's incarnation that this device has reconciled with
     checkpoint_era      INTEGER,
     checkpoint_revision INTEGER,
+    checkpoint_opening  BLOB,
     checkpoint_seal     BLOB
 ) STRICT;
 

@@ -154,7 +154,7 @@ impl Ana {
 }
 
 fn checkpoint() -> Checkpoint {
-    Checkpoint { era: 0, revision: 1, seal: [0; 32] }
+    Checkpoint { era: 0, revision: 1, opening: [0; 8], seal: [0; 32] }
 }
 
 fn chat() -> ConversationId {

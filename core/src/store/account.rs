@@ -36,12 +36,13 @@ pub(crate) struct NewAccount {
 impl AccountRow {
     pub(crate) fn load(connection: &Connection) -> Result<Option<Self>, StoreError> {
         let sql = "SELECT enrolled, node, realm, user, name, device, device_seed, identity_seed, era,
-                          checkpoint_era, checkpoint_revision, checkpoint_seal FROM account";
+                          checkpoint_era, checkpoint_revision, checkpoint_opening, checkpoint_seal FROM account";
         let read = |row: &rusqlite::Row<'_>| {
             let checkpoint = match row.get::<_, Option<u32>>("checkpoint_era")? {
                 Some(era) => Some(Checkpoint {
                     era,
                     revision: row.get::<_, i64>("checkpoint_revision")?.cast_unsigned(),
+                    opening: row.get("checkpoint_opening")?,
                     seal: row.get("checkpoint_seal")?,
                 }),
                 None => None,
@@ -112,8 +113,9 @@ impl AccountRow {
     }
 
     pub(crate) fn set_checkpoint(connection: &Connection, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        let sql = "UPDATE account SET checkpoint_era = ?, checkpoint_revision = ?, checkpoint_seal = ?";
-        let parameters = (checkpoint.era, checkpoint.revision.cast_signed(), checkpoint.seal);
+        let sql = "UPDATE account SET checkpoint_era = ?, checkpoint_revision = ?, checkpoint_opening = ?,
+                   checkpoint_seal = ?";
+        let parameters = (checkpoint.era, checkpoint.revision.cast_signed(), checkpoint.opening, checkpoint.seal);
         connection.prepare_cached(sql)?.execute(parameters)?;
         Ok(())
     }

@@ -100,18 +100,22 @@ pub struct Checkpoint {
     pub era: u32,
     /// Commits made, over all eras.
     pub revision: u64,
-    /// HMAC-SHA256 by the node over both.
+    /// Names the start of the node's process that made it.
+    pub opening: [u8; 8],
+    /// HMAC-SHA256 by the node over all of these.
     pub seal: [u8; 32],
 }
 
 impl Checkpoint {
     pub(crate) fn parse(frame: v1::Checkpoint) -> Result<Self, FrameError> {
         let seal = fixed(&frame.seal, "checkpoint.seal is not 32 bytes")?;
-        Ok(Self { era: frame.era, revision: frame.revision, seal })
+        let opening = fixed(&frame.opening, "checkpoint.opening is not 8 bytes")?;
+        Ok(Self { era: frame.era, revision: frame.revision, opening, seal })
     }
 
     pub(crate) fn wire(&self) -> v1::Checkpoint {
-        v1::Checkpoint { era: self.era, revision: self.revision, seal: wire(&self.seal) }
+        let (opening, seal) = (wire(&self.opening), wire(&self.seal));
+        v1::Checkpoint { era: self.era, revision: self.revision, seal, opening }
     }
 }
 
@@ -252,10 +256,11 @@ impl Goodbye {
 /// The bytes that the node seals in a [`Checkpoint`].
 impl Checkpoint {
     /// What `seal` authenticates.
-    pub fn sealed_bytes(era: u32, revision: u64) -> Bytes {
+    pub fn sealed_bytes(era: u32, revision: u64, opening: &[u8; 8]) -> Bytes {
         let mut bytes = b"chasqui/v1/checkpoint".to_vec();
         bytes.extend_from_slice(&era.to_be_bytes());
         bytes.extend_from_slice(&revision.to_be_bytes());
+        bytes.extend_from_slice(opening);
         bytes.into()
     }
 }

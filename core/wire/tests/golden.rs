@@ -140,8 +140,8 @@ fn vectors() -> Value {
             },
         },
         "checkpoint": {
-            "era": 3, "revision": 12345678901234u64,
-            "sealed_bytes": hex(&chasqui_wire::Checkpoint::sealed_bytes(3, 12_345_678_901_234)),
+            "era": 3, "revision": 12345678901234u64, "opening": "0f0f0f0f0f0f0f0f",
+            "sealed_bytes": hex(&chasqui_wire::Checkpoint::sealed_bytes(3, 12_345_678_901_234, &[0x0f; 8])),
         },
         "direct_conversations": [
             direct(ana, bo, Protection::NodeReadable),

@@ -229,8 +229,8 @@ fn limits_hold_and_say_which() {
     check(node(entries(9000)), Some("too many parts for its size"));
     let welcome = |eras: usize| {
         let limits = [number(1, 10), number(2, 20), number(3, 1), number(4, 1), number(6, 1000)].concat();
-        let fields =
-            [field(1, &ID), field(2, &limits), field(3, &field(3, &[1; 32])), field(4, &number(1, 1)).repeat(eras)];
+        let checkpoint = [field(3, &[1; 32]), field(4, &[1; 8])].concat();
+        let fields = [field(1, &ID), field(2, &limits), field(3, &checkpoint), field(4, &number(1, 1)).repeat(eras)];
         field(2, &fields.concat())
     };
     check(node(welcome(8192)), None);

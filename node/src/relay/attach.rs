@@ -41,7 +41,7 @@ impl Step<'_> {
         let (http_token, http_token_expires_at) = self.state.keys.token(who.device_id, self.now);
         let mut eras = self.state.eras.clone();
         eras.extend(self.pending.new_era);
-        let checkpoint = self.state.keys.checkpoint(self.era(), self.revision());
+        let checkpoint = self.state.checkpoint(self.era(), self.revision());
         let attached = Attached { user: who.user_id, checkpoint, eras, http_token, http_token_expires_at };
         self.answer(session, Event::Attached(Box::new(attached)));
         Ok(())

@@ -109,6 +109,7 @@ impl Relay {
         state.bodies.erase(std::mem::take(&mut pending.erased), now);
         if pending.changed {
             state.revision += 1;
+            state.is_opening_written = true;
             state.log_written_at = state.has_log.then_some(now);
         }
         if let Some(era) = pending.new_era {

@@ -153,8 +153,9 @@ impl Relay {
         let Some(online) = self.state.online.get_mut(&device) else { return };
         if !online.is_drained && (!online.has_backlog || online.cursor >= online.waited_until) {
             online.is_drained = true;
-            let checkpoint = self.state.keys.checkpoint(self.state.era, self.state.revision);
-            events.push((online.who.session, Event::Drained(checkpoint)));
+            let session = online.who.session;
+            let checkpoint = self.state.checkpoint(self.state.era, self.state.revision);
+            events.push((session, Event::Drained(checkpoint)));
         }
     }
 

@@ -3,7 +3,7 @@
 use chasqui_wire::{Checkpoint, Era, Timestamp};
 
 use super::step::Step;
-use super::{Event, Relay, RelayError, SessionId};
+use super::{Event, Relay, RelayError, SessionId, State};
 
 impl Relay {
     /// The operator says that this data is an older copy. All sessions are told to come back and reconcile.
@@ -11,25 +11,92 @@ impl Relay {
     /// # Errors
     /// The commit failed; the era is the old one.
     pub fn begin_era(&mut self, now: Timestamp) -> Result<Vec<(SessionId, Event)>, RelayError> {
-        let ((), events) = self.transact(now, |step| step.begin_era(step.era() + 1))?;
+        let ((), events) = self.transact(now, |step| {
+            // The restore lies before this process opened the data: from there on, older eras are forgotten.
+            let restored_at = step.state.opening().at_revision;
+            step.begin_era(step.era() + 1, restored_at)
+        })?;
         Ok(events)
     }
 }
 
+/// One start of a process on this data.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opening {
+    pub(super) id: [u8; 8],
+    /// The revision that it found.
+    pub(super) at_revision: u64,
+    /// By the node's clock.
+    pub(super) at: Timestamp,
+}
+
+impl State {
+    /// A checkpoint of this process.
+    pub(super) fn checkpoint(&self, era: u32, revision: u64) -> Checkpoint {
+        self.keys.checkpoint(era, revision, self.opening().id)
+    }
+
+    fn opening(&self) -> Opening {
+        *self.openings.last().expect("opening the data adds one")
+    }
+
+    /// The last revision that this data surely shares with the past of the checkpoint; `None` if all of that past is
+    /// in this data, as far as the checkpoint can tell.
+    fn parted_at(&self, checkpoint: &Checkpoint, era: u32) -> Option<u64> {
+        let Some(index) = self.openings.iter().rposition(|opening| opening.id == checkpoint.opening) else {
+            return Some(self.restored_at());
+        };
+        match self.openings.get(index + 1) {
+            Some(next) if checkpoint.revision > next.at_revision => Some(next.at_revision),
+            Some(_) => None,
+            // Only entropy that was used twice makes the same name in two futures.
+            None => ((checkpoint.era, checkpoint.revision) > (era, self.revision)).then(|| self.opening().at_revision),
+        }
+    }
+
+    /// What the start found that may have been the first on an older copy. A restored node tends to be started more
+    /// than once, so this goes back a day: to go back too far only lets devices send again what is known.
+    fn restored_at(&self) -> u64 {
+        let now = self.opening();
+        let began = self.eras.last().map_or(0, |era| era.began_at_revision);
+        let is_recent = |opening: &&Opening| {
+            now.at.millis_since(opening.at) < Self::RESTORED_WITHIN && opening.at_revision >= began
+        };
+        let recent = self.openings.iter().rev().take_while(is_recent).last();
+        recent.map_or(now.at_revision, |opening| opening.at_revision)
+    }
+
+    const RESTORED_WITHIN: u64 = 24 * 60 * 60 * 1000;
+}
+
 impl Step<'_> {
-    /// A checkpoint that this node sealed and cannot have reached shows that its data is an older copy.
+    /// A checkpoint that this node sealed in a past that is not in its data shows that the data is an older copy. Those
+    /// of older eras say nothing new: their era was ended for it.
     pub(super) fn heed_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), RelayError> {
-        let (era, revision) = (self.era(), self.state.revision);
-        let is_ahead = (checkpoint.era, checkpoint.revision) > (era, revision);
-        if self.pending.new_era.is_none() && is_ahead && self.state.keys.made(checkpoint) {
-            self.begin_era(era.max(checkpoint.era) + 1)?;
+        let era = self.era();
+        if self.pending.new_era.is_some() || checkpoint.era < era {
+            return Ok(());
+        }
+        if let Some(parted_at) = self.state.parted_at(checkpoint, era)
+            && self.state.keys.made(checkpoint)
+        {
+            self.begin_era(checkpoint.era + 1, parted_at)?;
         }
         Ok(())
     }
 
-    fn begin_era(&mut self, number: u32) -> Result<(), RelayError> {
-        // The restore lies before this process opened the data: from there on, older eras are forgotten.
-        let era = Era { number, began_at_revision: self.state.opened_at_revision };
+    pub(super) fn write_opening(&self) -> Result<(), RelayError> {
+        let opening = self.state.opening();
+        self.sql("INSERT INTO opening (id, at_revision, at) VALUES (?1, ?2, ?3)")?.execute((
+            opening.id,
+            opening.at_revision,
+            opening.at.0,
+        ))?;
+        Ok(())
+    }
+
+    fn begin_era(&mut self, number: u32, began_at_revision: u64) -> Result<(), RelayError> {
+        let era = Era { number, began_at_revision };
         self.sql("INSERT INTO era (number, began_at_revision) VALUES (?1, ?2)")?
             .execute((era.number, era.began_at_revision))?;
         self.sql("UPDATE node SET era = ?1")?.execute([era.number])?;

@@ -23,15 +23,15 @@ impl NodeKeys {
     }
 
     /// A checkpoint that devices cannot make up.
-    pub(super) fn checkpoint(&self, era: u32, revision: u64) -> Checkpoint {
-        let tag = hmac::sign(&self.key, &Checkpoint::sealed_bytes(era, revision));
+    pub(super) fn checkpoint(&self, era: u32, revision: u64, opening: [u8; 8]) -> Checkpoint {
+        let tag = hmac::sign(&self.key, &Checkpoint::sealed_bytes(era, revision, &opening));
         let seal = tag.as_ref().try_into().expect("HMAC-SHA256 has 32 bytes");
-        Checkpoint { era, revision, seal }
+        Checkpoint { era, revision, opening, seal }
     }
 
     /// Whether this node made it.
     pub(super) fn made(&self, checkpoint: &Checkpoint) -> bool {
-        let sealed = Checkpoint::sealed_bytes(checkpoint.era, checkpoint.revision);
+        let sealed = Checkpoint::sealed_bytes(checkpoint.era, checkpoint.revision, &checkpoint.opening);
         hmac::verify(&self.key, &sealed, &checkpoint.seal).is_ok()
     }
 

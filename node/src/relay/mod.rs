@@ -35,6 +35,7 @@ use crate::store::{Bodies, DeviceRow, UserRow};
 pub use crate::store::{Disk, DiskImage, SimDisk, Storage};
 pub use accounts::{Accounts, DeviceEntry, Enrolment, KnownUser, NewUser, Refusal};
 use deliver::Online;
+use era::Opening;
 pub use error::RelayError;
 use fan_out::Waiting;
 pub use keys::NodeKeys;
@@ -91,8 +92,10 @@ struct State {
     revision: u64,
     era: u32,
     eras: Vec<Era>,
-    /// The revision when this process opened the data: if the data is an older copy, it is no newer than that.
-    opened_at_revision: u64,
+    /// Every opening on record, oldest first, and this one.
+    openings: Vec<Opening>,
+    /// Whether this opening is on record: from the first commit on.
+    is_opening_written: bool,
     next_expiry: Option<Timestamp>,
     next_purge: Timestamp,
     /// When the log was last written, if it was since it was last truncated.

@@ -6,11 +6,13 @@ use chasqui_wire::{Era, RealmId, Timestamp};
 use ring::hmac;
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::era::Opening;
 use super::{NodeKeys, Relay, RelayError, RelayOptions, State, Storage};
 use crate::store::{Bodies, BodyAt};
 
 impl Relay {
-    /// Opens the data, making it at the first opening. `entropy` is used only then.
+    /// Opens the data, making it at the first opening. `entropy` makes the keys of new data, and the name of this
+    /// opening: a node must never use the same again.
     ///
     /// # Errors
     /// [`RelayError`]: the folder is in use or cannot be used, or the data is another app's or a newer node's.
@@ -34,6 +36,12 @@ impl Relay {
         {
             return Err(RelayError::OtherRealm { found: identity.realm, expected });
         }
+        let mut openings = openings(&db)?;
+        openings.push(Opening {
+            id: opening_id(&entropy, identity.revision, openings.len()),
+            at_revision: identity.revision,
+            at: now,
+        });
         let bodies = Bodies::open(opened.disk, options.segment_bytes, &claims(&db)?)?;
         let state = State {
             keys: NodeKeys::new(&identity.token_key, options.token_lifetime_ms),
@@ -47,7 +55,8 @@ impl Relay {
             revision: identity.revision,
             era: identity.era,
             eras: eras(&db)?,
-            opened_at_revision: identity.revision,
+            openings,
+            is_opening_written: false,
             next_expiry: db.query_row("SELECT min(expires_at) FROM envelope", [], |row| row.get(0)).map(millis)?,
             next_purge: now,
             log_written_at: opened.lock.is_some().then_some(now),
@@ -93,6 +102,20 @@ fn create_identity(db: &Connection, realm: Option<RealmId>, entropy: [u8; 32]) -
     let sql = "INSERT INTO node (only_row, realm, token_key, era, revision) VALUES (1, ?1, ?2, 0, 0)";
     db.execute(sql, (realm.as_bytes(), token_key))?;
     Ok(Identity { realm, token_key, era: 0, revision: 0 })
+}
+
+fn openings(db: &Connection) -> rusqlite::Result<Vec<Opening>> {
+    let mut query = db.prepare("SELECT id, at_revision, at FROM opening ORDER BY number")?;
+    let opening =
+        |row: &rusqlite::Row<'_>| Ok(Opening { id: row.get(0)?, at_revision: row.get(1)?, at: Timestamp(row.get(2)?) });
+    query.query_map([], opening)?.collect()
+}
+
+/// Differs from start to start even for a simulation that gives the same entropy to each.
+fn opening_id(entropy: &[u8; 32], revision: u64, openings: usize) -> [u8; 8] {
+    let name = format!("opening {openings} at {revision}");
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, entropy), name.as_bytes());
+    *tag.as_ref().first_chunk().expect("HMAC-SHA256 has 32 bytes")
 }
 
 fn eras(db: &Connection) -> rusqlite::Result<Vec<Era>> {

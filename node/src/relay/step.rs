@@ -88,6 +88,9 @@ impl Step<'_> {
     pub(super) fn finish(&mut self) -> Result<(), RelayError> {
         self.deliver_receipts()?;
         if self.pending.changed {
+            if !self.state.is_opening_written {
+                self.write_opening()?;
+            }
             self.sql("UPDATE node SET revision = ?1")?.execute([self.revision()])?;
         }
         Ok(())

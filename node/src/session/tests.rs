@@ -46,7 +46,7 @@ fn hello() -> Hello {
 fn attached() -> Event {
     Event::Attached(Box::new(Attached {
         user: ANA,
-        checkpoint: Checkpoint { era: 0, revision: 9, seal: [0; 32] },
+        checkpoint: Checkpoint { era: 0, revision: 9, opening: [0; 8], seal: [0; 32] },
         eras: Vec::new(),
         http_token: "token".into(),
         http_token_expires_at: START,

@@ -105,9 +105,13 @@ pub struct Checkpoint {
     /// Commits made by the node, over all eras.
     #[prost(uint64, tag = "2")]
     pub revision: u64,
-    /// HMAC-SHA256 over era and revision, under a key of the node.
+    /// HMAC-SHA256 over era, revision and opening, under a key of the node.
     #[prost(bytes = "bytes", tag = "3")]
     pub seal: ::prost::bytes::Bytes,
+    /// Names the start of the node's process that made it, 8 bytes: a node that does not know it came back from an
+    /// older copy.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub opening: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Welcome {

@@ -84,7 +84,7 @@ fn challenge() -> Challenge {
 }
 
 fn checkpoint() -> Checkpoint {
-    Checkpoint { era: 3, revision: 12_345_678_901_234, seal: [0x5e; 32] }
+    Checkpoint { era: 3, revision: 12_345_678_901_234, opening: [0x0f; 8], seal: [0x5e; 32] }
 }
 
 fn hello() -> Hello {

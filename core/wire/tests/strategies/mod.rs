@@ -76,7 +76,12 @@ fn hello() -> impl Strategy<Value = Hello> {
 }
 
 fn checkpoint() -> impl Strategy<Value = Checkpoint> {
-    (any::<u32>(), any::<u64>(), key()).prop_map(|(era, revision, seal)| Checkpoint { era, revision, seal })
+    (any::<u32>(), any::<u64>(), any::<[u8; 8]>(), key()).prop_map(|(era, revision, opening, seal)| Checkpoint {
+        era,
+        revision,
+        opening,
+        seal,
+    })
 }
 
 fn limits() -> impl Strategy<Value = Limits> {

@@ -1,5 +1,7 @@
 //! A relay that came back from an older copy of itself.
 
+use chasqui_wire::Checkpoint;
+
 use super::*;
 
 fn copy(connection: &Connection) -> Connection {
@@ -68,4 +70,92 @@ fn a_checkpoint_from_the_future_begins_an_era() {
     let Event::Attached(attached) = &own[0] else { panic!("{own:?}") };
     assert_eq!((attached.checkpoint.era, attached.eras.len()), (1, 1));
     assert_eq!(restored.relay.era_and_revision().0, 1);
+}
+
+fn attach_with(world: &mut World, session: u64, checkpoint: Checkpoint) -> Attached {
+    let checkpoint = Some(checkpoint);
+    let attach = Attach { device: ANA_PHONE, window_entries: 10, window_bytes: 1 << 20, checkpoint };
+    let events = of(SessionId(session), world.work(SessionId(session), Op::Attach(attach)));
+    let Event::Attached(attached) = events[0].clone() else { panic!("{events:?}") };
+    *attached
+}
+
+fn checkpoint(events: &[Event]) -> Checkpoint {
+    let Event::Attached(attached) = &events[0] else { panic!("{events:?}") };
+    attached.checkpoint.clone()
+}
+
+/// Opens the data again, as a start of the process does.
+fn reopen(world: &mut World, entropy: u8) {
+    let spare = Storage::memory(Connection::open_in_memory().unwrap(), SimDisk::new());
+    let spare = Relay::open(spare, options(), world.now, [0; 32]).unwrap();
+    let db = std::mem::replace(&mut world.relay, spare).into_connection();
+    world.relay = Relay::open(Storage::memory(db, world.disk.clone()), options(), world.now, [entropy; 32]).unwrap();
+}
+
+/// A copy is put back by hand, after Ana's phone saw what is lost; `restarts` is how often the node started between
+/// the copy and that.
+fn restored_by_hand(restarts: u8) -> (World, Checkpoint, u64) {
+    let mut world = World::new();
+    let (ana, _) = world.attach(ANA_PHONE);
+    world.say(ana, 1, "one");
+    let (db, image) = (copy(world.relay.connection()), world.disk.snapshot());
+    let copied_at = world.relay.era_and_revision().1;
+    for start in 0..restarts {
+        let (ana, _) = world.attach(ANA_PHONE);
+        world.say(ana, 100 + start, "also lost");
+        reopen(&mut world, 50 + start);
+    }
+    let (ana, _) = world.attach(ANA_PHONE);
+    assert_eq!(answer(&world.say(ana, 2, "two")).map(|at| at.is_some()), Ok(true));
+    let (_, events) = world.attach(ANA_PHONE);
+    world.disk.restore(&image);
+    world.now = world.now.plus_millis(2 * 24 * 60 * 60 * 1000);
+    world.relay = Relay::open(Storage::memory(db, world.disk.clone()), options(), world.now, [1; 32]).unwrap();
+    (world, checkpoint(&events), copied_at)
+}
+
+#[test]
+fn a_copy_put_back_by_hand_is_noticed_however_far_the_node_has_gone_on() {
+    for (restarts_before, restarts_after) in [(0, 0), (1, 0), (0, 2), (2, 2)] {
+        let (mut world, lost, copied_at) = restored_by_hand(restarts_before);
+        for round in 0..=restarts_after {
+            let (bo, _) = world.attach(BO_PHONE);
+            for number in 1..=10 {
+                world.publish(bo, send(BO, ANA, 10 * round + number + 50, "x"));
+            }
+            if round < restarts_after {
+                reopen(&mut world, 80 + round);
+            }
+        }
+        let (era, revision) = world.relay.era_and_revision();
+        assert!(era == 0 && revision > lost.revision, "the node has passed what was lost");
+        let attached = attach_with(&mut world, 90, lost.clone());
+        let eras = [chasqui_wire::Era { number: 1, began_at_revision: copied_at }];
+        assert_eq!(attached.eras, eras, "{restarts_before} restarts before, {restarts_after} after");
+        assert_eq!(attached.checkpoint.era, 1);
+        // Others from the same lost past say nothing new.
+        assert_eq!(attach_with(&mut world, 91, lost).eras.len(), 1);
+    }
+}
+
+#[test]
+fn starts_without_a_restore_begin_no_era() {
+    let mut world = World::new();
+    let mut kept = Vec::new();
+    for start in 0..4 {
+        let (ana, events) = world.attach(ANA_PHONE);
+        kept.push(checkpoint(&events));
+        let said = world.say(ana, start + 1, "x");
+        assert!(answer(&said).is_ok());
+        let (_, events) = world.attach(ANA_PHONE);
+        kept.push(checkpoint(&events));
+        reopen(&mut world, 20 + start);
+        // A start that commits nothing leaves nothing.
+        reopen(&mut world, 40 + start);
+    }
+    assert_eq!(world.count("opening"), 4);
+    for (session, checkpoint) in (100..).zip(kept) {
+        assert_eq!(attach_with(&mut world, session, checkpoint).eras, []);
+    }
 }
