@@ -3,7 +3,7 @@
 //! A segment is all zeros when it is created. A write may be lost by a crash until its segment is synced.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,7 @@ pub(crate) struct FileDisk {
 impl FileDisk {
     /// Uses `folder`, making it if it is missing.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(folder)?;
+        make_folder(folder)?;
         Ok(Self { folder: folder.to_owned(), open: BTreeMap::new() })
     }
 
@@ -54,7 +54,7 @@ impl FileDisk {
     /// Makes a creation or deletion durable. Windows has no such call and does not need it.
     fn create_filled(&mut self, segment: u32, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
         let path = self.path(segment);
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        let file = for_owner().read(true).create_new(true).open(&path)?;
         if let Err(error) = fill(&file).and_then(|()| self.sync_folder()) {
             // What a full disk left of it would stand in the way of the next attempt.
             drop(file);
@@ -114,6 +114,23 @@ impl Disk for FileDisk {
         std::fs::remove_file(self.path(segment))?;
         self.sync_folder()
     }
+}
+
+/// Makes a folder that only its owner may enter. One that exists stays as its owner made it.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
+}
+
+/// Options to write a file that only its owner may read if this makes it.
+pub(super) fn for_owner() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 /// Whether what could not be read will not come back by trying again: the file or this part of it is gone, or the

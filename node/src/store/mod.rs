@@ -61,16 +61,39 @@ impl Storage {
 
 fn open_folder(folder: &Path) -> Result<Opened, RelayError> {
     let unusable = |source| RelayError::Folder { folder: folder.to_owned(), source };
-    std::fs::create_dir_all(folder).map_err(unusable)?;
-    let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(unusable)?;
+    disk::make_folder(folder).map_err(unusable)?;
+    let open = |name| disk::for_owner().create(true).truncate(false).open(folder.join(name));
+    let lock = open("lock").map_err(unusable)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(RelayError::FolderInUse { folder: folder.to_owned() }),
         Err(TryLockError::Error(source)) => return Err(unusable(source)),
     }
+    // SQLite gives its log the mode of the database, so that has to exist with it.
+    drop(open("relay.db").map_err(unusable)?);
     let db = Connection::open(folder.join("relay.db"))?;
     // FULL: an answer may leave as soon as COMMIT returned, so COMMIT has to mean the disk.
     db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
     let disk = FileDisk::open(&folder.join("bodies")).map_err(unusable)?;
     Ok(Opened { db, disk: Box::new(disk), lock: Some(lock) })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn nobody_else_may_read_anything() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("data");
+        let mut opened = Storage::folder(&folder).open().unwrap();
+        opened.disk.create(1, 1024).unwrap();
+        let mode = |path: &str| folder.join(path).metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(""), mode("bodies")), (0o700, 0o700));
+        for file in ["lock", "relay.db", "relay.db-wal", "relay.db-shm", "bodies/00000001.seg"] {
+            assert_eq!(mode(file), 0o600, "{file}");
+        }
+    }
 }
