@@ -159,6 +159,8 @@ impl Config {
             Some("limits.body_bytes is 0")
         } else if u64::from(limits.frame_bytes) < u64::from(limits.body_bytes) + 4096 {
             Some("limits.frame_bytes must exceed limits.body_bytes by 4096, for the header")
+        } else if !(Limits::FRAME_BYTES_MIN..=Limits::FRAME_BYTES_MAX).contains(&limits.frame_bytes) {
+            Some("limits.frame_bytes is not between 65536 (64 KiB) and 16777216 (16 MiB)")
         } else if limits.body_bytes > self.relay_options().segment_bytes {
             Some("limits.body_bytes is above 8 MiB")
         } else if limits.silence_ms < 1_000 {
@@ -241,5 +243,10 @@ mod tests {
         config.check().unwrap();
         config.limits.frame_bytes = config.limits.body_bytes;
         assert!(config.check().is_err());
+        config.limits.body_bytes = 1_024;
+        for (frame_bytes, is_fine) in [(65_535, false), (65_536, true), (16 << 20, true), ((16 << 20) + 1, false)] {
+            config.limits.frame_bytes = frame_bytes;
+            assert_eq!(config.check().is_ok(), is_fine, "{frame_bytes}");
+        }
     }
 }

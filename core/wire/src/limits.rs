@@ -52,6 +52,7 @@ impl Limits {
 
     pub(crate) fn parse(limits: v1::Limits) -> Result<Self, FrameError> {
         let usable = limits.body_bytes > 0 && limits.frame_bytes > limits.body_bytes && limits.silence_ms >= 1_000;
+        let usable = usable && (Self::FRAME_BYTES_MIN..=Self::FRAME_BYTES_MAX).contains(&limits.frame_bytes);
         if !usable || limits.sends_in_flight == 0 || limits.window_entries == 0 {
             return Err(FrameError::Malformed("unusable limits"));
         }

@@ -228,7 +228,7 @@ fn limits_hold_and_say_which() {
     check(node([entries(1025), field(5, &[])].concat()), Some("too many entries in a deliver"));
     check(node(entries(9000)), Some("too many parts for its size"));
     let welcome = |eras: usize| {
-        let limits = [number(1, 10), number(2, 20), number(3, 1), number(4, 1), number(6, 1000)].concat();
+        let limits = [number(1, 10), number(2, 65_536), number(3, 1), number(4, 1), number(6, 1000)].concat();
         let checkpoint = [field(3, &[1; 32]), field(4, &[1; 8])].concat();
         let fields = [field(1, &ID), field(2, &limits), field(3, &checkpoint), field(4, &number(1, 1)).repeat(eras)];
         field(2, &fields.concat())
@@ -309,6 +309,10 @@ fn limits_hold_and_say_which() {
     check(node(field(6, &[])), Some("drained.checkpoint is missing"));
     check(node(field(2, &field(1, &ID))), Some("welcome.limits is missing"));
     check(node(field(2, &[field(1, &ID), field(2, &[])].concat())), Some("unusable limits"));
+    for frame_bytes in [65_535, 16 * 1024 * 1024 + 1] {
+        let limits = [number(1, 10), number(2, frame_bytes), number(3, 1), number(4, 1), number(6, 1000)].concat();
+        check(node(field(2, &[field(1, &ID), field(2, &limits)].concat())), Some("unusable limits"));
+    }
     let notice = [field(1, &ID), field(2, &ID), field(3, &[1; 32])].concat();
     check(node(field(5, &field(1, &field(4, &notice)))), Some("read is missing"));
 }

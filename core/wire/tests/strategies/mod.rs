@@ -85,7 +85,8 @@ fn checkpoint() -> impl Strategy<Value = Checkpoint> {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    let sizes = (1..u32::MAX).prop_flat_map(|body_bytes| (Just(body_bytes), body_bytes + 1..=u32::MAX));
+    let frame_bytes = Limits::FRAME_BYTES_MIN..=Limits::FRAME_BYTES_MAX;
+    let sizes = frame_bytes.prop_flat_map(|frame_bytes| (1..frame_bytes, Just(frame_bytes)));
     let rest = (any::<u32>(), any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>());
     (sizes, 1..=u32::MAX, 1..=u32::MAX, 1_000..=u32::MAX, rest).prop_map(
         |((body_bytes, frame_bytes), sends_in_flight, window_entries, silence_ms, rest)| Limits {
