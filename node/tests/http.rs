@@ -11,6 +11,10 @@ async fn an_account_from_registration_to_revocation() {
     let node = node().await;
     let ana = Device::registered(&node, 1, "Ana").await;
     assert_eq!(ana.post("/v1/register", &ana.register("ana")).await.status, 200, "repeating is harmless");
+    let mut other = serde_json::to_value(ana.register("ana")).unwrap();
+    other["password"] = "another password".into();
+    let answer = ana.post("/v1/register", &other).await;
+    assert_eq!(answer.status, 401, "repeating with another password is not repeating");
     let token = ana.token().await;
 
     let laptop = Device { user: ana.user, ..Device::new(&node, 1, 2) };

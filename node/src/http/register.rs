@@ -17,9 +17,14 @@ pub(super) async fn register(State(app): State<App>, Body(new): Body<Register>) 
     check_name(&new.name)?;
     password::check(&new.password)?;
     let device = enrolment(&app, new.device)?;
-    let password_hash = password::hash(&app, new.password).await?;
+    let password_hash = password::hash(&app, new.password.clone()).await?;
+    let (hashed_now, given) = (password_hash.clone(), new.password);
     let new = NewUser { user: new.user, name: new.name, password_hash, identity_key: new.identity_key.0, device };
     let known = app.relay.call(move |accounts| accounts.register(&new)).await??;
+    // A repeat: it must be one in everything.
+    if known.password_hash != hashed_now && !password::verify(&app, given, Some(known.password_hash.clone())).await? {
+        return Err(Problem::new(ErrorCode::Unauthorised, "the user is registered with another password"));
+    }
     Ok(Json(enrolled(known)))
 }
 

@@ -85,7 +85,8 @@ impl<'a, 'b> Accounts<'a, 'b> {
         Self { step }
     }
 
-    /// A new user with a first device. The very same again changes nothing and is no error.
+    /// A new user with a first device. The very same again changes nothing and is no error; whether the password is the
+    /// same too is the caller's to verify, against the hash that this returns.
     ///
     /// # Errors
     /// The database failed.
@@ -94,7 +95,11 @@ impl<'a, 'b> Accounts<'a, 'b> {
             let is_repeat = fold(&known.name) == fold(&new.name)
                 && known.identity_key == new.identity_key
                 && self.is_enrolled(new.user, &new.device)?;
-            return if is_repeat { Ok(Ok(known)) } else { refuse(ErrorCode::Invalid, "the user id is taken") };
+            return match self.device_owner(new.device.device)? {
+                _ if !is_repeat => refuse(ErrorCode::Invalid, "the user id is taken"),
+                Some((_, true)) => refuse(ErrorCode::DeviceRevoked, "the device was revoked"),
+                Some((_, false)) | None => Ok(Ok(known)),
+            };
         }
         if self.find_user_by_name(&new.name)?.is_some() {
             return refuse(ErrorCode::NameTaken, "the name is taken");

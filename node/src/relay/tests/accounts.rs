@@ -19,6 +19,9 @@ fn registering_again_is_harmless_and_names_are_compared_without_case() {
     assert_eq!(register(&cleo("cleo", CLEO_PHONE)).map(|known| known.name), Ok("cleo".into()));
     assert_eq!(register(&cleo("Cleo", CLEO_PHONE)).map(|known| known.name), Ok("cleo".into()));
     assert_eq!(register(&cleo("other", CLEO_PHONE)).unwrap_err(), ErrorCode::Invalid, "another name");
+    world.relay.revoke(now, UserId::from_bytes([0xC; 16]), CLEO_PHONE).unwrap().0.unwrap();
+    let again = world.relay.register(now, &cleo("cleo", CLEO_PHONE)).unwrap();
+    assert_eq!(again.unwrap_err().code, ErrorCode::DeviceRevoked);
 }
 
 #[test]
