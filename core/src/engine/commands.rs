@@ -22,7 +22,7 @@ impl Engine {
                 if self.account.is_some() {
                     return Ok(Err(Error::AlreadyEnrolled));
                 }
-                AccountRow::begin(turn.db, &(*enrolment).into())?;
+                AccountRow::begin(turn.db, &enrolment)?;
                 Ok(Ok(Reply::Done))
             }
             Command::ConfirmEnrolment { user, name, device } => {

@@ -30,7 +30,7 @@ pub use self::secret::Secret;
 use self::{identity::Identity, link::Link, outbox::Outbox};
 use crate::error::Error;
 use crate::planted::{PlantedBug, planted};
-use crate::store::{AccountRow, NewAccount, Store, StoreError};
+use crate::store::{AccountRow, Store, StoreError};
 
 /// Names one socket; a driver ignores outputs for, and the engine inputs from, a socket that is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -426,11 +426,4 @@ fn in_savepoint<T>(db: &Connection, work: impl FnOnce() -> Result<T, StoreError>
     }
     db.prepare_cached("RELEASE input")?.execute([])?;
     outcome
-}
-
-impl From<Enrolment> for NewAccount {
-    fn from(enrolment: Enrolment) -> Self {
-        let Enrolment { node, realm, user, name, device, device_seed, identity_seed } = enrolment;
-        Self { node, realm, user, name, device, device_seed, identity_seed }
-    }
 }

@@ -4,7 +4,7 @@ use chasqui_wire::{Checkpoint, DeviceId, RealmId, UserId};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::{RowExt as _, Sql, StoreError};
-use crate::engine::Secret;
+use crate::engine::{Enrolment, Secret};
 
 /// The account of this folder.
 #[derive(Clone, Debug)]
@@ -19,18 +19,6 @@ pub(crate) struct AccountRow {
     pub(crate) identity_seed: Option<Secret>,
     pub(crate) era: u32,
     pub(crate) checkpoint: Option<Checkpoint>,
-}
-
-/// An account that the node is being asked for.
-#[derive(Clone, Debug)]
-pub(crate) struct NewAccount {
-    pub(crate) node: String,
-    pub(crate) realm: RealmId,
-    pub(crate) user: UserId,
-    pub(crate) name: String,
-    pub(crate) device: DeviceId,
-    pub(crate) device_seed: Secret,
-    pub(crate) identity_seed: Option<Secret>,
 }
 
 impl AccountRow {
@@ -64,7 +52,7 @@ impl AccountRow {
     }
 
     /// Remembers keys before the node is asked, so that a repeated request is the same request.
-    pub(crate) fn begin(connection: &Connection, new: &NewAccount) -> Result<(), StoreError> {
+    pub(crate) fn begin(connection: &Connection, new: &Enrolment) -> Result<(), StoreError> {
         connection.execute("DELETE FROM account", [])?;
         let sql = "INSERT INTO account (id, enrolled, node, realm, user, name, device, device_seed, identity_seed)
                    VALUES (1, 0, :node, :realm, :user, :name, :device, :device_seed, :identity_seed)";

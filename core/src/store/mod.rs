@@ -19,7 +19,7 @@ use chasqui_wire::{ConversationId, DeviceId, MessageId, RealmId, Seq, Timestamp,
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, ToSql};
 
-pub(crate) use account::{AccountRow, NewAccount};
+pub(crate) use account::AccountRow;
 pub(crate) use conversation::{ConversationHead, ConversationKey, ConversationRow, list, summary, total_unread};
 pub(crate) use message::{
     Kind as MessageKind, MessageKey, MessageRow, NewMessage, Place, State as MessageState, accepted_after, fill_gap,
