@@ -337,7 +337,7 @@ impl Engine {
             }
         };
         match frame {
-            NodeFrame::Challenge(challenge) => self.challenged(turn, socket, &challenge),
+            NodeFrame::Challenge(challenge) => self.challenged(turn, socket, &challenge)?,
             NodeFrame::Welcome(welcome) => self.welcomed(turn, socket, welcome)?,
             NodeFrame::Accepted(accepted) => self.accepted(turn, &accepted)?,
             NodeFrame::Rejected(rejected) => self.rejected(turn, &rejected)?,

@@ -11,14 +11,20 @@ use crate::store::{self, AccountRow, ConversationRow, OutboxRow, ReadOutboxRow, 
 const AGENT: &str = concat!("chasqui/", env!("CARGO_PKG_VERSION"));
 
 impl Engine {
-    pub(super) fn challenged(&mut self, turn: &mut Turn<'_>, socket: SocketId, challenge: &Challenge) {
-        let Some(account) = &self.account else { return };
+    pub(super) fn challenged(
+        &mut self,
+        turn: &mut Turn<'_>,
+        socket: SocketId,
+        challenge: &Challenge,
+    ) -> Result<(), StoreError> {
+        let Some(account) = &self.account else { return Ok(()) };
         let version = challenge.common_version().filter(|_| challenge.realm == account.realm);
         let Some(version) = version else {
             self.link.block(Blocked::Incompatible);
-            return self.disconnect(turn);
+            self.disconnect(turn);
+            return Ok(());
         };
-        let checkpoint = AccountRow::load(turn.db).ok().flatten().and_then(|row| row.checkpoint);
+        let checkpoint = AccountRow::load(turn.db)?.and_then(|row| row.checkpoint);
         let hello = Hello {
             version,
             realm: account.realm,
@@ -30,6 +36,7 @@ impl Engine {
             agent: AGENT.to_owned(),
         };
         turn.transmit(socket, &ClientFrame::Hello(hello));
+        Ok(())
     }
 
     pub(super) fn welcomed(
