@@ -24,11 +24,13 @@ impl Folder {
     }
 }
 
-/// Keys and conversations are nobody else's business on a shared machine.
+/// Keys and conversations are nobody else's business on a shared machine. A folder that was there keeps its mode.
 fn create_private(path: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(path)?;
+    let mut folders = std::fs::DirBuilder::new();
+    folders.recursive(true);
     #[cfg(unix)]
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
+    folders.create(path)?;
     // SQLite gives its log the permissions of the database.
     private_file(&history_file(path)).map(drop)
 }
@@ -62,5 +64,30 @@ fn unusable(path: &Path, error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::StorageFull => Error::StorageFull,
         _ => Error::Invalid { detail: format!("the folder {} cannot be used: {error}", path.display()) },
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_is_made_here_is_the_owners_and_what_was_there_keeps_its_mode() {
+        let root = tempfile::tempdir().unwrap();
+        let (made, found) = (root.path().join("made"), root.path().join("found"));
+        std::fs::create_dir(&found).unwrap();
+        std::fs::set_permissions(&found, std::fs::Permissions::from_mode(0o755)).unwrap();
+        for folder in [&made, &found] {
+            let _folder = Folder::open(folder).unwrap();
+            assert_eq!((mode(&history_file(folder)), mode(&folder.join("lock"))), (0o600, 0o600));
+            assert!(matches!(Folder::open(folder), Err(Error::FolderInUse)));
+        }
+        assert_eq!((mode(&made), mode(&found)), (0o700, 0o755));
     }
 }
