@@ -67,7 +67,8 @@ fn unusable(path: &Path, error: &io::Error) -> Error {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
