@@ -120,7 +120,9 @@ async fn after_logout_the_history_stays_readable() {
     let devices = laptop.devices().await.unwrap();
     assert_eq!(devices.iter().map(|device| device.name.as_str()).collect::<Vec<_>>(), ["laptop"]);
 
-    // Logged in again, it goes on where it stopped.
+    // It is not for anybody else, and logged in again it goes on where it stopped.
+    let refused = bo.register("cleo", PASSWORD, "phone").await;
+    assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
     bo.login("bo", PASSWORD, "phone again").await.unwrap();
     bo.online().await;
     ana.send_text(chat, "after").await.unwrap();

@@ -8,6 +8,7 @@ mod flaky;
 mod lifecycle;
 mod observers;
 mod refusals;
+#[expect(dead_code, reason = "other tests use more of the stage")]
 #[path = "../stage/mod.rs"]
 mod stage;
 mod timeline;

@@ -84,6 +84,8 @@ async fn pages_of_nothing() {
     ana.send_text(chat, "hi").await.unwrap();
     assert_eq!(ana.timeline(chat, None, 0).await.unwrap().items, []);
     assert_eq!(ana.conversations(0).await.unwrap(), []);
+    assert_eq!(ana.timeline(chat, None, u32::MAX).await.unwrap().items.len(), 1);
+    assert_eq!(ana.conversations(u32::MAX).await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

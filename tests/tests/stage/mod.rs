@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub(crate) async fn within<T>(what: &str, wait: impl Future<Output = T>) -> T {
 pub(crate) struct Relay {
     running: Option<Running>,
     config: NodeConfig,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Relay {
@@ -44,7 +45,7 @@ impl Relay {
         let folder = tempfile::tempdir().unwrap();
         let mut config = NodeConfig { data: folder.path().to_owned(), listen: free_address(), ..NodeConfig::default() };
         change(&mut config);
-        let mut relay = Self { running: None, config, _folder: folder };
+        let mut relay = Self { running: None, config, folder };
         relay.start_again().await;
         relay
     }
@@ -64,6 +65,10 @@ impl Relay {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.config.listen
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn url(&self) -> String {
