@@ -307,7 +307,9 @@ impl Client {
             if row.enrolled {
                 return Err(Error::AlreadyEnrolled);
             }
-            if row.name == name && row.identity_seed.is_some() == is_new_user && row.node == self.config.node {
+            let same_app = self.config.realm.is_none_or(|expected| expected == row.realm);
+            let same_user = row.name == name && row.identity_seed.is_some() == is_new_user;
+            if same_user && same_app && row.node == self.config.node {
                 return Ok(Enrolment {
                     node: row.node,
                     realm: row.realm,

@@ -42,6 +42,8 @@ const HANDSHAKE_MS: u64 = 15_000;
 /// Reconnection: doubles from the first to the last, half of it random.
 const FIRST_PAUSE_MS: u64 = 500;
 const LAST_PAUSE_MS: u64 = 60_000;
+/// However long the node asks to stay away.
+const LONGEST_ASKED_MS: u64 = 3_600_000;
 /// A displaced device waits at least this long, so that two of them do not fight.
 const DISPLACED_MS: u64 = 30_000;
 
@@ -217,12 +219,12 @@ impl Link {
             GoodbyeReason::NewEra => 0,
             GoodbyeReason::Displaced => DISPLACED_MS + self.random(DISPLACED_MS),
             GoodbyeReason::ShuttingDown => {
-                let floor = u64::from(goodbye.retry_after_ms);
+                let floor = u64::from(goodbye.retry_after_ms).min(LONGEST_ASKED_MS);
                 floor + self.random(floor.max(FIRST_PAUSE_MS))
             }
             _ => {
                 let pause = self.next_pause();
-                pause.max(u64::from(goodbye.retry_after_ms))
+                pause.max(u64::from(goodbye.retry_after_ms).min(LONGEST_ASKED_MS))
             }
         };
         self.wait(now.plus_millis(wait));

@@ -258,12 +258,14 @@ impl Engine {
     }
 
     pub(super) fn rejected(&mut self, turn: &mut Turn<'_>, rejected: &Rejected) -> Result<(), StoreError> {
+        // A node that asks for weeks of patience is not given them.
+        let asked = u64::from(rejected.retry_after_ms).min(LAST_PAUSE_MS);
         if let Some(SentRead { row, .. }) = self.outbox.reads.unanswered.remove(&rejected.message) {
             // A restored node may not know the conversation until somebody gives it back.
             let unknown = rejected.code == ErrorCode::NotFound;
             if unknown || rejected.code.is_retryable() {
                 let pause = if unknown { UNKNOWN_PAUSE_MS } else { FIRST_PAUSE_MS };
-                let pause = pause.max(rejected.retry_after_ms.into());
+                let pause = pause.max(asked);
                 self.outbox.reads.pauses.insert(row.conversation, turn.now.plus_millis(pause));
             } else {
                 tracing::warn!(code = %rejected.code, "the node refused a read mark");
@@ -283,7 +285,7 @@ impl Engine {
         if rejected.code.is_retryable() {
             let pause = FIRST_PAUSE_MS.saturating_mul(1 << lane.failures.min(12)).min(LAST_PAUSE_MS);
             lane.failures += 1;
-            lane.not_before = Some(turn.now.plus_millis(pause.max(rejected.retry_after_ms.into())));
+            lane.not_before = Some(turn.now.plus_millis(pause.max(asked)));
             lane.queued.insert(entry);
             return Ok(());
         }

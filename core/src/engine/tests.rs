@@ -317,6 +317,19 @@ fn goodbyes_decide_whether_to_come_back() {
 }
 
 #[test]
+fn nobody_stays_away_for_weeks_because_a_node_says_so() {
+    let mut ana = Ana::online();
+    ana.send(1, "hello");
+    let rejected =
+        Rejected { message: id(1), code: ErrorCode::RateLimited, detail: String::new(), retry_after_ms: u32::MAX };
+    let step = ana.handle(vec![Input::Frame(ana.socket, NodeFrame::Rejected(rejected).encode())]);
+    assert!(step.wake_at.is_some_and(|at| at.millis_since(ana.now) <= 300_000), "{step:?}");
+    let goodbye = Goodbye { reason: GoodbyeReason::ShuttingDown, detail: String::new(), retry_after_ms: u32::MAX };
+    let step = ana.handle(vec![Input::Frame(ana.socket, NodeFrame::Goodbye(goodbye).encode())]);
+    assert!(step.wake_at.is_some_and(|at| at.millis_since(ana.now) <= 7_200_000), "{step:?}");
+}
+
+#[test]
 fn reconnection_waits_longer_and_longer_until_the_network_is_up() {
     let mut ana = Ana::new();
     let mut waits = Vec::new();
