@@ -65,6 +65,7 @@ pub(super) fn start(start: Start) -> Result<oneshot::Receiver<Result<(), Error>>
             replies: BTreeMap::new(),
             next_command: 0,
             last_socket: SocketId(0),
+            is_stale: false,
             wake_at: None,
         };
         let _ = opened.send(Ok(()));
@@ -91,6 +92,14 @@ impl Files {
     }
 }
 
+/// The engine in memory had moved on when its step failed; what is on disk counts.
+fn reload(files: &mut Files, last_socket: SocketId, now: Timestamp) -> Result<(), Error> {
+    files.engine = load(&files.store, last_socket)?;
+    // A full disk does not get better by connecting at once.
+    files.engine.hold_off(now);
+    Ok(())
+}
+
 fn load(store: &Store, last_socket: SocketId) -> Result<Engine, Error> {
     let seed = fresh_seed()?;
     let entropy = u64::from_le_bytes(seed[..8].try_into().expect("8 of 32 bytes"));
@@ -113,6 +122,8 @@ struct EngineThread {
     next_command: u64,
     /// A late word about an older socket must not be taken for one about a newer.
     last_socket: SocketId,
+    /// The last step failed: the engine has to be loaded anew before the next one.
+    is_stale: bool,
     wake_at: Option<Timestamp>,
 }
 
@@ -126,7 +137,12 @@ impl EngineThread {
             let mut inputs = Vec::new();
             for message in waiting {
                 match message {
-                    ToEngine::Input(input) => inputs.push(input),
+                    ToEngine::Input(input) => {
+                        if let Input::Disconnected(id) = &input {
+                            self.sockets.remove(id);
+                        }
+                        inputs.push(input);
+                    }
                     ToEngine::Command(command, reply) => {
                         self.next_command += 1;
                         let id = CommandId(self.next_command);
@@ -178,6 +194,13 @@ impl EngineThread {
             }
             return;
         };
+        if self.is_stale {
+            if let Err(error) = reload(open, self.last_socket, self.clock.now()) {
+                return self.failed(error);
+            }
+            self.is_stale = false;
+            self.shared.connection.send_replace(open.engine.connection());
+        }
         let now = self.clock.now();
         let handled = catch_unwind(AssertUnwindSafe(|| open.engine.handle(&mut open.store, now, inputs)));
         match handled.unwrap_or(Err(StoreError::Panicked)) {
@@ -189,31 +212,26 @@ impl EngineThread {
                     self.carry_out(output);
                 }
             }
-            Err(error) => self.failed(error),
+            Err(error) => self.failed(error.into()),
         }
     }
 
-    /// Nothing of the step happened: say so, and start again from what is on disk.
-    fn failed(&mut self, error: StoreError) {
+    /// Nothing of the step happened: say so, and start again from what is on disk before the next one.
+    fn failed(&mut self, error: Error) {
         tracing::error!(%error, "a step could not be committed");
-        let error = Error::from(error);
         for reply in std::mem::take(&mut self.replies).into_values() {
             let _ = reply.send(Err(error.clone()));
         }
         self.sockets.clear();
-        let now = self.clock.now();
-        if let Some(open) = &mut self.open {
-            match load(&open.store, self.last_socket) {
-                Ok(mut engine) => {
-                    // A full disk does not get better by connecting at once.
-                    engine.hold_off(now);
-                    self.shared.connection.send_replace(engine.connection());
-                    open.engine = engine;
-                }
-                Err(error) => tracing::error!(%error, "the history cannot be read"),
+        self.is_stale = true;
+        self.shared.connection.send_if_modified(|state| {
+            let is_news = !matches!(state, ConnectionState::Blocked(_) | ConnectionState::Offline);
+            if is_news {
+                *state = ConnectionState::Offline;
             }
-        }
-        self.wake_at = Some(now.plus_millis(PAUSE_AFTER_FAILURE_MS));
+            is_news
+        });
+        self.wake_at = Some(self.clock.now().plus_millis(PAUSE_AFTER_FAILURE_MS));
     }
 
     fn carry_out(&mut self, output: Output) {
@@ -262,6 +280,7 @@ impl EngineThread {
             // Time passed while nobody counted it.
             self.clock = Clock::start();
             self.open = Some(Files::open(&self.folder, self.last_socket)?);
+            self.is_stale = false;
         }
         self.step(vec![Input::Resume]);
         if let Some(open) = &self.open {
