@@ -52,6 +52,27 @@ async fn a_suspended_client_holds_no_file() {
     ana.gets(chat, "awake").await;
 }
 
+/// Somebody else's lock stands for everything that keeps a step from committing: a full disk, say.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_cannot_commit_loses_nothing() {
+    let Pair { relay: _relay, ana, bo, chat } = Pair::meet().await;
+    ana.send_text(chat, "before").await.unwrap();
+    bo.gets(chat, "before").await;
+
+    let lock = rusqlite::Connection::open(bo.folder.path().join("history.db")).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    ana.send_text(chat, "while Bo cannot write").await.unwrap();
+    let refused = bo.send_text(chat, "refused").await.unwrap_err();
+    assert!(refused.is_retryable(), "{refused}");
+    lock.execute_batch("ROLLBACK").unwrap();
+
+    bo.gets(chat, "while Bo cannot write").await;
+    bo.send_text(chat, "accepted").await.unwrap();
+    ana.gets(chat, "accepted").await;
+    assert_eq!(ana.texts(chat).await, ["before", "while Bo cannot write", "accepted"]);
+    assert_eq!(bo.texts(chat).await, ana.texts(chat).await);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_has_one_client() {
     let relay = Relay::start().await;
