@@ -14,6 +14,7 @@ cargo xtask COMMAND
   test [NAME]      everything that must pass: format, lints, every test, a short simulation.
                    NAME = fmt | clippy | unit | docs | sim | mutants | crash | quickstart | deny runs that step only
   sim [ARGUMENTS]  the simulation: --seeds N [--from N], --seed N (replay), --mutant NAME, --mutants, --all-mutants
+  bench WHAT [ARGUMENTS]  measures: relay | core, see --help of each; figures are in docs/benchmarks.md
   ci               what a change must pass before it lands: test, and a long simulation
   fuzz [--seconds N]  every fuzz target for so long (needs cargo-fuzz and a nightly toolchain)
   proto            generates the Rust of the .proto files
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         },
         ["ci"] => run_all(&ci()),
         ["sim", rest @ ..] => run_all(&[simulation("sim", rest)]),
+        ["bench", rest @ ..] => bench(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["proto"] => run_all(&[cargo("proto", &["run", "--quiet", "--package", "xtask-proto"])]),
         ["help" | "--help" | "-h"] | [] => {
@@ -63,6 +65,17 @@ fn ci() -> Vec<Step> {
     steps.push(simulation("sim-long", &["--seeds", "500"]));
     steps.push(cargo("run", &["run", "--release", "--quiet", "--package", "quickstart", "--", "--json"]));
     steps
+}
+
+/// The node is built first, because it is measured as a process of its own.
+fn bench(arguments: &[&str]) -> ExitCode {
+    let built = run_all(&[cargo("build", &["build", "--quiet", "--release", "--package", "chasqui-node"])]);
+    if built != ExitCode::SUCCESS {
+        return built;
+    }
+    let mut run = vec!["run", "--quiet", "--release", "--package", "chasqui-bench", "--"];
+    run.extend(arguments);
+    run_all(&[cargo("bench", &run)])
 }
 
 fn simulation(name: &'static str, arguments: &[&str]) -> Step {
