@@ -1,6 +1,8 @@
 //! Everything that an operator can set: flags over environment over file over defaults. Listed in
 //! docs/configuration.md, which a test compares with this file.
 
+pub mod manual;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,63 @@
+//! What an operator types: `serve`, and what looks after a node beside it. One command a file.
+//!
+//! A command says what it did on stdout, and why it could not in one line on stderr, with exit code 1.
+
+mod config;
+mod serve;
+mod settings;
+
+use std::process::ExitCode;
+
+use chasqui_node::config::ConfigError;
+use chasqui_node::serve::ServeError;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+/// The Chasqui relay node: passes messages on and forgets them.
+#[derive(Parser)]
+#[command(name = "chasqui-node", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the node until SIGTERM or SIGINT.
+    Serve(serve::Serve),
+    /// Show the configuration that `serve` would use, and where each value comes from.
+    Config(config::ShowConfig),
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error("the log filter is wrong: {0}")]
+    Log(#[from] tracing_subscriber::filter::ParseError),
+    #[error("the relay ended unexpectedly; nothing that was accepted is lost")]
+    Relay,
+    #[error("the node cannot run: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Does what the command line says.
+pub(crate) fn run() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let Cli { command } = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    // Where a value was taken from is only in the matches of the subcommand.
+    let given = matches.subcommand().map(|(_, given)| given).expect("a subcommand is required");
+    let done = match command {
+        Command::Serve(serve) => serve.run(),
+        Command::Config(show) => show.run(given),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("chasqui-node: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

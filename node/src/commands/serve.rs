@@ -1,0 +1,70 @@
+//! `chasqui-node serve`: starts the node, waits for a signal, lets everyone leave.
+
+use std::io::Write as _;
+
+use chasqui_node::config::{Config, LogFormat};
+use chasqui_node::serve;
+use clap::Args;
+use tracing_subscriber::EnvFilter;
+
+use super::Failure;
+use super::settings::Settings;
+
+/// Flags win over the environment, which wins over the file, which wins over the defaults.
+#[derive(Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let config = self.settings.resolve()?;
+        log(&config)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let mut running = serve::start(config).await?;
+            let line = serde_json::json!({
+                "event": "listening",
+                "address": running.address().to_string(),
+                "realm": running.realm().to_string(),
+                "version": env!("CARGO_PKG_VERSION"),
+            });
+            let mut stdout = std::io::stdout();
+            writeln!(stdout, "{line}").and_then(|()| stdout.flush())?;
+            let has_failed = tokio::select! {
+                asked = asked_to_stop() => asked.map(|()| false)?,
+                () = running.failed() => true,
+            };
+            running.stop().await;
+            if has_failed { Err(Failure::Relay) } else { Ok(()) }
+        })
+    }
+}
+
+fn log(config: &Config) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&config.log)?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+/// SIGTERM or SIGINT.
+#[cfg(unix)]
+async fn asked_to_stop() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+async fn asked_to_stop() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}
