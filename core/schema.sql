@@ -13,7 +13,7 @@ CREATE TABLE account (
     checkpoint_revision INTEGER,
     checkpoint_opening  BLOB,
     checkpoint_seal     BLOB
-) STRICT;
+, connections INTEGER NOT NULL DEFAULT 0, stored_up_to INTEGER NOT NULL DEFAULT 0, copied INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE owner (
     id   INTEGER PRIMARY KEY CHECK (id = 1),
     user BLOB NOT NULL,
@@ -70,7 +70,7 @@ CREATE TABLE outbox (
     message      INTEGER NOT NULL UNIQUE REFERENCES message (id),
     queued_at    INTEGER NOT NULL,
     reclaim      INTEGER                        -- position to ask back from a restored node
-) STRICT;
+, first_sent_at INTEGER) STRICT;
 CREATE TABLE sqlite_sequence(name,seq);
 CREATE TABLE read_outbox (
     conversation INTEGER PRIMARY KEY REFERENCES conversation (id),
@@ -109,3 +109,16 @@ CREATE VIRTUAL TABLE message_index USING fts5 (
     content = '', contentless_delete = 1,
     tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* Co'"
 );
+CREATE TABLE room (
+    id     INTEGER PRIMARY KEY CHECK (id = 1),
+    filler BLOB NOT NULL
+) STRICT;
+CREATE TABLE binding (
+    id  INTEGER PRIMARY KEY CHECK (id = 1),
+    tag BLOB NOT NULL
+) STRICT;
+CREATE TABLE salvage (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    report    TEXT NOT NULL,
+    keys_lost INTEGER NOT NULL
+) STRICT;

@@ -52,8 +52,8 @@ pub enum Error {
         /// Milliseconds; 0 = unknown.
         retry_after_ms: u32,
     },
-    /// The device's or the node's disk is full.
-    #[error("no space left")]
+    /// The device's or the node's disk is full, or takes no writes. Nothing is lost: make room and try again.
+    #[error("no space left, or the disk takes no writes")]
     StorageFull,
     /// Register or log in first.
     #[error("this folder has no enrolled device: register or log in")]
@@ -157,17 +157,24 @@ impl Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        use rusqlite::ErrorCode as Code;
+        Self::from(&error)
+    }
+}
+
+impl From<&StoreError> for Error {
+    fn from(error: &StoreError) -> Self {
         let detail = error.to_string();
+        if error.is_storage_full() {
+            return Self::StorageFull;
+        }
+        if error.is_damage() {
+            return Self::Corrupt { detail };
+        }
         match error {
             StoreError::TooNew { .. } => Self::Incompatible { detail },
-            StoreError::Corrupt(_) => Self::Corrupt { detail },
-            StoreError::Panicked => Self::Internal { detail },
-            StoreError::Sqlite(error) => match error.sqlite_error_code() {
-                Some(Code::DiskFull) => Self::StorageFull,
-                Some(Code::DatabaseCorrupt | Code::NotADatabase) => Self::Corrupt { detail },
-                _ => Self::Internal { detail },
-            },
+            StoreError::Corrupt(_) | StoreError::Panicked | StoreError::RolledBack | StoreError::Sqlite(_) => {
+                Self::Internal { detail }
+            }
         }
     }
 }

@@ -33,3 +33,8 @@ pub use store::{Store, StoreError};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The examples of docs/durability.md compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/durability.md")]
+struct Durability;

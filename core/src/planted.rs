@@ -20,6 +20,8 @@ pub enum PlantedBug {
     SiblingReadIgnored,
     /// A failed entry is acknowledged like its neighbours.
     AckFailedEntry,
+    /// A full disk is taken for the failure of one entry, which is counted and given up.
+    FullDiskIsPoison,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -54,6 +54,9 @@ fn tests() -> Vec<Step> {
         simulation("mutants", &["--all-mutants", "--seeds", "200"]).in_debug(),
         cargo("crash", &["test", "--quiet", "--package", "chasqui-tests", "--test", "crash", "--", "--nocapture"])
             .alone(),
+        cargo("full-disk", &["test", "--quiet", "--package", "chasqui-tests", "--", "full_disk", "--ignored"])
+            .needs("mount")
+            .alone(),
         cargo("quickstart", &["test", "--quiet", "--package", "quickstart"]).alone(),
         cargo("deny", &["deny", "check", "licenses", "bans", "sources"]).needs("cargo-deny"),
     ]

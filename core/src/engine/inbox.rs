@@ -22,7 +22,7 @@ impl Engine {
             let number = entry.number;
             match in_savepoint(turn.db, || self.entry(turn, &entry.kind)) {
                 Ok(outcome) => turn.acks.push(AckItem { number, outcome }),
-                Err(error) if error.is_systemic() => return Err(error),
+                Err(error) if error.is_systemic() && !planted(PlantedBug::FullDiskIsPoison) => return Err(error),
                 Err(error) => {
                     let failures = self.count_failure(turn, entry)?;
                     tracing::error!(%error, failures, "an entry could not be processed");

@@ -35,6 +35,9 @@ pub enum Blocked {
     Revoked,
     /// The node speaks no protocol version that this version speaks, or serves another app.
     Incompatible,
+    /// The device's disk is full or takes no writes. Mail waits at the node, queries are answered, and everything goes on
+    /// by itself when there is room.
+    StorageFull,
 }
 
 /// Opening, challenge and welcome must each arrive within this, in milliseconds.

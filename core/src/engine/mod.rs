@@ -421,7 +421,15 @@ impl Engine {
 fn in_savepoint<T>(db: &Connection, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     db.prepare_cached("SAVEPOINT input")?.execute([])?;
     let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(StoreError::Panicked));
-    if outcome.is_err() {
+    if let Err(error) = &outcome {
+        // The whole step is given up then. A full disk may have ended the transaction already, and what ran from here on
+        // would be committed line by line.
+        if error.is_systemic() && !planted(PlantedBug::FullDiskIsPoison) {
+            return outcome;
+        }
+        if db.is_autocommit() {
+            return Err(StoreError::RolledBack);
+        }
         db.execute_batch("ROLLBACK TO input")?;
     }
     db.prepare_cached("RELEASE input")?.execute([])?;

@@ -6,6 +6,8 @@ use chasqui_wire::{
     Rejected, SeqRange, SeqRanges, Welcome, direct_conversation, signing,
 };
 
+mod full_disk;
+
 use super::*;
 use crate::domain::{MessageContent, MessageState};
 

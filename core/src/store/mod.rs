@@ -10,6 +10,7 @@ mod migrate;
 mod outbox;
 mod poison;
 mod receipt;
+mod room;
 mod search;
 mod user;
 
@@ -32,6 +33,7 @@ pub(crate) use receipt::{
     Rank, ReceiptMark, apply as apply_receipt, apply_early as apply_early_receipts, drop_early as drop_early_receipts,
     drop_stale_early as drop_stale_early_receipts, follow as move_receipts,
 };
+pub(crate) use room::probe as probe_room;
 pub(crate) use search::{find as search, index as index_message, remove as unindex_message};
 pub(crate) use user::{
     by_name as user_by_name, mention as mention_user, nameless as nameless_users, pin_device_key,
@@ -58,6 +60,9 @@ pub enum StoreError {
     /// Processing an input panicked; it was rolled back.
     #[error("a step panicked")]
     Panicked,
+    /// SQLite gave up the whole transaction over what one input did.
+    #[error("the step was rolled back")]
+    RolledBack,
 }
 
 impl StoreError {
@@ -78,8 +83,41 @@ impl StoreError {
                         | Code::CannotOpen
                 )
             ),
-            Self::TooNew { .. } => true,
+            Self::TooNew { .. } | Self::RolledBack => true,
             Self::Corrupt(_) | Self::Panicked => false,
+        }
+    }
+
+    /// Whether the files hold what no version ever wrote there.
+    pub fn is_damage(&self) -> bool {
+        use rusqlite::{Error as Sql, ErrorCode as Code, ffi};
+        match self {
+            Self::Sqlite(
+                Sql::FromSqlConversionFailure(..) | Sql::IntegralValueOutOfRange(..) | Sql::InvalidColumnType(..),
+            )
+            | Self::Corrupt(_) => true,
+            Self::Sqlite(error) => match (error.sqlite_error_code(), error.sqlite_extended_error_code()) {
+                (Some(Code::DatabaseCorrupt | Code::NotADatabase), _) => true,
+                (_, Some(code)) => matches!(code, ffi::SQLITE_IOERR_CORRUPTFS | ffi::SQLITE_IOERR_DATA),
+                _ => false,
+            },
+            Self::TooNew { .. } | Self::Panicked | Self::RolledBack => false,
+        }
+    }
+
+    /// Whether the disk takes no writes for now: it is full, a quota is used up, or it fails.
+    pub fn is_storage_full(&self) -> bool {
+        use rusqlite::ffi;
+        match self {
+            Self::Sqlite(error) => match (error.sqlite_error_code(), error.sqlite_extended_error_code()) {
+                (Some(rusqlite::ErrorCode::DiskFull), _) => true,
+                // Reading what is damaged is another matter.
+                (Some(rusqlite::ErrorCode::SystemIoFailure), Some(code)) => {
+                    !matches!(code, ffi::SQLITE_IOERR_CORRUPTFS | ffi::SQLITE_IOERR_DATA)
+                }
+                _ => false,
+            },
+            Self::TooNew { .. } | Self::Corrupt(_) | Self::Panicked | Self::RolledBack => false,
         }
     }
 }
@@ -132,6 +170,14 @@ impl Store {
     /// The connection, for a simulation that makes commits fail (`Connection::commit_hook`).
     pub fn connection_mut(&mut self) -> &mut Connection {
         &mut self.connection
+    }
+
+    /// Whether the disk takes writes again: tries.
+    ///
+    /// # Errors
+    /// [`StoreError::is_storage_full`] when it does not.
+    pub fn probe_room(&self) -> Result<(), StoreError> {
+        probe_room(&self.connection)
     }
 
     /// Gives the connection back.

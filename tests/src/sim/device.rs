@@ -149,6 +149,11 @@ fn database(failing: &Arc<Mutex<Failing>>) -> Connection {
     connection
 }
 
+fn limit_pages(database: &Connection, pages: u32) {
+    let sql = format!("PRAGMA max_page_count = {pages}");
+    database.query_row(&sql, [], |_| Ok(())).expect("a limit");
+}
+
 impl World {
     /// The device asks the node over HTTP, which the simulation leaves out, and starts.
     pub(super) fn enrol(&mut self, index: usize) {
@@ -254,6 +259,7 @@ impl World {
                 }
                 self.watch(index);
             }
+            Err(error) if error.is_storage_full() => self.device_gives_up_its_step(index),
             Err(error) if !crash_before => self.breaks(format!("device {index} cannot go on: {error}")),
             Err(_) => {}
         }
@@ -341,6 +347,12 @@ impl World {
     /// The process is gone; what it had committed stays.
     fn device_crashes(&mut self, index: usize) {
         self.note(format!("device {index} crashes"));
+        self.device_stops(index);
+        let delay = self.rng.between(100, 20_000);
+        self.after(delay, Happening::DeviceRestart(index));
+    }
+
+    fn device_stops(&mut self, index: usize) {
         let device = &mut self.devices[index];
         if let Some((_, store)) = device.running.take() {
             device.parked = Some(store.into_connection());
@@ -351,8 +363,6 @@ impl World {
         for wire in std::mem::take(&mut device.wires).into_values() {
             self.device_hangs_up(wire);
         }
-        let delay = self.rng.between(100, 20_000);
-        self.after(delay, Happening::DeviceRestart(index));
     }
 
     pub(super) fn device_restarts(&mut self, index: usize) {
@@ -409,6 +419,30 @@ impl World {
         }
     }
 
+    pub(super) fn device_disk_fills(&mut self, index: usize, length: u64) {
+        if self.calm || !self.devices[index].can_be_used() {
+            return;
+        }
+        self.note(format!("device {index} has a full disk"));
+        let database = self.devices[index].database();
+        let pages: u32 = database.pragma_query_value(None, "page_count", |row| row.get(0)).expect("a page count");
+        limit_pages(database, pages);
+        self.after(length, Happening::DeviceHasRoom(index));
+    }
+
+    pub(super) fn device_has_room(&mut self, index: usize) {
+        limit_pages(self.devices[index].database(), u32::MAX);
+    }
+
+    /// Nothing of the step happened: as the driver does, it lets go of its sockets and tries again after a pause.
+    fn device_gives_up_its_step(&mut self, index: usize) {
+        self.count(Fault::DeviceDiskFull);
+        self.note(format!("device {index} has no room for its step"));
+        self.device_stops(index);
+        let delay = self.rng.between(1_000, 60_000);
+        self.after(delay, Happening::DeviceRestart(index));
+    }
+
     /// Whether some wire of the device still carries frames.
     pub(super) fn is_reached(&self, index: usize) -> bool {
         let mut wires = self.devices[index].wires.values().filter_map(|wire| self.wires.get(wire));
@@ -417,6 +451,7 @@ impl World {
 
     pub(super) fn device_calms_down(&mut self, index: usize) {
         self.devices[index].failing().per_mille = 0;
+        self.device_has_room(index);
         self.device_online(index);
         self.device_resumes(index);
         if self.devices[index].enrolled {

@@ -22,6 +22,7 @@ pub enum Fault {
     DeviceCrashBeforeCommit,
     DeviceCrashAfterCommit,
     DeviceSuspended,
+    DeviceDiskFull,
     EntryFailed,
     NodeCrashBeforeCommit,
     NodeCrashAfterCommit,
@@ -47,6 +48,8 @@ pub(super) struct Climate {
     /// Devices that go offline for long, of all.
     pub(super) offline: u64,
     pub(super) suspend: u64,
+    /// Devices whose disk is full for a while, of all.
+    pub(super) full_disk: u64,
     pub(super) skewed: bool,
     pub(super) restores: u64,
     /// Seconds; `None` = the default of 30 days.
@@ -73,6 +76,7 @@ impl Climate {
             restores: if rng.chance(300) { rng.between(1, 2) } else { 0 },
             ttl: rng.chance(200).then(|| rng.between(60, 240) as u32),
             small_windows: rng.chance(500),
+            full_disk: sometimes(rng, 100, 600),
         };
         if climate.drop_socket + climate.device_crash + climate.node_crash == 0 {
             climate.drop_socket = 20;

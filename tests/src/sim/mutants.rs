@@ -29,6 +29,7 @@ impl Mutant {
         core("no-reconciliation", "nothing is given back to a restored node", Core::NoReconciliation),
         core("forget-in-flight", "what was unanswered is not sent again on a new socket", Core::ForgetInFlight),
         core("sibling-read-ignored", "read marks of the own other devices are ignored", Core::SiblingReadIgnored),
+        core("full-disk-is-poison", "mail that found no room is given up like damaged mail", Core::FullDiskIsPoison),
         node("no-idempotency", "a repeated message id is accepted anew", Node::NoIdempotency),
         node("emit-before-commit", "the node answers although its commit failed", Node::EmitBeforeCommit),
         node("delete-before-ack", "the node deletes what it delivered", Node::DeleteBeforeAck),

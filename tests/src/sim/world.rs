@@ -31,6 +31,7 @@ pub(super) enum Happening {
     DeviceRestart(usize),
     DeviceResumes(usize),
     DeviceOnline(usize),
+    DeviceHasRoom(usize),
     Named(usize, UserId),
     NodeCommit,
     NodeTick,
@@ -54,6 +55,7 @@ pub(super) enum Action {
         peer: usize,
     },
     Suspend(usize),
+    FillDisk(usize, u64),
     GoOffline(usize, u64),
     /// A further device of a user who has been there from the start.
     Enrol(usize),
@@ -216,6 +218,10 @@ impl World {
                 let (from, length) = (self.rng.between(0, span), self.rng.between(5_000, span));
                 self.at(from, Happening::User(Action::GoOffline(device, length)));
             }
+            if self.rng.chance(self.climate.full_disk) {
+                let (from, length) = (self.rng.between(0, span), self.rng.between(5_000, span));
+                self.at(from, Happening::User(Action::FillDisk(device, length)));
+            }
             if self.rng.chance(self.climate.suspend) {
                 let from = self.rng.between(0, span);
                 self.at(from, Happening::User(Action::Suspend(device)));
@@ -268,6 +274,7 @@ impl World {
             Happening::DeviceRestart(device) => self.device_restarts(device),
             Happening::DeviceResumes(device) => self.device_resumes(device),
             Happening::DeviceOnline(device) => self.device_online(device),
+            Happening::DeviceHasRoom(device) => self.device_has_room(device),
             Happening::Named(device, user) => {
                 let answer = ResolvedUser { name: format!("user {user}"), identity_key: [0; 32] };
                 self.input(device, Input::Resolved(user, Some(answer)));
@@ -294,6 +301,7 @@ impl World {
             }
             Action::GoOffline(device, length) => self.device_offline(device, length),
             Action::Suspend(device) => self.device_suspends(device),
+            Action::FillDisk(device, length) => self.device_disk_fills(device, length),
             Action::Send { device, peer, text } => {
                 if !self.devices[device].can_be_used() {
                     // People wait until their app runs.

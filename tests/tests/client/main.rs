@@ -5,6 +5,7 @@
 mod conversation;
 mod enrolment;
 mod flaky;
+mod full_disk;
 mod lifecycle;
 mod observers;
 mod refusals;

@@ -17,8 +17,9 @@ use crate::Error;
 use crate::engine::{Blocked, Command, CommandId, ConnectionState, Engine, Input, Output, Reply, SocketId, Step};
 use crate::store::{Store, StoreError};
 
-/// After a step that could not be committed.
-const PAUSE_AFTER_FAILURE_MS: u64 = 1_000;
+/// After a step that could not be committed: doubles with every further one, from the first to the last.
+const FIRST_PAUSE_AFTER_FAILURE_MS: u64 = 1_000;
+const LAST_PAUSE_AFTER_FAILURE_MS: u64 = 60_000;
 /// As much as waits goes into one transaction, up to this.
 const BATCH: usize = 256;
 
@@ -66,6 +67,8 @@ pub(super) fn start(start: Start) -> Result<oneshot::Receiver<Result<(), Error>>
             next_command: 0,
             last_socket: SocketId(0),
             is_stale: false,
+            is_full: false,
+            failures: 0,
             wake_at: None,
         };
         let _ = opened.send(Ok(()));
@@ -93,15 +96,16 @@ impl Files {
 }
 
 /// The engine in memory had moved on when its step failed; what is on disk counts.
-fn reload(files: &mut Files, last_socket: SocketId, now: Timestamp) -> Result<(), Error> {
+fn reload(files: &mut Files, last_socket: SocketId, now: Timestamp) -> Result<(), StoreError> {
     files.engine = load(&files.store, last_socket)?;
     // A full disk does not get better by connecting at once.
     files.engine.hold_off(now);
     Ok(())
 }
 
-fn load(store: &Store, last_socket: SocketId) -> Result<Engine, Error> {
-    let seed = fresh_seed()?;
+fn load(store: &Store, last_socket: SocketId) -> Result<Engine, StoreError> {
+    // Without random bytes the reconnections are not spread, that is all.
+    let seed = fresh_seed().unwrap_or_default();
     let entropy = u64::from_le_bytes(seed[..8].try_into().expect("8 of 32 bytes"));
     let mut engine = Engine::load(store, entropy)?;
     engine.name_sockets_after(last_socket);
@@ -124,6 +128,10 @@ struct EngineThread {
     last_socket: SocketId,
     /// The last step failed: the engine has to be loaded anew before the next one.
     is_stale: bool,
+    /// It failed because the disk takes no writes: nothing is asked of the network until it does.
+    is_full: bool,
+    /// Steps that failed since the last one that stored something.
+    failures: u32,
     wake_at: Option<Timestamp>,
 }
 
@@ -188,6 +196,7 @@ impl EngineThread {
         if inputs.is_empty() {
             return;
         }
+        let now = self.clock.now();
         let Some(open) = &mut self.open else {
             for reply in std::mem::take(&mut self.replies).into_values() {
                 let _ = reply.send(Err(Error::Suspended));
@@ -195,13 +204,18 @@ impl EngineThread {
             return;
         };
         if self.is_stale {
-            if let Err(error) = reload(open, self.last_socket, self.clock.now()) {
-                return self.failed(error);
+            // Late words of sockets that were let go of are no reason to try again; an app that asks for something is.
+            let is_asked = inputs.iter().any(|input| matches!(input, Input::Command(..)));
+            if !is_asked && self.wake_at.is_some_and(|at| now < at) {
+                return;
             }
-            self.is_stale = false;
+            let has_room = if self.is_full { open.store.probe_room() } else { Ok(()) };
+            if let Err(error) = has_room.and_then(|()| reload(open, self.last_socket, now)) {
+                return self.failed(&error);
+            }
+            (self.is_stale, self.is_full) = (false, false);
             self.shared.connection.send_replace(open.engine.connection());
         }
-        let now = self.clock.now();
         let handled = catch_unwind(AssertUnwindSafe(|| open.engine.handle(&mut open.store, now, inputs)));
         match handled.unwrap_or(Err(StoreError::Panicked)) {
             Ok(Step { mut outputs, wake_at }) => {
@@ -212,26 +226,32 @@ impl EngineThread {
                     self.carry_out(output);
                 }
             }
-            Err(error) => self.failed(error.into()),
+            Err(error) => self.failed(&error),
         }
     }
 
     /// Nothing of the step happened: say so, and start again from what is on disk before the next one.
-    fn failed(&mut self, error: Error) {
+    fn failed(&mut self, error: &StoreError) {
         tracing::error!(%error, "a step could not be committed");
+        let told = Error::from(error);
         for reply in std::mem::take(&mut self.replies).into_values() {
-            let _ = reply.send(Err(error.clone()));
+            let _ = reply.send(Err(told.clone()));
         }
+        // Nothing of their mail was acknowledged: it waits at the node.
         self.sockets.clear();
-        self.is_stale = true;
+        (self.is_stale, self.is_full) = (true, error.is_storage_full());
+        let is_full = self.is_full;
         self.shared.connection.send_if_modified(|state| {
-            let is_news = !matches!(state, ConnectionState::Blocked(_) | ConnectionState::Offline);
-            if is_news {
-                *state = ConnectionState::Offline;
-            }
-            is_news
+            let news = match *state {
+                ConnectionState::Blocked(reason) if reason != Blocked::StorageFull => return false,
+                _ if is_full => ConnectionState::Blocked(Blocked::StorageFull),
+                _ => ConnectionState::Offline,
+            };
+            std::mem::replace(state, news) != news
         });
-        self.wake_at = Some(self.clock.now().plus_millis(PAUSE_AFTER_FAILURE_MS));
+        let pause = FIRST_PAUSE_AFTER_FAILURE_MS << self.failures.min(10);
+        self.failures += 1;
+        self.wake_at = Some(self.clock.now().plus_millis(pause.min(LAST_PAUSE_AFTER_FAILURE_MS)));
     }
 
     fn carry_out(&mut self, output: Output) {
@@ -260,7 +280,10 @@ impl EngineThread {
                     let _ = engine.send(ToEngine::Input(Input::Resolved(user, answer)));
                 });
             }
-            Output::Changed(changes) => self.shared.record(&changes),
+            Output::Changed(changes) => {
+                self.failures = 0;
+                self.shared.record(&changes);
+            }
             Output::Connection(state) => {
                 self.shared.connection.send_replace(state);
             }
@@ -280,7 +303,7 @@ impl EngineThread {
             // Time passed while nobody counted it.
             self.clock = Clock::start();
             self.open = Some(Files::open(&self.folder, self.last_socket)?);
-            self.is_stale = false;
+            (self.is_stale, self.is_full) = (false, false);
         }
         self.step(vec![Input::Resume]);
         if let Some(open) = &self.open {
