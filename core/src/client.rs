@@ -82,7 +82,7 @@ impl Client {
                 realm: request.realm,
                 user: request.user,
                 name,
-                password,
+                password: password.into(),
                 identity_key: Key(public_key(&identity)),
                 device: new_device(&request, device_name),
             };
@@ -104,7 +104,7 @@ impl Client {
         let (name, password, device_name) = (name.to_owned(), password.to_owned(), device_name.to_owned());
         let enrolled = self.driver.on_network(async move {
             let device = new_device(&request, device_name);
-            api.login(&Login { realm: request.realm, name, password, device }).await
+            api.login(&Login { realm: request.realm, name, password: password.into(), device }).await
         });
         self.end_enrolment(own_device, enrolled.await).await
     }

@@ -29,6 +29,10 @@ pub struct Config {
     pub token_lifetime_seconds: u32,
     /// Passwords that are hashed at once; each takes 19 MiB and a core.
     pub password_hashers: u32,
+    /// Whether people may register and log in with a name and a password.
+    pub passwords: bool,
+    /// Enrolments that one address may ask for a minute; with 0, addresses do not count at all.
+    pub enrolments_per_minute: u32,
     /// Devices that one user may have.
     pub devices_per_user: u32,
     /// Seconds that connections have to leave when the node stops.
@@ -75,6 +79,8 @@ impl Default for Config {
             log: "info".to_owned(),
             token_lifetime_seconds: 15 * 60,
             password_hashers: 2,
+            passwords: true,
+            enrolments_per_minute: 60,
             devices_per_user: 8,
             drain_seconds: 10,
             limits: LimitsConfig::default(),

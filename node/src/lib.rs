@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+mod admission;
 pub mod config;
 mod http;
 mod planted;

@@ -2,8 +2,10 @@
 
 mod client;
 
+use chasqui_node::config::Config;
+use chasqui_node::serve;
 use chasqui_wire::http::{Key, Login};
-use client::{Device, node, request};
+use client::{Device, Node, config, node, request};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -44,6 +46,63 @@ async fn an_account_from_registration_to_revocation() {
         assert_eq!(request(ana.node, "DELETE", &path, Some(&token), "").await.status, 204);
     }
     assert_eq!(ana.get("/v1/devices", &laptop_token).await.code(), "device_revoked");
+    node.running.stop().await;
+}
+
+#[tokio::test]
+async fn guesses_at_a_name_wait_and_its_devices_do_not() {
+    let node = node().await;
+    let ana = Device::registered(&node, 1, "ana").await;
+    let bo = Device::registered(&node, 3, "bo").await;
+    let mallory = Device { user: ana.user, ..Device::new(&node, 1, 2) };
+    let mut login =
+        Login { realm: ana.realm, name: "ana".into(), password: "wrong horse".into(), device: mallory.new_device() };
+    let mut codes = Vec::new();
+    for _ in 0..20 {
+        codes.push(mallory.post("/v1/login", &login).await.code().to_owned());
+    }
+    assert_eq!(codes[0], "unauthorised");
+    let waits = codes.iter().position(|code| code == "rate_limited").expect("somebody who guesses waits");
+    assert!((5..10).contains(&waits), "{codes:?}");
+    login.password = "correct horse".into();
+    let answer = mallory.post("/v1/login", &login).await;
+    assert_eq!((answer.status, answer.code()), (429, "rate_limited"), "right or wrong is not told while it waits");
+    assert!(answer.body["error"]["retry_after_ms"].as_u64().unwrap() > 0);
+
+    // Ana's device signs; Bo's name is another one.
+    ana.token().await;
+    ana.welcomed().await;
+    let laptop = Device { user: bo.user, ..Device::new(&node, 3, 4) };
+    let login = Login { name: "bo".into(), password: "correct horse".into(), device: laptop.new_device(), ..login };
+    assert_eq!(laptop.post("/v1/login", &login).await.status, 200);
+    node.running.stop().await;
+}
+
+#[tokio::test]
+async fn one_address_enrols_only_so_fast() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = serve::start(Config { enrolments_per_minute: 2, ..config(&folder) }).await.unwrap();
+    let node = Node { running, folder };
+    for (number, name) in [(1, "ana"), (2, "bo")] {
+        Device::registered(&node, number, name).await;
+    }
+    let cleo = Device::new(&node, 5, 5);
+    let answer = cleo.post("/v1/register", &cleo.register("cleo")).await;
+    assert_eq!((answer.status, answer.code()), (429, "rate_limited"));
+    node.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_may_do_without_passwords() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = serve::start(Config { passwords: false, ..config(&folder) }).await.unwrap();
+    let node = Node { running, folder };
+    let ana = Device::new(&node, 1, 1);
+    let answer = ana.post("/v1/register", &ana.register("ana")).await;
+    assert_eq!((answer.status, answer.code()), (400, "not_supported"));
+    let (realm, device) = (ana.realm, ana.new_device());
+    let login = Login { realm, name: "ana".into(), password: "correct horse".into(), device };
+    assert_eq!(ana.post("/v1/login", &login).await.code(), "not_supported");
     node.running.stop().await;
 }
 

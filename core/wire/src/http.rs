@@ -40,7 +40,7 @@ pub struct Register {
     /// 1 to 64 bytes; letters, digits, `.`, `_`, `-`; compared without case.
     pub name: String,
     /// 8 to 1024 bytes.
-    pub password: String,
+    pub password: Sensitive,
     /// The user's identity key (Ed25519), whose secret stays on the user's devices.
     pub identity_key: Key<32>,
     /// The first device.
@@ -55,7 +55,7 @@ pub struct Login {
     /// As registered.
     pub name: String,
     /// As registered.
-    pub password: String,
+    pub password: Sensitive,
     /// The further device.
     pub device: NewDevice,
 }
@@ -93,7 +93,7 @@ pub struct TokenRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
     /// Opaque.
-    pub token: String,
+    pub token: Sensitive,
     /// By the node's clock.
     pub expires_at: Timestamp,
 }
@@ -149,6 +149,29 @@ pub struct Problem {
     pub retry_after_ms: u32,
 }
 
+/// Text that no log shows: a password, a code, a token, a telephone number. In JSON it is text like any other.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sensitive(pub String);
+
+impl std::fmt::Debug for Sensitive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sensitive(…)")
+    }
+}
+
+impl From<String> for Sensitive {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Sensitive {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 /// `N` bytes, base64url without padding in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key<const N: usize>(pub [u8; N]);
@@ -180,5 +203,27 @@ mod code_name {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ErrorCode, D::Error> {
         String::deserialize(deserializer).map(|name| ErrorCode::from_name(&name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_log_shows_what_proves_somebody() {
+        let secret = || Sensitive::from("correct horse");
+        let (realm, id) = (RealmId::from_bytes([1; 16]), [2; 16]);
+        let device =
+            NewDevice { device: DeviceId::from_bytes(id), key: Key([3; 32]), proof: Key([4; 64]), name: "".into() };
+        let (user, identity_key, name) = (UserId::from_bytes(id), Key([5; 32]), || "ana".to_owned());
+        let shown = [
+            format!("{:?}", Login { realm, name: name(), password: secret(), device: device.clone() }),
+            format!("{:?}", Register { realm, user, name: name(), password: secret(), identity_key, device }),
+            format!("{:?}", Token { token: secret(), expires_at: Timestamp(0) }),
+        ];
+        for shown in shown {
+            assert!(shown.contains("Sensitive(…)") && !shown.contains("horse"), "{shown}");
+        }
     }
 }

@@ -4,8 +4,10 @@
 
 mod bearer;
 mod body;
+mod client;
 mod connect;
 mod devices;
+mod gate;
 mod login;
 mod password;
 mod problem;
@@ -20,6 +22,7 @@ use axum::routing::{delete, get, post};
 use chasqui_wire::ErrorCode;
 
 use crate::serve::App;
+pub(crate) use gate::Gate;
 use problem::Problem;
 
 /// Bytes of one request body: the largest is a registration with a password of 1,024 bytes.

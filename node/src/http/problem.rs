@@ -6,12 +6,13 @@ use axum::response::{IntoResponse, Response};
 use chasqui_wire::ErrorCode;
 use chasqui_wire::http::{ErrorBody, Problem as ProblemBody};
 
+use crate::admission::Wait;
 use crate::relay::Refusal;
 use crate::serve::CallError;
 
 /// A refusal: a code for programs, a detail for developers.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     code: ErrorCode,
     detail: String,
     retry_after_ms: u32,
@@ -21,6 +22,12 @@ impl Problem {
     pub(super) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         let retry_after_ms = if code.is_retryable() { 1_000 } else { 0 };
         Self { code, detail: detail.into(), retry_after_ms }
+    }
+
+    /// A retry may help after this wait.
+    pub(super) fn after(mut self, wait: Wait) -> Self {
+        self.retry_after_ms = wait.millis();
+        self
     }
 
     pub(super) fn invalid(detail: impl Into<String>) -> Self {
@@ -50,6 +57,10 @@ impl IntoResponse for Problem {
         let Self { code, detail, retry_after_ms } = self;
         let body = Json(ErrorBody { error: ProblemBody { code, detail, retry_after_ms } });
         let mut response = (status, body).into_response();
+        if retry_after_ms > 0 {
+            // For proxies and tools; programs read the body. Seconds, rounded up.
+            response.headers_mut().insert(header::RETRY_AFTER, retry_after_ms.div_ceil(1_000).into());
+        }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

@@ -26,5 +26,5 @@ pub(super) async fn token(State(app): State<App>, Body(request): Body<TokenReque
         return Err(refused());
     }
     let (token, expires_at) = app.keys.token(device, now);
-    Ok(Json(Token { token, expires_at }))
+    Ok(Json(Token { token: token.into(), expires_at }))
 }

@@ -49,8 +49,8 @@ pub struct KnownUser {
     pub name: String,
     /// Ed25519 public key.
     pub identity_key: [u8; 32],
-    /// PHC text.
-    pub password_hash: String,
+    /// PHC text; `None` = this user has no password.
+    pub password_hash: Option<String>,
 }
 
 /// One of a user's devices.
@@ -91,21 +91,10 @@ impl<'a, 'b> Accounts<'a, 'b> {
     /// # Errors
     /// The database failed.
     pub fn register(&mut self, new: &NewUser) -> Result<Result<KnownUser, Refusal>, RelayError> {
-        if let Some(known) = self.find_user(new.user)? {
-            let is_repeat = fold(&known.name) == fold(&new.name)
-                && known.identity_key == new.identity_key
-                && self.is_enrolled(new.user, &new.device)?;
-            return match self.device_owner(new.device.device)? {
-                _ if !is_repeat => refuse(ErrorCode::Invalid, "the user id is taken"),
-                Some((_, true)) => refuse(ErrorCode::DeviceRevoked, "the device was revoked"),
-                Some((_, false)) | None => Ok(Ok(known)),
-            };
-        }
-        if self.find_user_by_name(&new.name)?.is_some() {
-            return refuse(ErrorCode::NameTaken, "the name is taken");
-        }
-        if self.step.device_row(new.device.device)?.is_some() {
-            return refuse(ErrorCode::Invalid, "the device id is taken");
+        match self.registered(new)? {
+            Ok(None) => {}
+            Ok(Some(known)) => return Ok(Ok(known)),
+            Err(refusal) => return Ok(Err(refusal)),
         }
         self.step
             .sql(
@@ -123,7 +112,32 @@ impl<'a, 'b> Accounts<'a, 'b> {
         let user = UserRow(self.step.db.last_insert_rowid());
         self.add_device(user, &new.device)?;
         let NewUser { user, name, password_hash, identity_key, device: _ } = new.clone();
-        Ok(Ok(KnownUser { user, name, identity_key, password_hash }))
+        Ok(Ok(KnownUser { user, name, identity_key, password_hash: Some(password_hash) }))
+    }
+
+    /// Whether [`Self::register`] would find the very same user and device registered already, be refused, or (`None`)
+    /// make them. Says nothing about the password.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn registered(&mut self, new: &NewUser) -> Result<Result<Option<KnownUser>, Refusal>, RelayError> {
+        if let Some(known) = self.find_user(new.user)? {
+            let is_repeat = fold(&known.name) == fold(&new.name)
+                && known.identity_key == new.identity_key
+                && self.is_enrolled(new.user, &new.device)?;
+            return match self.device_owner(new.device.device)? {
+                _ if !is_repeat => refuse(ErrorCode::Invalid, "the user id is taken"),
+                Some((_, true)) => refuse(ErrorCode::DeviceRevoked, "the device was revoked"),
+                Some((_, false)) | None => Ok(Ok(Some(known))),
+            };
+        }
+        if self.find_user_by_name(&new.name)?.is_some() {
+            return refuse(ErrorCode::NameTaken, "the name is taken");
+        }
+        if self.step.device_row(new.device.device)?.is_some() {
+            return refuse(ErrorCode::Invalid, "the device id is taken");
+        }
+        Ok(Ok(None))
     }
 
     /// A further device of a user. The very same again changes nothing and is no error.

@@ -12,10 +12,11 @@ use std::time::Duration;
 use axum::serve::ListenerExt as _;
 use chasqui_wire::{Limits, RealmId};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
+use crate::http::Gate;
 use crate::relay::{NodeKeys, Relay, RelayError, SessionId, Storage};
 pub(crate) use relay_thread::{CallError, RelayHandle};
 pub(crate) use socket::run as run_socket;
@@ -27,10 +28,10 @@ pub(crate) struct App {
     pub(crate) realm: RealmId,
     pub(crate) limits: Limits,
     pub(crate) keys: NodeKeys,
-    /// One permit a password that is being hashed: each takes 19 MiB and a core.
-    pub(crate) hashing: Arc<Semaphore>,
-    /// One permit a password that waits for its turn or has it; more are refused rather than kept waiting.
-    pub(crate) hashing_queue: Arc<Semaphore>,
+    /// Whether it enrols by name and password.
+    pub(crate) passwords: bool,
+    /// Who may enrol now.
+    pub(crate) gate: Arc<Gate>,
     /// Turns true when the node stops.
     pub(crate) stopping: watch::Receiver<bool>,
     sessions: Arc<AtomicU64>,
@@ -106,8 +107,8 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         realm,
         limits,
         keys,
-        hashing: Arc::new(Semaphore::new(config.password_hashers.max(1) as usize)),
-        hashing_queue: Arc::new(Semaphore::new(64)),
+        passwords: config.passwords,
+        gate: Arc::new(Gate::new(config.enrolments_per_minute, config.password_hashers)),
         stopping: stopping.clone(),
         sessions: Arc::new(AtomicU64::new(1)),
         _present: present,
@@ -115,7 +116,8 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     // Answers are small and someone waits for each.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let mut asked_to_stop = stopping;
-    let server = axum::serve(listener, crate::http::router(app)).with_graceful_shutdown(async move {
+    let service = crate::http::router(app).into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
         // An error means that the `Running` was dropped without a stop: go on.
         if asked_to_stop.wait_for(|stopping| *stopping).await.is_err() {
             std::future::pending::<()>().await;

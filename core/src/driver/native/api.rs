@@ -147,8 +147,8 @@ impl Api {
         let signature = Key(sign_with(&device_seed, &signing::token(realm, challenge.nonce.as_bytes(), device)));
         let request = TokenRequest { device, nonce: challenge.nonce, signature };
         let minted: Token = json(self.request(Method::POST, "/v1/tokens").json(&request)).await?;
-        self.set_token(minted.token.clone(), minted.expires_at);
-        Ok(minted.token)
+        self.set_token(minted.token.0.clone(), minted.expires_at);
+        Ok(minted.token.0)
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn register() -> impl Strategy<Value = Register> {
             realm,
             user,
             name,
-            password,
+            password: password.into(),
             identity_key: Key(identity_key),
             device,
         },
@@ -34,7 +34,7 @@ pub(crate) fn login() -> impl Strategy<Value = Login> {
     (realm(), text(), text(), new_device()).prop_map(|(realm, name, password, device)| Login {
         realm,
         name,
-        password,
+        password: password.into(),
         device,
     })
 }
@@ -69,7 +69,7 @@ pub(crate) fn token_request() -> impl Strategy<Value = TokenRequest> {
 }
 
 pub(crate) fn token() -> impl Strategy<Value = Token> {
-    (text(), timestamp()).prop_map(|(token, expires_at)| Token { token, expires_at })
+    (text(), timestamp()).prop_map(|(token, expires_at)| Token { token: token.into(), expires_at })
 }
 
 pub(crate) fn devices() -> impl Strategy<Value = Devices> {
