@@ -6,11 +6,13 @@ use std::sync::Arc;
 use chasqui_wire::http::{Enrolled, Key, Login, NewDevice, Register};
 use chasqui_wire::{ConversationId, DeviceId, MessageId, RealmId, Seq, UserId, signing};
 
-use crate::domain::{Account, ConversationSummary, Cursor, DeviceInfo, Message, SearchHit, TimelinePage, UserInfo};
+use crate::domain::{
+    Account, ConversationSummary, Cursor, DeviceInfo, Message, Salvage, SearchHit, TimelinePage, UserInfo,
+};
 use crate::driver::{self, Credentials, Driver, Topic, fresh_id, fresh_seed};
 use crate::engine::{Command, ConnectionState, Enrolment, Reply, ResolvedUser, Secret, public_key, sign_with};
 use crate::error::Error;
-use crate::observer::{ConnectionObserver, ConversationsObserver, TimelineObserver};
+use crate::observer::{ConnectionObserver, ConversationsObserver, SalvageObserver, TimelineObserver};
 
 /// Where a client keeps its history, and which node it talks to.
 #[derive(Clone, Debug)]
@@ -48,11 +50,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// Opens the folder and, if a device is enrolled there, begins to connect.
+    /// Opens the folder and, if a device is enrolled there, begins to connect. Damaged files are replaced first: see
+    /// [`Self::salvages`].
     ///
     /// # Errors
     /// [`Error::FolderInUse`] when another client has it open, [`Error::Incompatible`] when a newer version wrote it,
-    /// [`Error::Corrupt`], [`Error::StorageFull`], [`Error::Invalid`] for an unusable folder or address.
+    /// [`Error::StorageFull`], [`Error::Invalid`] for an unusable folder or address.
     pub async fn open(config: Config) -> Result<Self, Error> {
         let driver = Arc::new(Driver::start(&config.folder, &config.node).await?);
         let client = Self { driver, config: Arc::new(config), enrolling: Arc::default() };
@@ -276,6 +279,19 @@ impl Client {
         ConnectionObserver::new(self.driver.connection(), self.driver.closed())
     }
 
+    /// What was saved from damaged files so far, oldest first; empty for almost everyone.
+    ///
+    /// Damaged files are set aside under other names, and what can be read of them goes into a new history, when the
+    /// folder is opened or whenever damage is met. While that runs, queries fail with [`Error::Suspended`].
+    pub async fn salvages(&self) -> Result<Vec<Salvage>, Error> {
+        self.driver.query(|history| history.salvages()).await
+    }
+
+    /// Watches for damage; begins with the first report whose number is above `shown`.
+    pub fn observe_salvages(&self, shown: u64) -> SalvageObserver {
+        SalvageObserver::new(self.clone(), shown)
+    }
+
     /// The platform says that there is a network (again): tries at once instead of waiting.
     pub fn network_up(&self) {
         self.driver.network_up();
@@ -322,7 +338,7 @@ impl Client {
             }
         }
         let owner = self.driver.query(|history| history.owner_name()).await?;
-        if owner.is_some_and(|owner| is_new_user || owner.to_lowercase() != name.to_lowercase()) {
+        if owner.is_some_and(|owner| is_new_user || !is_named(&owner, name)) {
             return Err(Error::someone_elses_folder());
         }
         let api = Arc::clone(&self.driver.api);
@@ -375,6 +391,11 @@ fn new_device(enrolment: &Enrolment, name: String) -> NewDevice {
     let key = public_key(&enrolment.device_seed);
     let proof = sign_with(&enrolment.device_seed, &signing::enrol(enrolment.realm, enrolment.device, &key));
     NewDevice { device: enrolment.device, key: Key(key), proof: Key(proof), name }
+}
+
+/// An owner who was only known by id after damage has no name here.
+fn is_named(owner: &str, name: &str) -> bool {
+    owner.is_empty() || owner.to_lowercase() == name.to_lowercase()
 }
 
 fn wrong_reply() -> Error {

@@ -3,7 +3,7 @@
 use chasqui_wire::{ConversationId, MessageId, UserId};
 use rusqlite::Connection;
 
-use crate::domain::{Account, ConversationSummary, Cursor, Message, SearchHit, TimelinePage};
+use crate::domain::{Account, ConversationSummary, Cursor, Message, Salvage, SearchHit, TimelinePage};
 use crate::store::{self, AccountRow, StoreError};
 
 /// The local history, seen through one connection.
@@ -66,6 +66,11 @@ impl<'a> History<'a> {
     /// The user of that name, if met before.
     pub fn user_by_name(&self, name: &str) -> Result<Option<UserId>, StoreError> {
         Ok(store::user_by_name(self.connection, name)?.map(|(user, _)| user))
+    }
+
+    /// What was saved from damaged files so far, oldest first.
+    pub fn salvages(&self) -> Result<Vec<Salvage>, StoreError> {
+        store::salvages(self.connection)
     }
 
     pub(crate) fn owner_name(&self) -> Result<Option<String>, StoreError> {
