@@ -10,7 +10,7 @@ const WIRE: &str = "chasqui-wire";
 const CORE: &str = "chasqui";
 const NODE: &str = "chasqui-node";
 /// The only rooms that see core and node together.
-const BOTH: [&str; 2] = ["chasqui-tests", "quickstart"];
+const BOTH: [&str; 3] = ["chasqui-tests", "chasqui-bench", "quickstart"];
 /// What does I/O, waits, or stores: nothing for the wire.
 const NOT_IN_WIRE: [&str; 8] =
     ["tokio", "rusqlite", "libsqlite3-sys", "mio", "reqwest", "hyper", "socket2", "tokio-tungstenite"];

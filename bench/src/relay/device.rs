@@ -1,0 +1,137 @@
+//! A device reduced to its socket: what a benchmark needs, and as little CPU beside the node as possible.
+
+use bytes::Bytes;
+use chasqui_wire::{
+    Ack, AckItem, AckOutcome, ClientFrame, ConversationKind, Entry, EntryKind, Hello, Limits, MessageId, NodeFrame,
+    Protection, Send, StorageClass, direct_conversation, signing,
+};
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use super::Outcome;
+use super::node::{Node, Person};
+
+/// A welcomed device.
+pub(crate) struct Device {
+    person: Person,
+    socket: WebSocketStream<TcpStream>,
+    sent: u64,
+}
+
+/// What a device was told.
+pub(crate) enum News {
+    /// Sends that are on the node's disk.
+    Accepted,
+    /// Mail; it is to be acknowledged.
+    Mail(Vec<Entry>),
+    /// All mail that waited has come.
+    Drained,
+}
+
+impl Device {
+    pub(crate) async fn connect(node: &Node, person: Person) -> Outcome<Self> {
+        let stream = TcpStream::connect(node.address).await?;
+        stream.set_nodelay(true)?;
+        let config = WebSocketConfig::default().read_buffer_size(2048).write_buffer_size(0);
+        let url = format!("ws://{}/v1/connect", node.address);
+        let (socket, _) = tokio_tungstenite::client_async_with_config(url, stream, Some(config)).await?;
+        let mut device = Self { person, socket, sent: 0 };
+        let NodeFrame::Challenge(challenge) = device.frame().await? else { return Err("no challenge".into()) };
+        let signature = person.key()?.sign(&signing::hello(node.realm, &challenge.nonce, person.device(), 1));
+        let hello = Hello {
+            version: 1,
+            realm: node.realm,
+            device: person.device(),
+            signature: signature.as_ref().try_into()?,
+            window_entries: 0,
+            window_bytes: 0,
+            checkpoint: None,
+            agent: "bench".to_owned(),
+        };
+        device.socket.send(Message::Binary(ClientFrame::Hello(hello).encode())).await?;
+        let NodeFrame::Welcome(_) = device.frame().await? else { return Err("not welcome".into()) };
+        Ok(device)
+    }
+
+    /// Puts a message on its way; [`Self::flush`] sends it.
+    pub(crate) async fn send(&mut self, to: Person, body: Bytes) -> Outcome {
+        self.sent += 1;
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&self.sent.to_be_bytes());
+        id[8..12].copy_from_slice(&self.person.0.to_be_bytes());
+        let protection = Protection::NodeReadable;
+        let frame = ClientFrame::Send(Box::new(Send {
+            message: MessageId::from_bytes(id),
+            conversation: direct_conversation(self.person.user(), to.user(), protection),
+            kind: ConversationKind::Direct,
+            protection,
+            peer: Some(to.user()),
+            body,
+            storage: StorageClass::Durable,
+            urgent: false,
+            ttl_seconds: 0,
+            restart: self.sent == 1,
+            reclaim_seq: None,
+            resend_of: None,
+            only_device: None,
+            epoch: 0,
+            commit: None,
+        }));
+        self.socket.feed(Message::Binary(frame.encode())).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn acknowledge(&mut self, entries: &[Entry]) -> Outcome {
+        let item = |entry: &Entry| AckItem { number: entry.number, outcome: AckOutcome::Stored };
+        let ack = ClientFrame::Ack(Ack { items: entries.iter().map(item).collect() });
+        self.socket.feed(Message::Binary(ack.encode())).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn flush(&mut self) -> Outcome {
+        Ok(self.socket.flush().await?)
+    }
+
+    /// The next news; waits for it.
+    pub(crate) async fn news(&mut self) -> Outcome<News> {
+        loop {
+            match self.frame().await? {
+                NodeFrame::Accepted(_) => return Ok(News::Accepted),
+                NodeFrame::Deliver(deliver) => return Ok(News::Mail(deliver.entries)),
+                NodeFrame::Drained(_) => return Ok(News::Drained),
+                NodeFrame::Pong(_) => {}
+                other => return Err(format!("unexpected: {other:?}").into()),
+            }
+        }
+    }
+
+    async fn frame(&mut self) -> Outcome<NodeFrame> {
+        loop {
+            match self.socket.next().await.ok_or("the node closed the socket")?? {
+                Message::Binary(bytes) => return Ok(NodeFrame::decode(bytes, &Limits::DEFAULT)?),
+                Message::Close(_) => return Err("the node closed the socket".into()),
+                Message::Text(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            }
+        }
+    }
+}
+
+/// How many messages these receipts confirm.
+pub(crate) fn receipted(entries: &[Entry]) -> usize {
+    let count = |entry: &Entry| match &entry.kind {
+        EntryKind::Receipt(receipt) => {
+            let length = |range: chasqui_wire::SeqRange| range.last().raw() - range.first().raw() + 1;
+            receipt.ranges.iter().map(length).sum::<u64>() as usize
+        }
+        EntryKind::Envelope(_) | EntryKind::Read(_) | EntryKind::Gap(_) | EntryKind::Unknown => 0,
+    };
+    entries.iter().map(count).sum()
+}
+
+/// How many messages these are.
+pub(crate) fn envelopes(entries: &[Entry]) -> usize {
+    entries.iter().filter(|entry| matches!(entry.kind, EntryKind::Envelope(_))).count()
+}

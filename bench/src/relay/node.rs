@@ -1,0 +1,122 @@
+//! A node with its users: data made through the relay itself, then served by the binary.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use chasqui_node::relay::{Call, Enrolment, NewUser, Relay, RelayOptions, Storage, Work};
+use chasqui_wire::{DeviceId, RealmId, Timestamp, UserId};
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use tempfile::TempDir;
+
+use super::Outcome;
+use super::process::Process;
+
+/// One user with one device, by number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Person(pub(crate) u32);
+
+impl Person {
+    pub(crate) fn user(self) -> UserId {
+        UserId::from_bytes(self.bytes(1))
+    }
+
+    pub(crate) fn device(self) -> DeviceId {
+        DeviceId::from_bytes(self.bytes(2))
+    }
+
+    pub(crate) fn key(self) -> Outcome<Ed25519KeyPair> {
+        let mut seed = [3; 32];
+        seed[..16].copy_from_slice(&self.bytes(3));
+        Ok(Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| "a seed has 32 bytes")?)
+    }
+
+    fn bytes(self, kind: u8) -> [u8; 16] {
+        let mut bytes = [kind; 16];
+        bytes[..4].copy_from_slice(&self.0.to_be_bytes());
+        bytes
+    }
+}
+
+/// A running node.
+pub(crate) struct Node {
+    pub(crate) address: SocketAddr,
+    pub(crate) realm: RealmId,
+    pub(crate) process: Process,
+    folder: TempDir,
+}
+
+impl Node {
+    /// A node that knows people 0 up to `people`, with limits that no workload reaches.
+    pub(crate) fn start(people: usize, verbose: bool) -> Outcome<Self> {
+        let folder = tempfile::tempdir()?;
+        let data = folder.path().join("data");
+        let realm = enrol(&data, people)?;
+        let config = folder.path().join("node.toml");
+        std::fs::write(&config, CONFIG)?;
+        let mut child = Command::new(binary()?)
+            .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--config"])
+            .arg(&config)
+            .arg("--data")
+            .arg(&data)
+            .stdout(Stdio::piped())
+            .stderr(if verbose { Stdio::inherit() } else { Stdio::null() })
+            .spawn()?;
+        let stdout = child.stdout.take().ok_or("no stdout")?;
+        let process = Process::new(child);
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let listening: serde_json::Value =
+            serde_json::from_str(&line).map_err(|_| "the node did not start; see --verbose")?;
+        let address = listening["address"].as_str().ok_or("no address")?.parse()?;
+        Ok(Self { address, realm, process, folder })
+    }
+
+    /// Its data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+}
+
+const CONFIG: &str = "[limits]\nsends_per_minute = 4000000000\n";
+
+/// The node beside this program: `cargo xtask bench` builds both.
+fn binary() -> Outcome<PathBuf> {
+    let here = std::env::current_exe()?;
+    let binary = here.with_file_name("chasqui-node");
+    if binary.exists() { Ok(binary) } else { Err(format!("{} is not built", binary.display()).into()) }
+}
+
+/// Puts people into a new data folder, many in one transaction.
+fn enrol(data: &Path, people: usize) -> Outcome<RealmId> {
+    const NOW: Timestamp = Timestamp(1_700_000_000_000);
+    let mut relay = Relay::open(Storage::folder(data), RelayOptions::default(), NOW, [5; 32])?;
+    let people: Vec<Person> = (0..u32::try_from(people)?).map(Person).collect();
+    let (sender, answers) = std::sync::mpsc::channel();
+    for some in people.chunks(1000) {
+        let calls = some.iter().map(|&person| -> Outcome<Work> {
+            let key = person.key()?.public_key().as_ref().try_into()?;
+            let device = Enrolment { device: person.device(), key, name: "bench".to_owned() };
+            let new = NewUser {
+                user: person.user(),
+                name: format!("person{}", person.0),
+                // Nobody logs in.
+                password_hash: String::new(),
+                identity_key: key,
+                device,
+            };
+            let sender = sender.clone();
+            let call = Call::new(move |accounts| accounts.register(&new), move |answer| drop(sender.send(answer)));
+            Ok(Work::Call(call))
+        });
+        let calls = calls.collect::<Outcome<Vec<_>>>()?;
+        relay.commit(NOW, calls);
+    }
+    drop(sender);
+    for answer in answers {
+        answer??;
+    }
+    relay.settle_down(NOW)?;
+    Ok(relay.realm())
+}
