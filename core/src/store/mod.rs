@@ -19,6 +19,7 @@ mod user;
 use std::path::Path;
 
 use chasqui_wire::{ConversationId, DeviceId, MessageId, RealmId, Seq, Timestamp, UserId};
+use rusqlite::config::DbConfig;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, ToSql};
 
@@ -156,6 +157,7 @@ impl Store {
 
     fn prepare(connection: Connection) -> Result<Self, StoreError> {
         connection.pragma_update(None, "foreign_keys", true)?;
+        keep_plans(&connection)?;
         connection.set_prepared_statement_cache_capacity(128);
         migrate(&connection)?;
         Ok(Self { connection })
@@ -194,9 +196,16 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(file, flags)?;
         connection.pragma_update(None, "query_only", true)?;
+        keep_plans(&connection)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
     }
+}
+
+/// SQLite's query planner stability guarantee: without it, some statements are parsed again each time that another
+/// value is bound, which costs more than running them (<https://sqlite.org/queryplanner-ng.html#qpstab>).
+fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// How wire types look in a column: ids as 16 bytes, positions and times as integers.
