@@ -28,10 +28,23 @@ CREATE TABLE user (
     id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
     name TEXT NOT NULL,
     folded_name TEXT NOT NULL UNIQUE,
-    password_hash TEXT NOT NULL,
     identity_key BLOB NOT NULL CHECK (length(identity_key) = 32),
     created_at INTEGER NOT NULL
 ) STRICT;
+
+-- Who is enrolled on another word has none.
+CREATE TABLE password (
+    user INTEGER PRIMARY KEY REFERENCES user,
+    hash TEXT NOT NULL
+) STRICT;
+
+-- Whom the app's tokens call what.
+CREATE TABLE subject (
+    issuer TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    user INTEGER NOT NULL REFERENCES user,
+    PRIMARY KEY (issuer, subject)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE device (
     device INTEGER PRIMARY KEY,

@@ -3,23 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chasqui_wire::http::{Enrolled, Key, Login, NewDevice, Register};
-use chasqui_wire::{ConversationId, DeviceId, MessageId, RealmId, Seq, UserId, signing};
+use chasqui_wire::{ConversationId, DeviceId, MessageId, RealmId, Seq, UserId};
 
-use crate::domain::{
-    Account, ConversationSummary, Cursor, DeviceInfo, Message, Salvage, SearchHit, TimelinePage, UserInfo,
-};
-use crate::driver::{self, Credentials, Driver, Topic, fresh_id, fresh_seed};
-use crate::engine::{Command, ConnectionState, Enrolment, Reply, ResolvedUser, Secret, public_key, sign_with};
+use crate::domain::{Account, ConversationSummary, Cursor, DeviceInfo, Message, SearchHit, TimelinePage, UserInfo};
+use crate::driver::{self, Credentials, Driver, Topic, fresh_id};
+use crate::engine::{Command, ConnectionState, Reply, ResolvedUser};
 use crate::error::Error;
-use crate::observer::{ConnectionObserver, ConversationsObserver, SalvageObserver, TimelineObserver};
+use crate::observer::{ConnectionObserver, ConversationsObserver, TimelineObserver};
 
 /// Where a client keeps its history, and which node it talks to.
 #[derive(Clone, Debug)]
 pub struct Config {
-    folder: PathBuf,
-    node: String,
-    realm: Option<RealmId>,
+    pub(crate) folder: PathBuf,
+    pub(crate) node: String,
+    pub(crate) realm: Option<RealmId>,
 }
 
 impl Config {
@@ -44,18 +41,17 @@ impl Config {
 #[derive(Clone, Debug)]
 pub struct Client {
     pub(crate) driver: Arc<Driver>,
-    config: Arc<Config>,
+    pub(crate) config: Arc<Config>,
     /// One enrolment at a time: a second one would put other keys in the place of the first one's.
-    enrolling: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) enrolling: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Client {
-    /// Opens the folder and, if a device is enrolled there, begins to connect. Damaged files are replaced first: see
-    /// [`Self::salvages`].
+    /// Opens the folder and, if a device is enrolled there, begins to connect.
     ///
     /// # Errors
     /// [`Error::FolderInUse`] when another client has it open, [`Error::Incompatible`] when a newer version wrote it,
-    /// [`Error::StorageFull`], [`Error::Invalid`] for an unusable folder or address.
+    /// [`Error::Corrupt`], [`Error::StorageFull`], [`Error::Invalid`] for an unusable folder or address.
     pub async fn open(config: Config) -> Result<Self, Error> {
         let driver = Arc::new(Driver::start(&config.folder, &config.node).await?);
         let client = Self { driver, config: Arc::new(config), enrolling: Arc::default() };
@@ -66,50 +62,6 @@ impl Client {
     /// Whom this folder belongs to; `None` before [`Self::register`] or [`Self::login`].
     pub async fn account(&self) -> Result<Option<Account>, Error> {
         self.driver.query(|history| history.account()).await
-    }
-
-    /// Makes a new user with this as the first device. Repeating it after a lost answer is harmless.
-    ///
-    /// # Errors
-    /// [`Error::NameTaken`], [`Error::Invalid`] for a name or password that the node does not accept,
-    /// [`Error::AlreadyEnrolled`], [`Error::Offline`].
-    pub async fn register(&self, name: &str, password: &str, device_name: &str) -> Result<Account, Error> {
-        let _alone = self.enrolling.lock().await;
-        let enrolment = self.begin_enrolment(name, true).await?;
-        let device = enrolment.device;
-        let (api, request) = (Arc::clone(&self.driver.api), enrolment.clone());
-        let (name, password, device_name) = (name.to_owned(), password.to_owned(), device_name.to_owned());
-        let enrolled = self.driver.on_network(async move {
-            let identity = request.identity_seed.clone().ok_or(Error::Internal { detail: "no identity key".into() })?;
-            let register = Register {
-                realm: request.realm,
-                user: request.user,
-                name,
-                password: password.into(),
-                identity_key: Key(public_key(&identity)),
-                device: new_device(&request, device_name),
-            };
-            api.register(&register).await
-        });
-        self.end_enrolment(device, enrolled.await).await
-    }
-
-    /// Makes this a further device of an existing user. It gets what is sent from here on.
-    ///
-    /// # Errors
-    /// [`Error::Unauthorised`] for a wrong name or password, [`Error::Forbidden`] when the user has as many devices as
-    /// are allowed, [`Error::AlreadyEnrolled`], [`Error::Offline`].
-    pub async fn login(&self, name: &str, password: &str, device_name: &str) -> Result<Account, Error> {
-        let _alone = self.enrolling.lock().await;
-        let enrolment = self.begin_enrolment(name, false).await?;
-        let own_device = enrolment.device;
-        let (api, request) = (Arc::clone(&self.driver.api), enrolment.clone());
-        let (name, password, device_name) = (name.to_owned(), password.to_owned(), device_name.to_owned());
-        let enrolled = self.driver.on_network(async move {
-            let device = new_device(&request, device_name);
-            api.login(&Login { realm: request.realm, name, password: password.into(), device }).await
-        });
-        self.end_enrolment(own_device, enrolled.await).await
     }
 
     /// Revokes this device at the node. The history stays readable, and only the same user can log in again here;
@@ -279,19 +231,6 @@ impl Client {
         ConnectionObserver::new(self.driver.connection(), self.driver.closed())
     }
 
-    /// What was saved from damaged files so far, oldest first; empty for almost everyone.
-    ///
-    /// Damaged files are set aside under other names, and what can be read of them goes into a new history, when the
-    /// folder is opened or whenever damage is met. While that runs, queries fail with [`Error::Suspended`].
-    pub async fn salvages(&self) -> Result<Vec<Salvage>, Error> {
-        self.driver.query(|history| history.salvages()).await
-    }
-
-    /// Watches for damage; begins with the first report whose number is above `shown`.
-    pub fn observe_salvages(&self, shown: u64) -> SalvageObserver {
-        SalvageObserver::new(self.clone(), shown)
-    }
-
     /// The platform says that there is a network (again): tries at once instead of waiting.
     pub fn network_up(&self) {
         self.driver.network_up();
@@ -317,65 +256,7 @@ impl Client {
         self.driver.stop().await
     }
 
-    /// Keys are on disk before the node is asked, so that a repeated request is the same request.
-    async fn begin_enrolment(&self, name: &str, is_new_user: bool) -> Result<Enrolment, Error> {
-        if let Some(row) = self.driver.query(|history| history.account_row()).await? {
-            if row.enrolled {
-                return Err(Error::AlreadyEnrolled);
-            }
-            let same_app = self.config.realm.is_none_or(|expected| expected == row.realm);
-            let same_user = row.name == name && row.identity_seed.is_some() == is_new_user;
-            if same_user && same_app && row.node == self.config.node {
-                return Ok(Enrolment {
-                    node: row.node,
-                    realm: row.realm,
-                    user: row.user,
-                    name: row.name,
-                    device: row.device,
-                    device_seed: row.device_seed,
-                    identity_seed: row.identity_seed,
-                });
-            }
-        }
-        let owner = self.driver.query(|history| history.owner_name()).await?;
-        if owner.is_some_and(|owner| is_new_user || !is_named(&owner, name)) {
-            return Err(Error::someone_elses_folder());
-        }
-        let api = Arc::clone(&self.driver.api);
-        let realm = self.driver.on_network(async move { api.realm().await }).await?.realm;
-        if self.config.realm.is_some_and(|expected| expected != realm) {
-            return Err(Error::Incompatible { detail: format!("the node serves realm {realm}, another app") });
-        }
-        let enrolment = Enrolment {
-            node: self.config.node.clone(),
-            realm,
-            user: fresh_id(),
-            name: name.to_owned(),
-            device: fresh_id(),
-            device_seed: Secret::new(fresh_seed()?),
-            identity_seed: if is_new_user { Some(Secret::new(fresh_seed()?)) } else { None },
-        };
-        self.driver.command(Command::BeginEnrolment(Box::new(enrolment.clone()))).await?;
-        Ok(enrolment)
-    }
-
-    /// A lost answer keeps the keys for the next try; a refusal does not.
-    async fn end_enrolment(&self, device: DeviceId, answer: Result<Enrolled, Error>) -> Result<Account, Error> {
-        let Enrolled { user, name, .. } = match answer {
-            Ok(enrolled) => enrolled,
-            Err(error) => {
-                if !error.is_retryable() {
-                    self.driver.command(Command::ForgetEnrolment).await?;
-                }
-                return Err(error);
-            }
-        };
-        self.driver.command(Command::ConfirmEnrolment { user, name, device }).await?;
-        self.use_credentials().await?;
-        self.account().await?.ok_or(Error::NotEnrolled)
-    }
-
-    async fn use_credentials(&self) -> Result<(), Error> {
+    pub(crate) async fn use_credentials(&self) -> Result<(), Error> {
         let row = self.driver.query(|history| history.account_row()).await?.filter(|row| row.enrolled);
         let credentials = |row: crate::store::AccountRow| Credentials {
             realm: row.realm,
@@ -385,17 +266,6 @@ impl Client {
         self.driver.api.set_credentials(row.map(credentials));
         Ok(())
     }
-}
-
-fn new_device(enrolment: &Enrolment, name: String) -> NewDevice {
-    let key = public_key(&enrolment.device_seed);
-    let proof = sign_with(&enrolment.device_seed, &signing::enrol(enrolment.realm, enrolment.device, &key));
-    NewDevice { device: enrolment.device, key: Key(key), proof: Key(proof), name }
-}
-
-/// An owner who was only known by id after damage has no name here.
-fn is_named(owner: &str, name: &str) -> bool {
-    owner.is_empty() || owner.to_lowercase() == name.to_lowercase()
 }
 
 fn wrong_reply() -> Error {

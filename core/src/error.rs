@@ -52,16 +52,46 @@ pub enum Error {
         /// Milliseconds; 0 = unknown.
         retry_after_ms: u32,
     },
+    /// The token of the app's backend is expired, forged or for somebody else: get a new one.
+    #[error("the token was refused: {detail}")]
+    InvalidToken {
+        /// English, for developers.
+        detail: String,
+    },
+    /// The code is wrong, or too old. Try again, or ask for another.
+    #[error("the code is wrong or too old")]
+    InvalidCode,
+    /// Too many wrong codes or PINs. Ask for another code, or wait.
+    #[error("too many wrong codes or PINs; try again in {retry_after_ms} ms")]
+    AttemptsExhausted {
+        /// Milliseconds until another PIN is taken; 0 = ask for another code.
+        retry_after_ms: u32,
+    },
+    /// The number's account is in use and has no PIN. It can be replaced after this time, or joined by a PIN that is
+    /// set on one of its devices.
+    #[error("the number's account is in use; it can be replaced in {retry_after_ms} ms")]
+    WaitingPeriod {
+        /// Milliseconds, if no device of the account is used meanwhile.
+        retry_after_ms: u32,
+    },
+    /// The number's account has a PIN: ask for it, and repeat the call with it.
+    #[error("the account's PIN is needed")]
+    PinNeeded,
+    /// Not the account's PIN.
+    #[error("the PIN is wrong")]
+    WrongPin,
+    /// Something that the node itself needs does not answer.
+    #[error("not available now: {detail}")]
+    Unavailable {
+        /// English, for developers.
+        detail: String,
+    },
     /// The device's or the node's disk is full, or takes no writes. Nothing is lost: make room and try again.
     #[error("no space left, or the disk takes no writes")]
     StorageFull,
     /// Register or log in first.
     #[error("this folder has no enrolled device: register or log in")]
     NotEnrolled,
-    /// This folder's device cannot go on: its keys were lost with damaged files, or the folder is a copy of another
-    /// device's. Log in again, as a new device; the history and what was not sent stay.
-    #[error("this folder's device cannot go on: log in again as a new device")]
-    LogInAgain,
     /// The folder belongs to an account already.
     #[error("this folder has an enrolled device already")]
     AlreadyEnrolled,
@@ -106,9 +136,15 @@ impl Error {
             Self::Invalid { .. } => "invalid",
             Self::TooLarge { .. } => "too_large",
             Self::RateLimited { .. } => "rate_limited",
+            Self::InvalidToken { .. } => "invalid_token",
+            Self::InvalidCode => "invalid_code",
+            Self::AttemptsExhausted { .. } => "attempts_exhausted",
+            Self::WaitingPeriod { .. } => "waiting_period",
+            Self::PinNeeded => "pin_needed",
+            Self::WrongPin => "wrong_pin",
+            Self::Unavailable { .. } => "unavailable",
             Self::StorageFull => "storage_full",
             Self::NotEnrolled => "not_enrolled",
-            Self::LogInAgain => "log_in_again",
             Self::AlreadyEnrolled => "already_enrolled",
             Self::FolderInUse => "folder_in_use",
             Self::Incompatible { .. } => "incompatible",
@@ -123,19 +159,38 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Offline { .. } | Self::RateLimited { .. } | Self::StorageFull | Self::Suspended => true,
-            Self::Internal { .. } | Self::FolderInUse => true,
+            Self::Internal { .. } | Self::FolderInUse | Self::Unavailable { .. } => true,
             Self::Unauthorised
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
             | Self::NameTaken
             | Self::Invalid { .. }
             | Self::TooLarge { .. }
+            | Self::InvalidToken { .. }
+            | Self::InvalidCode
+            | Self::AttemptsExhausted { .. }
+            | Self::WaitingPeriod { .. }
+            | Self::PinNeeded
+            | Self::WrongPin
             | Self::NotEnrolled
-            | Self::LogInAgain
             | Self::AlreadyEnrolled
             | Self::Incompatible { .. }
             | Self::Closed
             | Self::Corrupt { .. } => false,
+        }
+    }
+
+    /// Whether keys that were to be enrolled are of no use any more. A word that is wrong or not enough says nothing about
+    /// them: an earlier try may have enrolled them, and its answer was lost.
+    pub(crate) fn refuses_keys(&self) -> bool {
+        match self {
+            Self::InvalidToken { .. }
+            | Self::InvalidCode
+            | Self::AttemptsExhausted { .. }
+            | Self::WaitingPeriod { .. }
+            | Self::PinNeeded
+            | Self::WrongPin => false,
+            other => !other.is_retryable(),
         }
     }
 
@@ -153,6 +208,13 @@ impl Error {
             ErrorCode::NotFound => Self::NotFound { what: "thing" },
             ErrorCode::NameTaken => Self::NameTaken,
             ErrorCode::RateLimited => Self::RateLimited { retry_after_ms },
+            ErrorCode::InvalidToken => Self::InvalidToken { detail },
+            ErrorCode::InvalidCode => Self::InvalidCode,
+            ErrorCode::AttemptsExhausted => Self::AttemptsExhausted { retry_after_ms },
+            ErrorCode::WaitingPeriod => Self::WaitingPeriod { retry_after_ms },
+            ErrorCode::PinNeeded => Self::PinNeeded,
+            ErrorCode::WrongPin => Self::WrongPin,
+            ErrorCode::Unavailable => Self::Unavailable { detail },
             ErrorCode::StorageFull => Self::StorageFull,
             ErrorCode::Incompatible | ErrorCode::NotSupported => Self::Incompatible { detail },
             ErrorCode::Internal => Self::Internal { detail },

@@ -3,7 +3,7 @@
 use chasqui_wire::{ConversationId, MessageId, UserId};
 use rusqlite::Connection;
 
-use crate::domain::{Account, ConversationSummary, Cursor, Message, Salvage, SearchHit, TimelinePage};
+use crate::domain::{Account, ConversationSummary, Cursor, Message, SearchHit, TimelinePage};
 use crate::store::{self, AccountRow, StoreError};
 
 /// The local history, seen through one connection.
@@ -68,13 +68,9 @@ impl<'a> History<'a> {
         Ok(store::user_by_name(self.connection, name)?.map(|(user, _)| user))
     }
 
-    /// What was saved from damaged files so far, oldest first.
-    pub fn salvages(&self) -> Result<Vec<Salvage>, StoreError> {
-        store::salvages(self.connection)
-    }
-
-    pub(crate) fn owner_name(&self) -> Result<Option<String>, StoreError> {
-        Ok(AccountRow::owner(self.connection)?.map(|(_, name)| name))
+    /// Whose history this is, whether a device is enrolled or not.
+    pub(crate) fn owner(&self) -> Result<Option<(UserId, String)>, StoreError> {
+        AccountRow::owner(self.connection)
     }
 
     pub(crate) fn account_row(&self) -> Result<Option<AccountRow>, StoreError> {

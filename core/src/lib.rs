@@ -7,6 +7,7 @@ mod client;
 mod domain;
 mod driver;
 pub mod engine;
+mod enrolment;
 mod error;
 mod history;
 mod observe;
@@ -24,7 +25,7 @@ pub use engine::{Blocked, ConnectionState};
 pub use error::Error;
 pub use history::History;
 pub use observe::{Change, Update};
-pub use observer::{ConnectionObserver, ConversationsObserver, Observer, SalvageObserver, TimelineObserver};
+pub use observer::{ConnectionObserver, ConversationsObserver, Observer, TimelineObserver};
 #[cfg(feature = "planted-bugs")]
 pub use planted::{PlantedBug, plant};
 pub use store::{Store, StoreError};

@@ -6,9 +6,11 @@ pub mod manual;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use chasqui_wire::http::Sensitive;
 use chasqui_wire::{Limits, RealmId};
 use serde::{Deserialize, Serialize};
 
+use crate::jwt::JwtConfig;
 use crate::relay::RelayOptions;
 
 /// A node's configuration.
@@ -37,6 +39,8 @@ pub struct Config {
     pub devices_per_user: u32,
     /// Seconds that connections have to leave when the node stops.
     pub drain_seconds: u32,
+    /// Whose tokens enrol.
+    pub jwt: JwtConfig,
     /// What devices are told and held to.
     pub limits: LimitsConfig,
 }
@@ -83,6 +87,7 @@ impl Default for Config {
             enrolments_per_minute: 60,
             devices_per_user: 8,
             drain_seconds: 10,
+            jwt: JwtConfig::default(),
             limits: LimitsConfig::default(),
         }
     }
@@ -140,6 +145,36 @@ pub enum ConfigError {
     /// Values contradict each other.
     #[error("the configuration contradicts itself: {0}")]
     Contradiction(&'static str),
+    /// A secret is not where the configuration says.
+    #[error("the secret of [{section}]: {problem}")]
+    Secret {
+        /// Whose.
+        section: &'static str,
+        /// Why.
+        problem: String,
+    },
+}
+
+/// Where a secret stands: in a file or in the environment, never in the configuration itself.
+pub(crate) struct SecretFrom<'a> {
+    pub(crate) section: &'static str,
+    pub(crate) file: Option<&'a Path>,
+    pub(crate) env: Option<&'a str>,
+}
+
+impl SecretFrom<'_> {
+    /// The secret, without the line's end that editors leave in files.
+    pub(crate) fn read(&self) -> Result<Sensitive, ConfigError> {
+        let failed = |problem: String| ConfigError::Secret { section: self.section, problem };
+        let text = match (self.file, self.env) {
+            (Some(file), _) => {
+                std::fs::read_to_string(file).map_err(|error| failed(format!("{}: {error}", file.display())))?
+            }
+            (None, Some(name)) => std::env::var(name).map_err(|error| failed(format!("{name}: {error}")))?,
+            (None, None) => return Err(failed("neither secret_file nor secret_env is set".to_owned())),
+        };
+        Ok(Sensitive::from(text.trim_end_matches(['\r', '\n'])))
+    }
 }
 
 impl Config {
@@ -176,7 +211,7 @@ impl Config {
         } else if limits.sends_in_flight == 0 || limits.window_entries == 0 {
             Some("limits.sends_in_flight and limits.window_entries must be above 0")
         } else {
-            None
+            self.jwt.contradiction()
         };
         contradiction.map_or(Ok(()), |problem| Err(ConfigError::Contradiction(problem)))
     }
@@ -224,7 +259,18 @@ mod tests {
 
     #[test]
     fn every_key_is_documented_and_every_documented_key_exists() {
-        let config = Config { realm: Some(RealmId::from_bytes([1; 16])), ..Config::default() };
+        let text = || Some("x".to_owned());
+        let jwt = JwtConfig {
+            issuer: text(),
+            audience: text(),
+            jwks_url: text(),
+            jwks_file: text().map(PathBuf::from),
+            secret_file: text().map(PathBuf::from),
+            secret_env: text(),
+            name_claim: text(),
+            ..JwtConfig::default()
+        };
+        let config = Config { realm: Some(RealmId::from_bytes([1; 16])), jwt, ..Config::default() };
         let mut exist = Vec::new();
         keys("", &toml::Table::try_from(&config).unwrap(), &mut exist);
         exist.sort();

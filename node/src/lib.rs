@@ -17,6 +17,9 @@
 mod admission;
 pub mod config;
 mod http;
+#[doc(hidden)]
+pub mod jwt;
+mod outbound;
 mod planted;
 pub mod relay;
 pub mod serve;

@@ -15,6 +15,18 @@ pub struct Account {
     pub node: String,
 }
 
+/// A code is on its way to a telephone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhoneChallenge {
+    /// What the code answers, for [`crate::Client::enrol_with_code`]. Opaque; an app that may be closed while somebody
+    /// looks for the code keeps it.
+    pub id: String,
+    /// Milliseconds for which the code is taken.
+    pub expires_in_ms: u32,
+    /// Milliseconds after which another code may be asked for.
+    pub resend_after_ms: u32,
+}
+
 /// Somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserInfo {

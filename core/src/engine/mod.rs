@@ -230,8 +230,6 @@ impl Engine {
         let mut link = Link::new(entropy);
         if account.is_some() {
             link.want();
-        } else if crate::store::are_keys_lost(db)? {
-            link.block(Blocked::KeysLost);
         }
         Ok(Self {
             account,

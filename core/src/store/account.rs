@@ -79,12 +79,13 @@ impl AccountRow {
         name: &str,
         device: DeviceId,
     ) -> Result<bool, StoreError> {
-        let sql = "UPDATE account SET enrolled = 1, user = ?, name = ? WHERE device = ?";
+        // An identity that was made for a user who turned out to be another is nobody's.
+        let sql = "UPDATE account SET enrolled = 1, user = ?1, name = ?2,
+                   identity_seed = CASE WHEN user = ?1 THEN identity_seed END WHERE device = ?3";
         if connection.execute(sql, (Sql(user), name, Sql(device)))? == 0 {
             return Ok(false);
         }
-        let sql = "INSERT INTO owner (id, user, name) VALUES (1, ?, ?)
-                   ON CONFLICT DO UPDATE SET name = excluded.name WHERE name = ''";
+        let sql = "INSERT INTO owner (id, user, name) VALUES (1, ?, ?) ON CONFLICT DO NOTHING";
         connection.execute(sql, (Sql(user), name))?;
         Ok(true)
     }

@@ -82,6 +82,20 @@ codes! {
     DeviceRevoked = 18, "device_revoked", false;
     /// The request speaks a protocol version or belongs to a realm that this node does not serve.
     Incompatible = 19, "incompatible", false;
+    /// The token of the app's backend is forged, expired or for somebody else: get a new one.
+    InvalidToken = 20, "invalid_token", false;
+    /// The code from a telephone is wrong, used or too old.
+    InvalidCode = 21, "invalid_code", false;
+    /// No guesses are left: ask for another code, or wait as told before another PIN.
+    AttemptsExhausted = 22, "attempts_exhausted", false;
+    /// The number's account is in use and not to be taken over before a time.
+    WaitingPeriod = 23, "waiting_period", false;
+    /// The number's account has a PIN, which is needed beside the code.
+    PinNeeded = 24, "pin_needed", false;
+    /// Not the account's PIN.
+    WrongPin = 25, "wrong_pin", false;
+    /// Something that the node itself needs does not answer.
+    Unavailable = 26, "unavailable", true;
 }
 
 impl std::fmt::Display for ErrorCode {

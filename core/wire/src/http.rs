@@ -60,7 +60,83 @@ pub struct Login {
     pub device: NewDevice,
 }
 
-/// The answer to [`Register`] and [`Login`].
+/// `POST /v1/enrol/jwt`: a device of the user whom a token of the app's own backend names; a new user, the first time.
+/// Repeating it, with the same token or a newer one, is harmless.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolByToken {
+    /// The realm that the device expects.
+    pub realm: RealmId,
+    /// A JWT in compact form.
+    pub token: Sensitive,
+    /// Who.
+    #[serde(flatten)]
+    pub newcomer: Newcomer,
+}
+
+/// Whom a device is enrolled for when a token or a telephone number says who that is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Newcomer {
+    /// Made by the device, for a user who is new; the answer says who it is.
+    pub user: UserId,
+    /// The user's identity key (Ed25519), for a user who is new.
+    pub identity_key: Key<32>,
+    /// The device holds the history of this user already: nobody else is enrolled.
+    #[serde(default)]
+    pub only: Option<UserId>,
+    /// The device.
+    pub device: NewDevice,
+}
+
+/// `POST /v1/phone/codes`: a code to a telephone. The answer is the same whether the number is known or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeRequest {
+    /// The realm that the device expects.
+    pub realm: RealmId,
+    /// As people write it; the node makes E.164 of it.
+    pub phone: Sensitive,
+}
+
+/// The answer to [`CodeRequest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeSent {
+    /// What the code answers. Opaque.
+    pub challenge: String,
+    /// Milliseconds for which the code is taken.
+    pub expires_in_ms: u32,
+    /// Milliseconds after which another code may be asked for. It replaces this one.
+    pub resend_after_ms: u32,
+}
+
+/// `POST /v1/phone/enrol`: a device of the user whom the challenge's number belongs to; a new user, the first time.
+/// Repeating it is harmless.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolByCode {
+    /// The realm that the device expects.
+    pub realm: RealmId,
+    /// From [`CodeSent`].
+    pub challenge: String,
+    /// 6 digits.
+    pub code: Sensitive,
+    /// The account's PIN, where it has one.
+    #[serde(default)]
+    pub pin: Option<Sensitive>,
+    /// The number's earlier account is somebody else's, or its PIN is lost: after the waiting period, begin a new one.
+    #[serde(default)]
+    pub fresh: bool,
+    /// Who.
+    #[serde(flatten)]
+    pub newcomer: Newcomer,
+}
+
+/// `PUT /v1/pin`: sets or changes the PIN that protects the caller's account when its number is enrolled again.
+/// `DELETE /v1/pin` removes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewPin {
+    /// 4 to 64 bytes.
+    pub pin: Sensitive,
+}
+
+/// The answer to every enrolment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrolled {
     /// Whose device it is.
@@ -217,10 +293,17 @@ mod tests {
         let device =
             NewDevice { device: DeviceId::from_bytes(id), key: Key([3; 32]), proof: Key([4; 64]), name: "".into() };
         let (user, identity_key, name) = (UserId::from_bytes(id), Key([5; 32]), || "ana".to_owned());
+        let newcomer = Newcomer { user, identity_key, only: None, device: device.clone() };
+        let (code, pin, newcomer_too) = (secret(), Some(secret()), newcomer.clone());
+        let by_code = EnrolByCode { realm, challenge: "".into(), code, pin, fresh: false, newcomer: newcomer_too };
         let shown = [
             format!("{:?}", Login { realm, name: name(), password: secret(), device: device.clone() }),
             format!("{:?}", Register { realm, user, name: name(), password: secret(), identity_key, device }),
             format!("{:?}", Token { token: secret(), expires_at: Timestamp(0) }),
+            format!("{:?}", EnrolByToken { realm, token: secret(), newcomer: newcomer.clone() }),
+            format!("{by_code:?}"),
+            format!("{:?}", CodeRequest { realm, phone: secret() }),
+            format!("{:?}", NewPin { pin: secret() }),
         ];
         for shown in shown {
             assert!(shown.contains("Sensitive(…)") && !shown.contains("horse"), "{shown}");

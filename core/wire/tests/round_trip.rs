@@ -62,6 +62,8 @@ proptest! {
     fn http_bodies_arrive_as_sent(
         realm in http::realm_body(),
         (register, login, enrolled) in (http::register(), http::login(), http::enrolled()),
+        (by_token, by_code, pin) in (http::enrol_by_token(), http::enrol_by_code(), http::new_pin()),
+        (code_request, code_sent) in (http::code_request(), http::code_sent()),
         (challenge, request, token) in (http::token_challenge(), http::token_request(), http::token()),
         (user, devices, error) in (http::user_body(), http::devices(), http::error_body()),
     ) {
@@ -69,6 +71,11 @@ proptest! {
         json(&register)?;
         json(&login)?;
         json(&enrolled)?;
+        json(&by_token)?;
+        json(&by_code)?;
+        json(&pin)?;
+        json(&code_request)?;
+        json(&code_sent)?;
         json(&challenge)?;
         json(&request)?;
         json(&token)?;

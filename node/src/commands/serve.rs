@@ -23,8 +23,6 @@ impl Serve {
         log(&config)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
-            // Before anybody is told that the node listens, and may ask it to stop.
-            let asked = asked_to_stop()?;
             let mut running = serve::start(config).await?;
             let line = serde_json::json!({
                 "event": "listening",
@@ -35,7 +33,7 @@ impl Serve {
             let mut stdout = std::io::stdout();
             writeln!(stdout, "{line}").and_then(|()| stdout.flush())?;
             let has_failed = tokio::select! {
-                asked = asked => asked.map(|()| false)?,
+                asked = asked_to_stop() => asked.map(|()| false)?,
                 () = running.failed() => true,
             };
             running.stop().await;
@@ -54,21 +52,19 @@ fn log(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// SIGTERM or SIGINT, from this call on.
+/// SIGTERM or SIGINT.
 #[cfg(unix)]
-fn asked_to_stop() -> std::io::Result<impl Future<Output = std::io::Result<()>>> {
+async fn asked_to_stop() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        Ok(())
-    })
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
 }
 
 #[cfg(not(unix))]
-fn asked_to_stop() -> std::io::Result<impl Future<Output = std::io::Result<()>>> {
-    Ok(tokio::signal::ctrl_c())
+async fn asked_to_stop() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
 }

@@ -80,7 +80,7 @@ mod tests {
         let uncommented = without_comments.join("\n");
         assert_eq!(toml::from_str::<Config>(&uncommented).unwrap(), Config::default(), "{uncommented}");
         let values = without_comments.iter().filter(|line| line.contains(" = ") && !line.starts_with('#')).count();
-        assert!(values + 5 > keys().len(), "most have a value: {uncommented}");
+        assert!(values * 2 > keys().len(), "most have a value: {uncommented}");
     }
 
     #[test]

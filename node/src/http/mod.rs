@@ -8,6 +8,7 @@ mod client;
 mod connect;
 mod devices;
 mod gate;
+mod jwt;
 mod login;
 mod password;
 mod problem;
@@ -35,6 +36,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/realm", get(realm::realm))
         .route("/v1/register", post(register::register))
         .route("/v1/login", post(login::login))
+        .route("/v1/enrol/jwt", post(jwt::enrol))
         .route("/v1/challenge", get(tokens::challenge))
         .route("/v1/tokens", post(tokens::token))
         .route("/v1/users", get(users::by_name))

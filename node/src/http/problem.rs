@@ -72,13 +72,13 @@ impl IntoResponse for Problem {
 fn status(code: ErrorCode) -> StatusCode {
     use ErrorCode as E;
     match code {
-        E::Unauthorised | E::DeviceRevoked => StatusCode::UNAUTHORIZED,
-        E::Forbidden => StatusCode::FORBIDDEN,
+        E::Unauthorised | E::DeviceRevoked | E::InvalidToken => StatusCode::UNAUTHORIZED,
+        E::Forbidden | E::InvalidCode | E::WaitingPeriod | E::PinNeeded | E::WrongPin => StatusCode::FORBIDDEN,
         E::NotFound | E::UnknownUser => StatusCode::NOT_FOUND,
         E::NameTaken | E::TooManyDevices => StatusCode::CONFLICT,
         E::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        E::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        E::StorageFull => StatusCode::SERVICE_UNAVAILABLE,
+        E::RateLimited | E::AttemptsExhausted => StatusCode::TOO_MANY_REQUESTS,
+        E::StorageFull | E::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         E::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         // `ErrorCode` is non-exhaustive: it may grow in another crate.
         _ => StatusCode::BAD_REQUEST,

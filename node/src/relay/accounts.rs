@@ -76,7 +76,7 @@ pub struct Refusal {
     pub detail: &'static str,
 }
 
-const fn refuse<T>(code: ErrorCode, detail: &'static str) -> Result<Result<T, Refusal>, RelayError> {
+pub(super) const fn refuse<T>(code: ErrorCode, detail: &'static str) -> Result<Result<T, Refusal>, RelayError> {
     Ok(Err(Refusal { code, detail }))
 }
 
@@ -96,20 +96,8 @@ impl<'a, 'b> Accounts<'a, 'b> {
             Ok(Some(known)) => return Ok(Ok(known)),
             Err(refusal) => return Ok(Err(refusal)),
         }
-        self.step
-            .sql(
-                "INSERT INTO user (id, name, folded_name, password_hash, identity_key, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute((
-                new.user.as_bytes(),
-                &new.name,
-                fold(&new.name),
-                &new.password_hash,
-                new.identity_key,
-                self.step.now.0,
-            ))?;
-        let user = UserRow(self.step.db.last_insert_rowid());
+        let user = self.add_user(new.user, &new.name, new.identity_key)?;
+        self.step.sql("INSERT INTO password (user, hash) VALUES (?1, ?2)")?.execute((user, &new.password_hash))?;
         self.add_device(user, &new.device)?;
         let NewUser { user, name, password_hash, identity_key, device: _ } = new.clone();
         Ok(Ok(KnownUser { user, name, identity_key, password_hash: Some(password_hash) }))
@@ -190,7 +178,9 @@ impl<'a, 'b> Accounts<'a, 'b> {
     /// # Errors
     /// The database failed.
     pub fn find_user(&mut self, user: UserId) -> Result<Option<KnownUser>, RelayError> {
-        let mut query = self.step.sql("SELECT id, name, identity_key, password_hash FROM user WHERE id = ?1")?;
+        let mut query = self
+            .step
+            .sql("SELECT id, name, identity_key, hash FROM user LEFT JOIN password USING (user) WHERE id = ?1")?;
         Ok(query.query_row([user.as_bytes()], known_user).optional()?)
     }
 
@@ -199,8 +189,9 @@ impl<'a, 'b> Accounts<'a, 'b> {
     /// # Errors
     /// The database failed.
     pub fn find_user_by_name(&mut self, name: &str) -> Result<Option<KnownUser>, RelayError> {
-        let mut query =
-            self.step.sql("SELECT id, name, identity_key, password_hash FROM user WHERE folded_name = ?1")?;
+        let mut query = self.step.sql(
+            "SELECT id, name, identity_key, hash FROM user LEFT JOIN password USING (user) WHERE folded_name = ?1",
+        )?;
         Ok(query.query_row([fold(name)], known_user).optional()?)
     }
 
@@ -250,7 +241,15 @@ impl<'a, 'b> Accounts<'a, 'b> {
         Ok(query.query_row((device.device.as_bytes(), device.key, user.as_bytes()), |row| row.get(0))?)
     }
 
-    fn add_device(&mut self, user: UserRow, new: &Enrolment) -> Result<(), RelayError> {
+    /// A user without anything else. What may stand beside what is the caller's to check.
+    pub(super) fn add_user(&mut self, user: UserId, name: &str, identity_key: [u8; 32]) -> Result<UserRow, RelayError> {
+        self.step
+            .sql("INSERT INTO user (id, name, folded_name, identity_key, created_at) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute((user.as_bytes(), name, fold(name), identity_key, self.step.now.0))?;
+        Ok(UserRow(self.step.db.last_insert_rowid()))
+    }
+
+    pub(super) fn add_device(&mut self, user: UserRow, new: &Enrolment) -> Result<(), RelayError> {
         self.step
             .sql("INSERT INTO device (id, user, key, name, created_at) VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute((new.device.as_bytes(), user, new.key, &new.name, self.step.now.0))?;

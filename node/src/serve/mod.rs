@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::http::Gate;
+use crate::jwt::{SetUpError, Verifier};
 use crate::relay::{NodeKeys, Relay, RelayError, SessionId, Storage};
 pub(crate) use relay_thread::{CallError, RelayHandle};
 pub(crate) use socket::run as run_socket;
@@ -30,6 +31,8 @@ pub(crate) struct App {
     pub(crate) keys: NodeKeys,
     /// Whether it enrols by name and password.
     pub(crate) passwords: bool,
+    /// Checks tokens of the app's backend; `None` = this node takes none.
+    pub(crate) jwt: Option<Arc<Verifier>>,
     /// Who may enrol now.
     pub(crate) gate: Arc<Gate>,
     /// Turns true when the node stops.
@@ -66,9 +69,18 @@ pub enum ServeError {
         /// Why.
         source: std::io::Error,
     },
+    /// A secret, a file or an address that is needed to enrol cannot be used.
+    #[error("{0}")]
+    Enrolment(String),
     /// The operating system gave no thread.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
+}
+
+impl From<SetUpError> for ServeError {
+    fn from(error: SetUpError) -> Self {
+        Self::Enrolment(error.to_string())
+    }
 }
 
 /// A node that runs until it is stopped. Dropping it lets it run on for as long as the runtime does.
@@ -95,6 +107,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         _ => ServeError::Listen { address, source },
     })?;
     let address = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
+    let jwt = if config.jwt.is_on() { Some(Arc::new(Verifier::start(&config.jwt).await?)) } else { None };
     let storage = Storage::folder(&config.data);
     let relay = Relay::open(storage, config.relay_options(), clock::now(), clock::random())?;
     let (realm, limits, keys) = (relay.realm(), relay.limits().clone(), relay.keys());
@@ -108,6 +121,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         limits,
         keys,
         passwords: config.passwords,
+        jwt,
         gate: Arc::new(Gate::new(config.enrolments_per_minute, config.password_hashers)),
         stopping: stopping.clone(),
         sessions: Arc::new(AtomicU64::new(1)),

@@ -4,7 +4,8 @@ use rusqlite::Connection;
 
 use crate::relay::RelayError;
 
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_relay.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../../migrations/0001_relay.sql"), include_str!("../../migrations/0002_enrolment.sql")];
 
 /// Brings the database to this version.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), RelayError> {

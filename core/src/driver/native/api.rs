@@ -4,11 +4,13 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use chasqui_wire::http::{
-    Device, Devices, Enrolled, ErrorBody, Key, Login, Realm, Register, Token, TokenChallenge, TokenRequest, User,
+    CodeRequest, CodeSent, Device, Devices, EnrolByCode, EnrolByToken, Enrolled, ErrorBody, Key, Login, NewPin, Realm,
+    Register, Token, TokenChallenge, TokenRequest, User,
 };
 use chasqui_wire::{DeviceId, RealmId, Timestamp, UserId, signing};
 use reqwest::{Method, RequestBuilder, Response};
 use rustls_platform_verifier::BuilderVerifierExt as _;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::clock::Clock;
@@ -99,6 +101,26 @@ impl Api {
         json(self.request(Method::POST, "/v1/login").json(login)).await
     }
 
+    pub(crate) async fn enrol_by_token(&self, request: &EnrolByToken) -> Result<Enrolled, Error> {
+        json(self.request(Method::POST, "/v1/enrol/jwt").json(request)).await
+    }
+
+    pub(crate) async fn request_code(&self, request: &CodeRequest) -> Result<CodeSent, Error> {
+        json(self.request(Method::POST, "/v1/phone/codes").json(request)).await
+    }
+
+    pub(crate) async fn enrol_by_code(&self, request: &EnrolByCode) -> Result<Enrolled, Error> {
+        json(self.request(Method::POST, "/v1/phone/enrol").json(request)).await
+    }
+
+    pub(crate) async fn set_pin(&self, pin: &NewPin) -> Result<(), Error> {
+        self.ask_with(Method::PUT, "/v1/pin", Some(pin)).await.map(drop)
+    }
+
+    pub(crate) async fn remove_pin(&self) -> Result<(), Error> {
+        self.ask(Method::DELETE, "/v1/pin").await.map(drop)
+    }
+
     pub(crate) async fn user(&self, user: UserId) -> Result<ResolvedUser, Error> {
         let found: User = parsed(&self.ask(Method::GET, &format!("/v1/users/{user}")).await?)?;
         Ok(ResolvedUser { name: found.name, identity_key: found.identity_key.0 })
@@ -121,13 +143,23 @@ impl Api {
         self.http.request(method, format!("{}{path}", self.base))
     }
 
-    /// With a token. One that the node does not take (clocks differ, a laptop slept) is replaced once.
     async fn ask(&self, method: Method, path: &str) -> Result<Vec<u8>, Error> {
-        let first = self.request(method.clone(), path).bearer_auth(self.token().await?);
-        match answered(first).await {
+        self.ask_with(method, path, None::<&()>).await
+    }
+
+    /// With a token. One that the node does not take (clocks differ, a laptop slept) is replaced once.
+    async fn ask_with(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<Vec<u8>, Error> {
+        let request = || {
+            let request = self.request(method.clone(), path);
+            match body {
+                Some(body) => request.json(body),
+                None => request,
+            }
+        };
+        match answered(request().bearer_auth(self.token().await?)).await {
             Err(Error::Unauthorised) => {
                 *self.shared.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                answered(self.request(method, path).bearer_auth(self.token().await?)).await
+                answered(request().bearer_auth(self.token().await?)).await
             }
             other => other,
         }

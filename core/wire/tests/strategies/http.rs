@@ -39,6 +39,52 @@ pub(crate) fn login() -> impl Strategy<Value = Login> {
     })
 }
 
+pub(crate) fn enrol_by_token() -> impl Strategy<Value = EnrolByToken> {
+    (realm(), text(), newcomer()).prop_map(|(realm, token, newcomer)| EnrolByToken {
+        realm,
+        token: token.into(),
+        newcomer,
+    })
+}
+
+pub(crate) fn code_request() -> impl Strategy<Value = CodeRequest> {
+    (realm(), text()).prop_map(|(realm, phone)| CodeRequest { realm, phone: phone.into() })
+}
+
+pub(crate) fn code_sent() -> impl Strategy<Value = CodeSent> {
+    (text(), any::<u32>(), any::<u32>()).prop_map(|(challenge, expires_in_ms, resend_after_ms)| CodeSent {
+        challenge,
+        expires_in_ms,
+        resend_after_ms,
+    })
+}
+
+pub(crate) fn enrol_by_code() -> impl Strategy<Value = EnrolByCode> {
+    (realm(), text(), text(), maybe(text()), any::<bool>(), newcomer()).prop_map(
+        |(realm, challenge, code, pin, fresh, newcomer)| EnrolByCode {
+            realm,
+            challenge,
+            code: code.into(),
+            pin: pin.map(Sensitive::from),
+            fresh,
+            newcomer,
+        },
+    )
+}
+
+pub(crate) fn new_pin() -> impl Strategy<Value = NewPin> {
+    text().prop_map(|pin| NewPin { pin: pin.into() })
+}
+
+fn newcomer() -> impl Strategy<Value = Newcomer> {
+    (user(), key(), maybe(user()), new_device()).prop_map(|(user, identity_key, only, device)| Newcomer {
+        user,
+        identity_key: Key(identity_key),
+        only,
+        device,
+    })
+}
+
 fn new_device() -> impl Strategy<Value = NewDevice> {
     (device(), key(), signature(), text()).prop_map(|(device, public, proof, name)| NewDevice {
         device,
