@@ -42,7 +42,7 @@ CREATE TABLE conversation (
     unread        INTEGER NOT NULL DEFAULT 0,
     last_message  INTEGER,                      -- message.id of the newest that is shown
     activity      INTEGER NOT NULL              -- milliseconds; order of the list
-) STRICT;
+, has_holes INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX conversation_activity ON conversation (activity, id);
 CREATE TABLE message (
     id            INTEGER PRIMARY KEY,
@@ -62,7 +62,7 @@ CREATE TABLE message (
     revision      INTEGER,                      -- the node's commit, for own messages of this device
     body          BLOB,                         -- the content as it came: a later version may read more of it
     deleted       INTEGER NOT NULL DEFAULT 0    -- 1 = a tombstone
-) STRICT;
+, until INTEGER, reason INTEGER) STRICT;
 CREATE UNIQUE INDEX message_timeline ON message (conversation, anchor, place, id);
 CREATE TABLE outbox (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -121,4 +121,9 @@ CREATE TABLE salvage (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     report    TEXT NOT NULL,
     keys_lost INTEGER NOT NULL
+) STRICT;
+CREATE INDEX message_hole ON message (conversation, anchor) WHERE until IS NOT NULL;
+CREATE TABLE absence (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    since INTEGER NOT NULL                     -- last seen by the node, its clock
 ) STRICT;

@@ -55,8 +55,11 @@ CREATE TABLE device (
     created_at INTEGER NOT NULL,
     last_seen_at INTEGER,
     revoked_at INTEGER
-) STRICT;
+, absent_since INTEGER, empty_below INTEGER) STRICT;
 CREATE INDEX device_of_user ON device (user);
+CREATE INDEX device_seen ON device (coalesce(last_seen_at, created_at))
+    WHERE revoked_at IS NULL AND absent_since IS NULL;
+CREATE INDEX device_to_empty ON device (device) WHERE empty_below IS NOT NULL;
 
 -- `head` is the highest position given so far, 0 before the first.
 CREATE TABLE conversation (
@@ -135,3 +138,16 @@ CREATE TABLE mailbox (
     CHECK ((envelope IS NULL) <> (notice IS NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX mailbox_of_envelope ON mailbox (envelope) WHERE envelope IS NOT NULL;
+
+-- What was not kept for a device that was addressed, and it was not told of yet: the lowest and the highest position in
+-- each era of a conversation.
+CREATE TABLE missed (
+    device INTEGER NOT NULL REFERENCES device,
+    conversation INTEGER NOT NULL REFERENCES conversation,
+    era INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    reason INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (device, conversation, era)
+) STRICT, WITHOUT ROWID;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use chasqui_wire::{ConversationId, DeviceId, MessageId, RealmId, Seq, UserId};
 
-use crate::domain::{Account, ConversationSummary, Cursor, DeviceInfo, Message, SearchHit, TimelinePage, UserInfo};
+use crate::domain::{
+    Account, ConversationSummary, Cursor, DeviceInfo, Incomplete, Message, SearchHit, TimelinePage, UserInfo,
+};
 use crate::driver::{self, Credentials, Driver, Topic, fresh_id};
 use crate::engine::{Command, ConnectionState, Reply, ResolvedUser};
 use crate::error::Error;
@@ -197,6 +199,12 @@ impl Client {
         limit: u32,
     ) -> Result<TimelinePage, Error> {
         self.driver.query(move |history| history.timeline_after(conversation, after, limit)).await
+    }
+
+    /// What the node did not keep for this device, because its mailbox was full or it was away for too long; `None` when
+    /// nothing is known to be missing. Timelines show where, as [`crate::TimelineItem::Hole`].
+    pub async fn incomplete(&self) -> Result<Option<Incomplete>, Error> {
+        self.driver.query(|history| history.incomplete()).await
     }
 
     /// One message.

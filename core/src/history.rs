@@ -3,7 +3,7 @@
 use chasqui_wire::{ConversationId, MessageId, UserId};
 use rusqlite::Connection;
 
-use crate::domain::{Account, ConversationSummary, Cursor, Message, SearchHit, TimelinePage};
+use crate::domain::{Account, ConversationSummary, Cursor, Incomplete, Message, SearchHit, TimelinePage};
 use crate::store::{self, AccountRow, StoreError};
 
 /// The local history, seen through one connection.
@@ -51,6 +51,11 @@ impl<'a> History<'a> {
     /// The lines after a cursor.
     pub fn timeline_after(&self, id: ConversationId, after: Cursor, limit: u32) -> Result<TimelinePage, StoreError> {
         store::page_after(self.connection, id, after, limit)
+    }
+
+    /// What the node did not keep for this device, if it ever had to.
+    pub fn incomplete(&self) -> Result<Option<Incomplete>, StoreError> {
+        store::incomplete(self.connection)
     }
 
     /// One message.

@@ -16,7 +16,8 @@ mod planted;
 mod store;
 
 pub use chasqui_wire::{
-    ConversationId, ConversationKind, DeviceId, ErrorCode, MessageId, Protection, RealmId, Seq, Timestamp, UserId,
+    ConversationId, ConversationKind, DeviceId, ErrorCode, HoleReason, MessageId, Protection, RealmId, Seq, Timestamp,
+    UserId,
 };
 
 pub use client::{Client, Config};

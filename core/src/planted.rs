@@ -18,6 +18,8 @@ pub enum PlantedBug {
     ForgetInFlight,
     /// Read marks of the own other devices are ignored.
     SiblingReadIgnored,
+    /// Holes are acknowledged, not noted.
+    HoleIgnored,
     /// A failed entry is acknowledged like its neighbours.
     AckFailedEntry,
     /// A full disk is taken for the failure of one entry, which is counted and given up.

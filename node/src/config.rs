@@ -37,6 +37,10 @@ pub struct Config {
     pub enrolments_per_minute: u32,
     /// Devices that one user may have.
     pub devices_per_user: u32,
+    /// The most that mail of one sender may take of somebody else's mailbox, in per cent of its entries and of its bytes.
+    pub mailbox_share_percent: u32,
+    /// Days after which a device that was not seen keeps no mail waiting, if its user has another one.
+    pub absent_days: u32,
     /// Seconds that connections have to leave when the node stops.
     pub drain_seconds: u32,
     /// Whose tokens enrol.
@@ -86,6 +90,8 @@ impl Default for Config {
             passwords: true,
             enrolments_per_minute: 60,
             devices_per_user: 8,
+            mailbox_share_percent: 25,
+            absent_days: 30,
             drain_seconds: 10,
             jwt: JwtConfig::default(),
             limits: LimitsConfig::default(),
@@ -210,6 +216,12 @@ impl Config {
             Some("limits.silence_ms is below 1000")
         } else if limits.sends_in_flight == 0 || limits.window_entries == 0 {
             Some("limits.sends_in_flight and limits.window_entries must be above 0")
+        } else if limits.mailbox_entries == 0 || limits.mailbox_bytes < limits.body_bytes.into() {
+            Some("a mailbox must hold a message: limits.mailbox_entries, limits.mailbox_bytes")
+        } else if !(1..=100).contains(&self.mailbox_share_percent) {
+            Some("mailbox_share_percent is not between 1 and 100")
+        } else if self.absent_days == 0 {
+            Some("absent_days is 0")
         } else {
             self.jwt.contradiction()
         };
@@ -222,6 +234,8 @@ impl Config {
             realm: self.realm,
             token_lifetime_ms: u64::from(self.token_lifetime_seconds) * 1000,
             devices_per_user: self.devices_per_user,
+            mailbox_share_percent: self.mailbox_share_percent,
+            absent_ms: u64::from(self.absent_days) * 24 * 60 * 60 * 1000,
             ..RelayOptions::default()
         }
     }

@@ -26,6 +26,14 @@ pub enum PlantedBug {
     BodyUnsynced,
     /// A restored node gives positions a second time.
     ReuseSeq,
+    /// What a device missed is forgotten without telling it.
+    MissedUntold,
+    /// The only device of a user loses its mail for being away, as others do.
+    SoleDeviceEmptied,
+    /// The bodies of mail that leaves an absent device's mailbox stay.
+    EmptiedUnerased,
+    /// One sender may fill a whole mailbox.
+    ShareIgnored,
 }
 
 #[cfg(feature = "planted-bugs")]

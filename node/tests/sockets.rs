@@ -4,7 +4,7 @@ mod client;
 
 use bytes::Bytes;
 use chasqui_wire::{
-    Ack, AckItem, AckOutcome, ClientFrame, ConversationKind, EntryKind, GoodbyeReason, MessageId, NodeFrame, Ping,
+    AckItem, AckOutcome, ClientFrame, ConversationKind, EntryKind, GoodbyeReason, MessageId, NodeFrame, Ping,
     Protection, ReceiptKind, Send, StorageClass, direct_conversation,
 };
 use client::{Device, Socket, node, request};
@@ -59,7 +59,7 @@ async fn a_message_is_delivered_receipted_and_forgotten() {
     assert_eq!(envelope.body, "canary-in-the-body");
     drained(&mut bos).await;
     let items = vec![AckItem { number: deliver.entries[0].number, outcome: AckOutcome::Stored }];
-    bos.send(ClientFrame::Ack(Ack { items })).await;
+    bos.send(ClientFrame::Ack(items.into())).await;
 
     let NodeFrame::Deliver(deliver) = anas.frame().await else { panic!("a receipt") };
     let EntryKind::Receipt(receipt) = &deliver.entries[0].kind else { panic!("a receipt") };

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use chasqui_wire::{
-    Ack, AckItem, AckOutcome, ClientFrame, ConversationKind, Entry, EntryKind, Hello, Limits, MessageId, NodeFrame,
+    AckItem, AckOutcome, ClientFrame, ConversationKind, Entry, EntryKind, Hello, Limits, MessageId, NodeFrame,
     Protection, Send, StorageClass, direct_conversation, signing,
 };
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -86,7 +86,7 @@ impl Device {
 
     pub(crate) async fn acknowledge(&mut self, entries: &[Entry]) -> Outcome {
         let item = |entry: &Entry| AckItem { number: entry.number, outcome: AckOutcome::Stored };
-        let ack = ClientFrame::Ack(Ack { items: entries.iter().map(item).collect() });
+        let ack = ClientFrame::Ack(entries.iter().map(item).collect::<Vec<_>>().into());
         self.socket.feed(Message::Binary(ack.encode())).await?;
         Ok(())
     }
@@ -126,7 +126,12 @@ pub(crate) fn receipted(entries: &[Entry]) -> usize {
             let length = |range: chasqui_wire::SeqRange| range.last().raw() - range.first().raw() + 1;
             receipt.ranges.iter().map(length).sum::<u64>() as usize
         }
-        EntryKind::Envelope(_) | EntryKind::Read(_) | EntryKind::Gap(_) | EntryKind::Unknown => 0,
+        EntryKind::Envelope(_)
+        | EntryKind::Read(_)
+        | EntryKind::Gap(_)
+        | EntryKind::Hole(_)
+        | EntryKind::Absence(_)
+        | EntryKind::Unknown => 0,
     };
     entries.iter().map(count).sum()
 }

@@ -9,4 +9,4 @@ pub use account::{Account, DeviceInfo, PhoneChallenge, UserInfo};
 pub use conversation::ConversationSummary;
 pub use message::{Delivery, Failure, Message, MessageContent, MessageState, Undelivered};
 pub(crate) use timeline::TimelineKey;
-pub use timeline::{Cursor, SearchHit, TimelineItem, TimelinePage};
+pub use timeline::{Cursor, Incomplete, SearchHit, TimelineItem, TimelinePage};

@@ -1,6 +1,6 @@
 //! Pages of a conversation.
 
-use chasqui_wire::{ConversationId, MessageId, Seq};
+use chasqui_wire::{ConversationId, HoleReason, MessageId, Seq, Timestamp};
 
 use super::Message;
 
@@ -16,14 +16,37 @@ pub enum TimelineItem {
         /// The position that stays empty.
         seq: Seq,
     },
+    /// Messages that the node did not keep for this device. Other devices of the user may have them.
+    Hole {
+        /// Where.
+        conversation: ConversationId,
+        /// The lowest position that is missing.
+        first: Seq,
+        /// The highest.
+        last: Seq,
+        /// Why.
+        reason: HoleReason,
+    },
+}
+
+/// What is known to be missing in the history of this device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incomplete {
+    /// When the node first kept something back, by its clock.
+    pub since: Timestamp,
+    /// Set when the device was away for so long that receipts and read marks were not kept for it either: when it was last
+    /// seen before that.
+    pub absent_since: Option<Timestamp>,
+    /// Holes in timelines.
+    pub holes: u32,
 }
 
 impl TimelineItem {
-    /// The message, unless it is a gap.
+    /// The message, unless it is missing.
     pub fn message(&self) -> Option<&Message> {
         match self {
             Self::Message(message) => Some(message),
-            Self::Gap { .. } => None,
+            Self::Gap { .. } | Self::Hole { .. } => None,
         }
     }
 }
@@ -61,6 +84,7 @@ pub struct SearchHit {
 pub(crate) enum TimelineKey {
     Message(MessageId),
     Gap(ConversationId, Seq),
+    Hole(ConversationId, Seq),
 }
 
 impl TimelineItem {
@@ -68,6 +92,7 @@ impl TimelineItem {
         match self {
             Self::Message(message) => TimelineKey::Message(message.id),
             Self::Gap { conversation, seq } => TimelineKey::Gap(*conversation, *seq),
+            Self::Hole { conversation, first, .. } => TimelineKey::Hole(*conversation, *first),
         }
     }
 }

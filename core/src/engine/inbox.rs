@@ -4,16 +4,29 @@
 //! anew, so that it comes again; after three failures it is kept as it came and acknowledged as unreadable.
 
 use chasqui_wire::{
-    AckItem, AckOutcome, Content, ContentKind, ConversationId, ConversationKind, Deliver, Entry, EntryKind, Envelope,
-    Gap, NodeFrame, Protection, Seq, UserId, direct_conversation,
+    Ack, AckItem, AckOutcome, Content, ContentKind, ConversationId, ConversationKind, Deliver, Entry, EntryKind,
+    Envelope, Gap, Hole, NodeFrame, Protection, Seq, SeqRanges, UserId, direct_conversation,
 };
 
 use super::{Engine, Turn, in_savepoint};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
-    self, ConversationHead, ConversationRow, MAX_FAILURES, MessageKind, MessageRow, NewMessage, Place, ReadOutboxRow,
-    StoreError,
+    self, ConversationHead, ConversationRow, MAX_FAILURES, MessageKind, MessageRow, NewHole, NewMessage, Place,
+    ReadOutboxRow, StoreError,
 };
+
+/// How an entry is acknowledged.
+struct Dealt {
+    outcome: AckOutcome,
+    /// Of a hole: what is held of it all the same.
+    held: SeqRanges,
+}
+
+impl From<AckOutcome> for Dealt {
+    fn from(outcome: AckOutcome) -> Self {
+        Self { outcome, held: SeqRanges::default() }
+    }
+}
 
 impl Engine {
     pub(super) fn deliver(&mut self, turn: &mut Turn<'_>, deliver: Deliver) -> Result<(), StoreError> {
@@ -21,7 +34,10 @@ impl Engine {
         for entry in deliver.entries {
             let number = entry.number;
             match in_savepoint(turn.db, || self.entry(turn, &entry.kind)) {
-                Ok(outcome) => turn.acks.push(AckItem { number, outcome }),
+                Ok(Dealt { outcome, held }) if held.is_empty() => turn.acks.push(AckItem { number, outcome }),
+                Ok(Dealt { outcome, held }) => {
+                    turn.hole_acks.push(Ack { items: vec![AckItem { number, outcome }], held });
+                }
                 Err(error) if error.is_systemic() && !planted(PlantedBug::FullDiskIsPoison) => return Err(error),
                 Err(error) => {
                     let failures = self.count_failure(turn, entry)?;
@@ -54,14 +70,21 @@ impl Engine {
         Ok(failures)
     }
 
-    fn entry(&mut self, turn: &mut Turn<'_>, kind: &EntryKind) -> Result<AckOutcome, StoreError> {
-        match kind {
+    fn entry(&mut self, turn: &mut Turn<'_>, kind: &EntryKind) -> Result<Dealt, StoreError> {
+        let outcome = match kind {
             EntryKind::Envelope(envelope) => self.envelope(turn, envelope),
             EntryKind::Gap(gap) => self.gap(turn, gap),
+            EntryKind::Hole(hole) => return self.hole(turn, hole),
+            EntryKind::Absence(absence) => {
+                store::note_absence(turn.db, absence.since)?;
+                turn.changes.incomplete = true;
+                Ok(AckOutcome::Noted)
+            }
             EntryKind::Receipt(receipt) => self.receipt(turn, receipt),
             EntryKind::Read(notice) => self.read_notice(turn, notice),
             EntryKind::Unknown => Ok(AckOutcome::Unreadable),
-        }
+        };
+        outcome.map(Dealt::from)
     }
 
     fn envelope(&mut self, turn: &mut Turn<'_>, envelope: &Envelope) -> Result<AckOutcome, StoreError> {
@@ -151,6 +174,33 @@ impl Engine {
         conversation.raise_head(turn.db, gap.seq)?;
         turn.changed(conversation.id);
         Ok(AckOutcome::Noted)
+    }
+
+    /// What is not held of a run of positions is missing for good, as far as the node is concerned.
+    fn hole(&mut self, turn: &mut Turn<'_>, hole: &Hole) -> Result<Dealt, StoreError> {
+        let Some(own_user) = self.account.as_ref().map(|account| account.user) else {
+            return Ok(AckOutcome::Noted.into());
+        };
+        if planted(PlantedBug::HoleIgnored) {
+            return Ok(AckOutcome::Noted.into());
+        }
+        // The peer stands in for the sender: either way the conversation is the one between the two.
+        let Some(peer) = hole.peer else { return Ok(AckOutcome::Unreadable.into()) };
+        let Some(head) = direct_head(own_user, hole.conversation, hole.kind, hole.protection, own_user, Some(peer))
+        else {
+            return Ok(AckOutcome::Unreadable.into());
+        };
+        let conversation = ConversationRow::ensure(turn.db, &head, turn.now)?;
+        self.mention(turn, head.peer)?;
+        let Hole { range, reason, since, .. } = *hole;
+        if store::note_hole(turn.db, &conversation, &NewHole { range, reason, since, sender: peer })? {
+            turn.changes.incomplete = true;
+        }
+        conversation.raise_head(turn.db, range.last())?;
+        turn.changed(conversation.id);
+        // What had arrived, and only the acknowledgement was lost: better news for the senders.
+        let held = store::held_from_others(turn.db, &conversation, range)?.oldest(SeqRanges::MAX);
+        Ok(Dealt { outcome: AckOutcome::Noted, held })
     }
 
     /// Somebody to know the name of.

@@ -167,11 +167,13 @@ pub struct ChangeSet {
     pub conversations: BTreeSet<ConversationId>,
     /// Names of users changed.
     pub users: bool,
+    /// More is known to be missing here: see [`crate::History::incomplete`].
+    pub incomplete: bool,
 }
 
 impl ChangeSet {
     fn is_empty(&self) -> bool {
-        self.conversations.is_empty() && !self.users
+        self.conversations.is_empty() && !self.users && !self.incomplete
     }
 }
 
@@ -190,6 +192,8 @@ struct Turn<'a> {
     now: Timestamp,
     outputs: Vec<Output>,
     acks: Vec<AckItem>,
+    /// Of holes in which something is held all the same.
+    hole_acks: Vec<Ack>,
     changes: ChangeSet,
 }
 
@@ -259,7 +263,14 @@ impl Engine {
     pub fn handle(&mut self, store: &mut Store, now: Timestamp, inputs: Vec<Input>) -> Result<Step, StoreError> {
         let transaction = store.connection().unchecked_transaction()?;
         let db: &Connection = &transaction;
-        let mut turn = Turn { db, now, outputs: Vec::new(), acks: Vec::new(), changes: ChangeSet::default() };
+        let mut turn = Turn {
+            db,
+            now,
+            outputs: Vec::new(),
+            acks: Vec::new(),
+            hole_acks: Vec::new(),
+            changes: ChangeSet::default(),
+        };
         let before = self.link.state();
         for input in inputs {
             self.input(&mut turn, input)?;
@@ -365,8 +376,11 @@ impl Engine {
     /// Everything that follows from where things stand: acknowledge, connect, send, ask names.
     fn pump(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
         if let Some(socket) = self.link.live() {
+            for ack in std::mem::take(&mut turn.hole_acks) {
+                turn.transmit(socket, &ClientFrame::Ack(ack));
+            }
             for items in std::mem::take(&mut turn.acks).chunks(Limits::ENTRIES_PER_FRAME) {
-                turn.transmit(socket, &ClientFrame::Ack(Ack { items: items.to_vec() }));
+                turn.transmit(socket, &ClientFrame::Ack(items.to_vec().into()));
             }
         }
         if std::mem::take(&mut self.recycle_socket) {

@@ -21,6 +21,8 @@ pub(crate) struct ConversationRow {
     pub(crate) head: Option<Seq>,
     pub(crate) read_up_to: Option<Seq>,
     pub(crate) read_reported: Option<Seq>,
+    /// Whether positions may be missing that the node named as runs.
+    pub(crate) has_holes: bool,
 }
 
 /// What makes a conversation.
@@ -32,7 +34,7 @@ pub(crate) struct ConversationHead {
     pub(crate) peer: Option<UserId>,
 }
 
-const COLUMNS: &str = "id, conversation, kind, protection, peer, head, read_up_to, read_reported";
+const COLUMNS: &str = "id, conversation, kind, protection, peer, head, read_up_to, read_reported, has_holes";
 
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<ConversationRow> {
     Ok(ConversationRow {
@@ -44,6 +46,7 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<ConversationRow> {
         head: position(row, "head")?,
         read_up_to: position(row, "read_up_to")?,
         read_reported: position(row, "read_reported")?,
+        has_holes: row.get("has_holes")?,
     })
 }
 

@@ -1,14 +1,17 @@
-//! Messages and gaps, in the order of the timeline.
+//! Messages, gaps and holes, in the order of the timeline.
 //!
 //! The order is (anchor, place, id). An accepted message has its position as anchor and place 0; a pending one stands
 //! behind everything (anchor `PENDING`, place = its outbox entry); a failed one stays where it failed, behind what was
 //! the head then.
 
 use bytes::Bytes;
-use chasqui_wire::{Content, ContentKind, ConversationId, DeviceId, ErrorCode, MessageId, Seq, Timestamp, UserId};
+use chasqui_wire::{
+    Content, ContentKind, ConversationId, DeviceId, ErrorCode, HoleReason, MessageId, Seq, SeqRange, SeqRanges,
+    Timestamp, UserId,
+};
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
-use super::{ConversationKey, ConversationRow, OutboxKey, RowExt as _, Sql, StoreError, receipt};
+use super::{ConversationKey, ConversationRow, OutboxKey, RowExt as _, Sql, StoreError, hole, receipt};
 use crate::domain::{
     Cursor, Delivery, Failure, Message, MessageContent, MessageState, TimelineItem, TimelinePage, Undelivered,
 };
@@ -33,6 +36,7 @@ pub(crate) enum Kind {
     Content = 1,
     Unreadable = 2,
     Gap = 3,
+    Hole = 4,
 }
 
 /// How far an own message got; the numbers are stored. Others' messages are `Accepted`.
@@ -203,6 +207,9 @@ pub(crate) fn note_gap(
     sender: UserId,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
+    if conversation.has_holes {
+        hole::fill(connection, conversation, seq)?;
+    }
     let sql = "INSERT INTO message (conversation, anchor, place, seq, sender, incoming, kind, state, created_at)
                SELECT ?1, ?2, 0, ?2, ?3, 1, ?4, ?5, ?6
                WHERE NOT EXISTS (SELECT 1 FROM message WHERE conversation = ?1 AND anchor = ?2 AND place = 0)";
@@ -217,8 +224,25 @@ pub(crate) fn holds(connection: &Connection, conversation: &ConversationRow, seq
     Ok(connection.prepare_cached(sql)?.query_row(parameters, |row| row.get(0))?)
 }
 
+/// Positions of the range that hold messages by others, as they came.
+pub(crate) fn held_from_others(
+    connection: &Connection,
+    conversation: &ConversationRow,
+    range: SeqRange,
+) -> Result<SeqRanges, StoreError> {
+    let sql = "SELECT anchor FROM message WHERE conversation = ? AND anchor BETWEEN ? AND ? AND place = 0
+               AND incoming = 1 AND kind = ?";
+    let mut statement = connection.prepare_cached(sql)?;
+    let parameters = (conversation.key.0, Sql(range.first()), Sql(range.last()), Kind::Content as i64);
+    let rows = statement.query_map(parameters, |row| row.wire("anchor"))?;
+    Ok(SeqRanges::of(rows.collect::<Result<Vec<Seq>, _>>()?))
+}
+
 /// What was missing at `seq` arrived after all.
 pub(crate) fn fill_gap(connection: &Connection, conversation: &ConversationRow, seq: Seq) -> Result<(), StoreError> {
+    if conversation.has_holes {
+        hole::fill(connection, conversation, seq)?;
+    }
     let sql = "DELETE FROM message WHERE conversation = ? AND anchor = ? AND place = 0 AND message IS NULL";
     connection.prepare_cached(sql)?.execute((conversation.key.0, Sql(seq)))?;
     Ok(())
@@ -259,6 +283,7 @@ const SHOWN: &str = "message.id AS id, message.anchor AS anchor, message.place A
     message.seq AS seq, message.sender AS sender, message.sender_device AS sender_device,
     message.incoming AS incoming, message.kind AS kind, message.state AS state, message.failure AS failure,
     message.created_at AS created_at, message.accepted_at AS accepted_at, message.body AS body,
+    message.until AS until, message.reason AS reason,
     conversation.conversation AS conversation, conversation.id AS conversation_key, conversation.peer AS peer
     FROM message JOIN conversation ON conversation.id = message.conversation";
 
@@ -341,8 +366,16 @@ fn lines(
     let mut rows = statement.query((Sql(conversation), from.anchor, from.place, from.row, i64::from(limit) + 1))?;
     let mut lines = Vec::new();
     while let Some(row) = rows.next()? {
-        let item = if row.get::<_, i64>("kind")? == Kind::Gap as i64 {
+        let kind: i64 = row.get("kind")?;
+        let item = if kind == Kind::Gap as i64 {
             TimelineItem::Gap { conversation, seq: row.wire("seq")? }
+        } else if kind == Kind::Hole as i64 {
+            TimelineItem::Hole {
+                conversation,
+                first: row.wire("seq")?,
+                last: row.wire("until")?,
+                reason: HoleReason::from_number(row.get("reason")?),
+            }
         } else {
             TimelineItem::Message(Box::new(message(connection, row)?))
         };

@@ -4,8 +4,11 @@ use rusqlite::Connection;
 
 use super::StoreError;
 
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../../migrations/0001_history.sql"), include_str!("../../migrations/0002_durability.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../../migrations/0001_history.sql"),
+    include_str!("../../migrations/0002_durability.sql"),
+    include_str!("../../migrations/0003_holes.sql"),
+];
 
 /// The schema that this version writes.
 pub(crate) const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;

@@ -5,6 +5,7 @@
 
 mod account;
 mod conversation;
+mod hole;
 mod message;
 mod migrate;
 mod outbox;
@@ -23,9 +24,10 @@ use rusqlite::{Connection, OpenFlags, ToSql};
 
 pub(crate) use account::AccountRow;
 pub(crate) use conversation::{ConversationHead, ConversationKey, ConversationRow, list, summary, total_unread};
+pub(crate) use hole::{NewHole, incomplete, note as note_hole, note_absence};
 pub(crate) use message::{
     Kind as MessageKind, MessageKey, MessageRow, NewMessage, Place, State as MessageState, accepted_after, fill_gap,
-    holds, note_gap, page_after, page_before, readable, show_by_id,
+    held_from_others, holds, note_gap, page_after, page_before, readable, show_by_id,
 };
 pub(crate) use migrate::migrate;
 pub(crate) use outbox::{OutboxKey, OutboxRow, ReadOutboxRow};

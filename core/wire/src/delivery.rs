@@ -6,7 +6,7 @@ use prost::Message as _;
 use crate::parse::{fixed, optional, required, wire};
 use crate::{
     Checkpoint, Commit, ConversationId, ConversationKind, DeviceId, FrameError, Limits, MessageId, Protection, Read,
-    Seq, SeqRanges, Timestamp, UserId, proto::v1, weigh,
+    Seq, SeqRange, SeqRanges, Timestamp, UserId, proto::v1, weigh,
 };
 
 /// Mail, in order.
@@ -36,6 +36,10 @@ pub enum EntryKind {
     Read(Box<ReadNotice>),
     /// Something that can no longer be delivered.
     Gap(Gap),
+    /// Messages that were not kept for this device.
+    Hole(Hole),
+    /// The device was away for too long.
+    Absence(Absence),
     /// A kind that this version does not know: acknowledged as unreadable.
     Unknown,
 }
@@ -77,6 +81,8 @@ impl Entry {
             Some(v1::entry::Kind::Receipt(receipt)) => EntryKind::Receipt(Receipt::parse(receipt)?),
             Some(v1::entry::Kind::Read(read)) => EntryKind::Read(Box::new(ReadNotice::parse(*read)?)),
             Some(v1::entry::Kind::Gap(gap)) => EntryKind::Gap(Gap::parse(gap)?),
+            Some(v1::entry::Kind::Hole(hole)) => EntryKind::Hole(Hole::parse(hole)?),
+            Some(v1::entry::Kind::Absence(absence)) => EntryKind::Absence(Absence::parse(&absence)),
             None => EntryKind::Unknown,
         };
         Ok(Self { number: entry.number, kind })
@@ -88,6 +94,8 @@ impl Entry {
             EntryKind::Receipt(receipt) => Some(v1::entry::Kind::Receipt(receipt.wire())),
             EntryKind::Read(read) => Some(v1::entry::Kind::Read(Box::new(read.wire()))),
             EntryKind::Gap(gap) => Some(v1::entry::Kind::Gap(gap.wire())),
+            EntryKind::Hole(hole) => Some(v1::entry::Kind::Hole(hole.wire())),
+            EntryKind::Absence(absence) => Some(v1::entry::Kind::Absence(absence.wire())),
             EntryKind::Unknown => None,
         };
         v1::Entry { number: self.number, kind }
@@ -344,11 +352,115 @@ impl Gap {
     }
 }
 
+/// Messages that were not kept for this device: what it does not hold of `range` is missing here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hole {
+    /// Where.
+    pub conversation: ConversationId,
+    /// What sort of conversation.
+    pub kind: ConversationKind,
+    /// Who can read it.
+    pub protection: Protection,
+    /// Direct conversations: the other member than this device's user.
+    pub peer: Option<UserId>,
+    /// Where something may be missing.
+    pub range: SeqRange,
+    /// Why.
+    pub reason: HoleReason,
+    /// When the first of them was not kept, by the node's clock.
+    pub since: Timestamp,
+}
+
+/// Why messages were not kept for a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum HoleReason {
+    /// Its mailbox was full, or the share of it that one sender may take.
+    MailboxFull,
+    /// It was not seen for too long.
+    Absent,
+    /// A reason that this version does not know.
+    Other,
+}
+
+impl HoleReason {
+    /// The number that travels and is stored.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Other => 0,
+            Self::MailboxFull => 1,
+            Self::Absent => 2,
+        }
+    }
+
+    /// Reads back [`Self::number`].
+    pub const fn from_number(number: i32) -> Self {
+        match number {
+            1 => Self::MailboxFull,
+            2 => Self::Absent,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Hole {
+    pub(crate) fn parse(frame: v1::Hole) -> Result<Self, FrameError> {
+        let range = SeqRange::new(Seq::parse(frame.first)?, Seq::parse(frame.last)?);
+        Ok(Self {
+            conversation: ConversationId::from_slice(&frame.conversation)?,
+            kind: ConversationKind::parse(frame.kind)?,
+            protection: Protection::parse(frame.protection)?,
+            peer: optional(&frame.peer, UserId::from_slice)?,
+            range: range.ok_or(FrameError::Malformed("a hole does not run upwards within one era"))?,
+            reason: HoleReason::from_number(frame.reason),
+            since: Timestamp(frame.since),
+        })
+    }
+
+    pub(crate) fn wire(&self) -> v1::Hole {
+        v1::Hole {
+            conversation: self.conversation.wire(),
+            kind: self.kind.number().into(),
+            protection: self.protection.number().into(),
+            peer: self.peer.map(UserId::wire).unwrap_or_default(),
+            first: self.range.first().raw(),
+            last: self.range.last().raw(),
+            reason: self.reason.number().into(),
+            since: self.since.0,
+        }
+    }
+}
+
+/// The device was not seen for so long that receipts and read marks were not kept for it. Holes name the messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Absence {
+    /// When it was last seen, by the node's clock.
+    pub since: Timestamp,
+}
+
+impl Absence {
+    pub(crate) fn parse(frame: &v1::Absence) -> Self {
+        Self { since: Timestamp(frame.since) }
+    }
+
+    pub(crate) fn wire(self) -> v1::Absence {
+        v1::Absence { since: self.since.0 }
+    }
+}
+
 /// Names exactly what is dealt with, durably.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
     /// At most [`Limits::ENTRIES_PER_FRAME`].
     pub items: Vec<AckItem>,
+    /// Of a [`Hole`] that is the only item: what the device holds of it all the same, by others than its own user.
+    pub held: SeqRanges,
+}
+
+impl From<Vec<AckItem>> for Ack {
+    fn from(items: Vec<AckItem>) -> Self {
+        Self { items, held: SeqRanges::default() }
+    }
 }
 
 /// One entry's acknowledgement.
@@ -367,7 +479,7 @@ pub enum AckOutcome {
     Stored,
     /// It cannot be read here, and the device recorded that.
     Unreadable,
-    /// A gap was noted in the history.
+    /// A gap, hole or absence was noted in the history.
     Noted,
 }
 
@@ -385,7 +497,8 @@ impl Ack {
             };
             Ok(AckItem { number: item.number, outcome })
         };
-        frame.items.into_iter().map(item).collect::<Result<_, _>>().map(|items| Self { items })
+        let items = frame.items.into_iter().map(item).collect::<Result<_, _>>()?;
+        Ok(Self { items, held: SeqRanges::parse(frame.held)? })
     }
 
     pub(crate) fn wire(&self) -> v1::Ack {
@@ -397,7 +510,7 @@ impl Ack {
             };
             v1::AckItem { number: item.number, outcome: outcome.into() }
         };
-        v1::Ack { items: self.items.iter().map(item).collect() }
+        v1::Ack { items: self.items.iter().map(item).collect(), held: self.held.wire() }
     }
 }
 

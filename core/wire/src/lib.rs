@@ -41,8 +41,8 @@ mod weigh;
 
 pub use content::{Content, ContentError, ContentKind};
 pub use delivery::{
-    Ack, AckItem, AckOutcome, Deliver, Drained, Entry, EntryKind, Envelope, Gap, GapReason, ReadNotice, Receipt,
-    ReceiptKind,
+    Absence, Ack, AckItem, AckOutcome, Deliver, Drained, Entry, EntryKind, Envelope, Gap, GapReason, Hole, HoleReason,
+    ReadNotice, Receipt, ReceiptKind,
 };
 pub use direct::direct_conversation;
 pub use error_code::ErrorCode;

@@ -75,6 +75,11 @@ impl Seq {
         Self::from_raw(self.0 - 1)
     }
 
+    /// The position after this one in its era, if there is one.
+    pub const fn next(self) -> Option<Self> {
+        Self::from_raw(self.0 + 1)
+    }
+
     /// Whether nothing can be missing between `self` and the later `next`.
     pub fn is_followed_by(self, next: Self) -> bool {
         next.0 == self.0 + 1 || (next.era() > self.era() && next.number() == 1)
@@ -128,6 +133,16 @@ impl SeqRange {
         self.last
     }
 
+    /// What lies in both.
+    pub fn within(self, other: Self) -> Option<Self> {
+        Self::new(self.first.max(other.first), self.last.min(other.last))
+    }
+
+    /// Its positions, lowest first.
+    pub fn seqs(self) -> impl Iterator<Item = Seq> {
+        (self.first.0..=self.last.0).filter_map(Seq::from_raw)
+    }
+
     /// Whether `seq` lies in it.
     pub fn contains(self, seq: Seq) -> bool {
         self.first <= seq && seq <= self.last
@@ -152,6 +167,21 @@ impl SeqRanges {
                 Some(run) if run.contains(seq) => {}
                 Some(run) if run.last.0 + 1 == seq.0 => run.last = seq,
                 _ => runs.push(SeqRange::one(seq)),
+            }
+        }
+        Self(runs)
+    }
+
+    /// The fewest runs that hold exactly the positions of both.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let mut all: Vec<SeqRange> = self.iter().chain(other.iter()).collect();
+        all.sort_unstable();
+        let mut runs: Vec<SeqRange> = Vec::with_capacity(all.len());
+        for run in all {
+            match runs.last_mut() {
+                Some(last) if run.first.0 <= last.last.0 + 1 => last.last = last.last.max(run.last),
+                _ => runs.push(run),
             }
         }
         Self(runs)

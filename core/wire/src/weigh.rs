@@ -48,7 +48,7 @@ pub(crate) const ENTRY: &[Part] = &[
 const ENVELOPE: &[Part] = &[part(14, 0, COMMIT)];
 const RECEIPT: &[Part] = &[part(4, size_of::<v1::SeqRange>(), &[])];
 const READ_NOTICE: &[Part] = &[part(4, 0, READ)];
-const ACK: &[Part] = &[part(1, size_of::<v1::AckItem>(), &[])];
+const ACK: &[Part] = &[part(1, size_of::<v1::AckItem>(), &[]), part(2, size_of::<v1::SeqRange>(), &[])];
 
 const fn part(tag: u32, weight: usize, parts: &'static [Part]) -> Part {
     Part { tag, weight, parts }

@@ -5,8 +5,8 @@ mod raw;
 
 use bytes::Bytes;
 use chasqui_wire::{
-    Accepted, Ack, AckItem, AckOutcome, ClientFrame, Deliver, Entry, EntryKind, Limits, MessageId, NodeFrame, Read,
-    Seq, SeqRanges, Timestamp, UserId,
+    Accepted, AckItem, AckOutcome, ClientFrame, Deliver, Entry, EntryKind, Limits, MessageId, NodeFrame, Read, Seq,
+    SeqRanges, Timestamp, UserId,
 };
 use peak_alloc::PeakAlloc;
 use raw::{field, number};
@@ -88,6 +88,7 @@ fn decoding_holds_at_most_32_times_the_frame_and_a_mebibyte() {
 
     // Empty elements of every list, reached in every way.
     check_at_every_size("ack.items", &field(1, &[]), |items| field(ACK, items));
+    check_at_every_size("ack.held", &field(2, &[]), |held| field(ACK, held));
     check_at_every_size("read.ranges", &field(4, &[]), |ranges| field(READ, ranges));
     check_at_every_size("read.authors", &field(5, &[]), |authors| field(READ, authors));
     check_at_every_size("send.commit.added", &field(2, &[]), in_commit);
@@ -145,7 +146,7 @@ fn decoding_holds_at_most_32_times_the_frame_and_a_mebibyte() {
         assert_eq!(NodeFrame::decode(bytes.clone(), &Limits::DEFAULT), Ok(frame));
         check("a well-formed deliver", bytes.to_vec());
     }
-    let items = (0..1024).map(|number| AckItem { number, outcome: AckOutcome::Noted }).collect();
+    let items: Vec<_> = (0..1024).map(|number| AckItem { number, outcome: AckOutcome::Noted }).collect();
     let read = Read {
         id: MessageId::from_bytes([1; 16]),
         conversation: chasqui_wire::ConversationId::from_bytes([2; 16]),
@@ -155,7 +156,7 @@ fn decoding_holds_at_most_32_times_the_frame_and_a_mebibyte() {
         at: Timestamp(0),
         signature: [4; 64],
     };
-    for frame in [ClientFrame::Ack(Ack { items }), ClientFrame::Read(read)] {
+    for frame in [ClientFrame::Ack(items.into()), ClientFrame::Read(read)] {
         let bytes = frame.encode();
         assert_eq!(ClientFrame::decode(bytes.clone(), &Limits::DEFAULT), Ok(frame));
         check("a well-formed ack or read", bytes.to_vec());

@@ -289,6 +289,9 @@ fn limits_hold_and_say_which() {
     check(node(field(5, &field(1, &field(3, &receipt)))), Some("unknown receipt kind"));
     let gap = [field(1, &ID), number(2, 3), number(3, 9), number(4, 1), number(5, 1), field(6, &ID)].concat();
     check(node(field(5, &field(1, &field(5, &gap)))), None);
+    let hole = |first, last| [field(1, &ID), number(2, 1), number(3, 1), number(5, first), number(6, last)].concat();
+    check(node(field(5, &field(1, &field(6, &hole(3, 9))))), None);
+    check(node(field(5, &field(1, &field(6, &hole(9, 3))))), Some("a hole does not run upwards within one era"));
 
     // Commits.
     let member = |tag| field(tag, &[field(1, &ID), field(2, &ID)].concat());

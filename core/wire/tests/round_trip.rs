@@ -59,6 +59,16 @@ proptest! {
     }
 
     #[test]
+    fn a_union_holds_the_positions_of_both(one in strategies::ranges(), other in strategies::ranges()) {
+        let seqs = |ranges: &SeqRanges| -> Vec<chasqui_wire::Seq> {
+            let runs = ranges.iter().map(|run| run.first().raw()..=run.last().raw());
+            runs.flatten().map(|raw| chasqui_wire::Seq::from_raw(raw).unwrap()).collect()
+        };
+        let both = seqs(&one).into_iter().chain(seqs(&other));
+        prop_assert_eq!(one.union(&other), SeqRanges::of(both));
+    }
+
+    #[test]
     fn http_bodies_arrive_as_sent(
         realm in http::realm_body(),
         (register, login, enrolled) in (http::register(), http::login(), http::enrolled()),

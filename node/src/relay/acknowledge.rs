@@ -2,7 +2,8 @@
 //!
 //! Also how an entry leaves a mailbox in any other way (expired, revoked): the last one takes the body with it.
 
-use chasqui_wire::{AckItem, AckOutcome, EntryKind, Gap, ReceiptKind, Seq};
+use bytes::Bytes;
+use chasqui_wire::{Ack, AckItem, AckOutcome, EntryKind, ReceiptKind, Seq, SeqRange, SeqRanges};
 use rusqlite::OptionalExtension as _;
 
 use super::notices::ReceiptKey;
@@ -30,19 +31,20 @@ pub(super) enum Leaving {
 }
 
 impl Step<'_> {
-    pub(super) fn acknowledge(&mut self, who: Who, items: &[AckItem]) -> Result<(), RelayError> {
+    pub(super) fn acknowledge(&mut self, who: Who, ack: &Ack) -> Result<(), RelayError> {
+        let items = &ack.items;
         if planted(PlantedBug::CumulativeAck) {
             let items = self.everything_up_to(who.device, items)?;
-            return self.acknowledge_all(who, &items);
+            return self.acknowledge_all(who, &items, &ack.held);
         }
         let in_flight = self.state.online.get(&who.device).filter(|online| online.who.session == who.session);
         let Some(in_flight) = in_flight.map(|online| &online.in_flight) else { return Ok(()) };
         let delivered: Vec<AckItem> =
             items.iter().copied().filter(|item| in_flight.contains_key(&item.number)).collect();
-        self.acknowledge_all(who, &delivered)
+        self.acknowledge_all(who, &delivered, &ack.held)
     }
 
-    fn acknowledge_all(&mut self, who: Who, items: &[AckItem]) -> Result<(), RelayError> {
+    fn acknowledge_all(&mut self, who: Who, items: &[AckItem], held: &SeqRanges) -> Result<(), RelayError> {
         for item in items {
             let entry = self
                 .sql("DELETE FROM mailbox WHERE device = ?1 AND entry = ?2 RETURNING envelope, notice")?
@@ -59,48 +61,64 @@ impl Step<'_> {
                         AckOutcome::Unreadable | AckOutcome::Noted => Leaving::Without(ReceiptKind::Unreadable),
                     };
                     self.pending.changed = true;
-                    let body_bytes = self.leave_envelope(who.device, who.user, envelope, leaving)?;
-                    self.count_mail(who.device, -1, -i64::from(body_bytes));
+                    let held = self.leave_envelope(who.device, who.user, envelope, leaving)?;
+                    self.count_mail(who.device, Some(held.sender_user), -1, -i64::from(held.body.length));
                 }
                 Some((None, notice)) => {
                     self.pending.changed = true;
-                    self.count_mail(who.device, -1, 0);
-                    if item.outcome == AckOutcome::Stored
-                        && let Ok(EntryKind::Gap(gap)) = EntryKind::decode(notice.unwrap_or_default().into())
-                    {
-                        self.better_news(who, &gap)?;
+                    self.count_mail(who.device, None, -1, 0);
+                    if item.outcome == AckOutcome::Stored || !held.is_empty() {
+                        self.better_news(who, item.outcome, notice.unwrap_or_default().into(), held)?;
                     }
                 }
                 // Acknowledged twice within a batch.
                 None => {}
             }
         }
-        Ok(())
+        // There may be room now for what it missed.
+        self.tell_missed(who.device)
     }
 
-    /// The device holds what a gap stands for: its acknowledgement had been lost.
-    fn better_news(&mut self, who: Who, gap: &Gap) -> Result<(), RelayError> {
-        let (Some(to), Some((conversation, _))) =
-            (self.user_by_id(gap.sender_user)?, self.conversation_by_id(gap.conversation)?)
-        else {
-            return Ok(());
+    /// The device holds what a gap stands for, or some of a hole: its acknowledgement had been lost.
+    fn better_news(
+        &mut self,
+        who: Who,
+        outcome: AckOutcome,
+        notice: Bytes,
+        held: &SeqRanges,
+    ) -> Result<(), RelayError> {
+        let (conversation, sender, seqs) = match EntryKind::decode(notice) {
+            Ok(EntryKind::Gap(gap)) if outcome == AckOutcome::Stored => {
+                (gap.conversation, Some(gap.sender_user), vec![gap.seq])
+            }
+            // A device may say more than it could have been given; no more than that is heard.
+            Ok(EntryKind::Hole(hole)) => {
+                let within = held.iter().filter_map(|run| run.within(hole.range));
+                (hole.conversation, hole.peer, within.flat_map(SeqRange::seqs).take(Self::HELD).collect())
+            }
+            Ok(_) | Err(_) => return Ok(()),
         };
+        let to = sender.map(|sender| self.user_by_id(sender)).transpose()?.flatten();
+        let (Some(to), Some((conversation, _))) = (to, self.conversation_by_id(conversation)?) else { return Ok(()) };
         if to != who.user {
             let key = ReceiptKey { to, conversation, about: who.user, kind: ReceiptKind::Received };
-            self.receipt(key, gap.seq);
+            seqs.into_iter().for_each(|seq| self.receipt(key, seq));
         }
         Ok(())
     }
 
+    /// The most positions of a hole that a device may hold all the same: several windows full.
+    const HELD: usize = 4_096;
+
     /// One entry of an envelope is gone from a mailbox: tells the sender, and deletes the envelope with its last
-    /// entry. Returns the bytes of the body.
+    /// entry. Returns what it was.
     pub(super) fn leave_envelope(
         &mut self,
         device: DeviceRow,
         user: UserRow,
         envelope: EnvelopeRow,
         leaving: Leaving,
-    ) -> Result<u32, RelayError> {
+    ) -> Result<Held, RelayError> {
         let held = self.held(envelope)?;
         let news = match leaving {
             Leaving::Stored => Some(ReceiptKind::Received),
@@ -121,7 +139,7 @@ impl Step<'_> {
         } else {
             self.sql("UPDATE envelope SET waiting = waiting - 1 WHERE envelope = ?1")?.execute([envelope])?;
         }
-        Ok(held.body.length)
+        Ok(held)
     }
 
     pub(super) fn held(&self, envelope: EnvelopeRow) -> Result<Held, RelayError> {

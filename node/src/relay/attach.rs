@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chasqui_wire::{DeviceId, UserId};
+use chasqui_wire::{Absence, DeviceId, EntryKind, Timestamp, UserId};
 use rusqlite::OptionalExtension as _;
 
 use super::deliver::Online;
 use super::step::{Pending, Step};
 use super::{Attach, Attached, Event, KnownDevice, RelayError, SessionId, State, Who};
 use crate::store::DeviceRow;
-use chasqui_wire::Timestamp;
 
 impl Step<'_> {
     pub(super) fn lookup(&mut self, session: SessionId, device: DeviceId) -> Result<(), RelayError> {
@@ -35,7 +34,9 @@ impl Step<'_> {
         if let Some(checkpoint) = &attach.checkpoint {
             self.heed_checkpoint(checkpoint)?;
         }
+        self.tell_absence(who)?;
         self.seen(who)?;
+        self.tell_missed(who.device)?;
         let latest = self.latest_entry(who.device)?;
         self.pending.joined.insert(session, Online::new(who, attach, latest, self.now));
         let (http_token, http_token_expires_at) = self.state.keys.token(who.device_id, self.now);
@@ -50,6 +51,18 @@ impl Step<'_> {
     pub(super) fn detach(&mut self, who: Who) -> Result<(), RelayError> {
         self.pending.left.insert(who.session);
         self.seen(who)
+    }
+
+    /// A device that was away for too long is told so, and its mailbox is no longer emptied.
+    fn tell_absence(&mut self, who: Who) -> Result<(), RelayError> {
+        let mut query = self.sql("SELECT absent_since FROM device WHERE device = ?1")?;
+        let absent_since: Option<i64> = query.query_row([who.device], |row| row.get(0))?;
+        drop(query);
+        let Some(since) = absent_since else { return Ok(()) };
+        self.add_notice(who.device, EntryKind::Absence(Absence { since: Timestamp(since) }))?;
+        self.sql("UPDATE device SET absent_since = NULL, empty_below = NULL WHERE device = ?1")?
+            .execute([who.device])?;
+        Ok(())
     }
 
     fn seen(&mut self, who: Who) -> Result<(), RelayError> {

@@ -84,6 +84,9 @@ impl Relay {
             Ok(value) => Ok((value, self.settle(now, pending))),
             Err(error) => {
                 self.roll_back(now);
+                for device in pending.counted {
+                    self.state.mailboxes.forget(device);
+                }
                 for (session, conversation, before) in pending.stalls_before.into_iter().rev() {
                     self.state.set_stall(session, conversation, before);
                 }
@@ -117,7 +120,7 @@ impl Relay {
             state.eras.push(era);
         }
         state.next_expiry = [state.next_expiry, pending.expiry].into_iter().flatten().min();
-        state.settle_waiting(&pending);
+        state.settle_missed(&pending);
         for release in std::mem::take(&mut pending.releases) {
             release();
         }

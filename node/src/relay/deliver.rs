@@ -71,6 +71,11 @@ impl Online {
         has_room || self.in_flight.is_empty()
     }
 
+    /// Whether the entry will be read from the mailbox: it was not delivered to this session.
+    pub(super) fn leaves(&self, session: SessionId, entry: u64) -> bool {
+        self.who.session == session && self.has_backlog && entry > self.cursor
+    }
+
     fn take(&mut self, entry: u64, body_bytes: u32) {
         self.in_flight.insert(entry, body_bytes);
         self.bytes_in_flight += u64::from(body_bytes);
@@ -274,7 +279,7 @@ fn size_of_entry(kind: &EntryKind) -> usize {
         EntryKind::Envelope(envelope) => envelope.body.len(),
         EntryKind::Receipt(receipt) => 24 * receipt.ranges.iter().count(),
         EntryKind::Read(notice) => 24 * notice.read.ranges.iter().count() + 18 * notice.read.authors.len(),
-        EntryKind::Gap(_) | EntryKind::Unknown => 0,
+        EntryKind::Gap(_) | EntryKind::Hole(_) | EntryKind::Absence(_) | EntryKind::Unknown => 0,
     };
     320 + variable
 }

@@ -2,11 +2,15 @@
 //!
 //! What is in flight on a living session does not expire: the device may already hold it.
 
-use chasqui_wire::{ConversationId, ConversationKind, EntryKind, Gap, GapReason, Protection, ReceiptKind, Seq, UserId};
+use chasqui_wire::{
+    ConversationId, ConversationKind, EntryKind, Gap, GapReason, HoleReason, Protection, ReceiptKind, Seq, SeqRange,
+    UserId,
+};
 
 use super::acknowledge::Leaving;
 use super::step::{NewMail, Step};
 use super::{RelayError, Who};
+use crate::planted::{PlantedBug, planted};
 use crate::store::{DeviceRow, EnvelopeRow, UserRow};
 
 impl Step<'_> {
@@ -49,16 +53,22 @@ impl Step<'_> {
 
     /// Whether any entry of it expired.
     fn expire_envelope(&mut self, envelope: EnvelopeRow) -> Result<bool, RelayError> {
-        let entries: Vec<(DeviceRow, UserRow, u64)> = self
+        let entries: Vec<(DeviceRow, UserRow, u64, bool)> = self
             .sql(
-                "SELECT mailbox.device, device.user, mailbox.entry FROM mailbox JOIN device USING (device)
+                "SELECT mailbox.device, device.user, mailbox.entry, device.absent_since IS NOT NULL
+                 FROM mailbox JOIN device USING (device)
                  WHERE mailbox.envelope = ?1 ORDER BY mailbox.device",
             )?
-            .query_map([envelope], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .query_map([envelope], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
             .collect::<Result<_, _>>()?;
         let gap = EntryKind::Gap(self.gap(envelope, GapReason::Expired)?);
         let mut is_any = false;
-        for (device, user, entry) in entries {
+        for (device, user, entry, is_absent) in entries {
+            if is_absent {
+                is_any = true;
+                self.let_go(device, user, (entry, envelope), ReceiptKind::Expired)?;
+                continue;
+            }
             let online = self.state.online().get(&device);
             if online.is_some_and(|online| online.in_flight.contains_key(&entry)) {
                 continue;
@@ -94,9 +104,27 @@ impl Step<'_> {
             entry,
             gap.encode().as_ref(),
         ))?;
-        let bytes = self.leave_envelope(device, user, envelope, Leaving::Without(told))?;
-        self.count_mail(device, 0, -i64::from(bytes));
+        let held = self.leave_envelope(device, user, envelope, Leaving::Without(told))?;
+        self.count_mail(device, Some(held.sender_user), -1, -i64::from(held.body.length));
+        self.count_mail(device, None, 1, 0);
         Ok(())
+    }
+
+    /// An envelope leaves the mailbox of a device that was away for too long: it is told as a hole.
+    pub(super) fn let_go(
+        &mut self,
+        device: DeviceRow,
+        user: UserRow,
+        (entry, envelope): (u64, EnvelopeRow),
+        told: ReceiptKind,
+    ) -> Result<(), RelayError> {
+        self.sql("DELETE FROM mailbox WHERE device = ?1 AND entry = ?2")?.execute((device, entry))?;
+        let held = self.leave_envelope(device, user, envelope, Leaving::Without(told))?;
+        if planted(PlantedBug::EmptiedUnerased) {
+            self.pending.erased.pop();
+        }
+        self.count_mail(device, Some(held.sender_user), -1, -i64::from(held.body.length));
+        self.miss(device, held.conversation, SeqRange::one(held.seq), HoleReason::Absent)
     }
 
     fn gap(&self, envelope: EnvelopeRow, reason: GapReason) -> Result<Gap, RelayError> {

@@ -3,10 +3,12 @@
 //! [`Relay::commit`] does all waiting work in one SQLite transaction. Nothing is answered, delivered or erased before
 //! it committed, and nothing in memory changes before that either (except stalls, which are put back).
 
+mod absence;
 mod account_calls;
 mod accounts;
 mod acknowledge;
 mod attach;
+mod coalesce;
 mod commit;
 mod deliver;
 mod enrolment;
@@ -15,15 +17,18 @@ mod error;
 mod expire;
 mod fan_out;
 mod keys;
+mod missed;
 mod notices;
 mod open;
 mod publish;
 mod read;
 mod revoke;
+mod route;
 mod step;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod waiting;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,12 +40,13 @@ use rusqlite::Connection;
 use crate::store::{Bodies, DeviceRow, UserRow};
 pub use crate::store::{Disk, DiskImage, SimDisk, Storage};
 pub use accounts::{Accounts, DeviceEntry, Enrolment, KnownUser, NewUser, Refusal};
+use coalesce::Notices;
 use deliver::Online;
 pub use enrolment::Newcomer;
 use era::Opening;
 pub use error::RelayError;
-use fan_out::Waiting;
 pub use keys::NodeKeys;
+use waiting::Mailboxes;
 pub use work::{Attach, Attached, Call, Event, KnownDevice, Op, SessionId, Work};
 
 /// How a relay behaves.
@@ -56,6 +62,10 @@ pub struct RelayOptions {
     pub segment_bytes: u32,
     /// Devices that one user may have.
     pub devices_per_user: u32,
+    /// The most that mail of one sender may take of somebody else's mailbox, of its entries and of its bytes.
+    pub mailbox_share_percent: u32,
+    /// Milliseconds after which a device that was not seen keeps no mail waiting, if its user has another one.
+    pub absent_ms: u64,
 }
 
 impl Default for RelayOptions {
@@ -66,6 +76,8 @@ impl Default for RelayOptions {
             token_lifetime_ms: 15 * 60 * 1000,
             segment_bytes: 8 * 1024 * 1024,
             devices_per_user: 8,
+            mailbox_share_percent: 25,
+            absent_ms: 30 * 24 * 60 * 60 * 1000,
         }
     }
 }
@@ -88,8 +100,10 @@ struct State {
     seats: BTreeMap<SessionId, DeviceRow>,
     /// Streams that wait for their restart.
     stalls: BTreeMap<SessionId, BTreeSet<ConversationId>>,
-    /// What waits in the mailboxes that were written to since the process began.
-    waiting: BTreeMap<DeviceRow, Waiting>,
+    mailboxes: Mailboxes,
+    notices: Notices,
+    /// The devices that missed something and were not told of it.
+    missed: BTreeSet<DeviceRow>,
     next_entry: u64,
     revision: u64,
     era: u32,
@@ -100,6 +114,8 @@ struct State {
     is_opening_written: bool,
     next_expiry: Option<Timestamp>,
     next_purge: Timestamp,
+    /// When devices are looked for that were not seen for too long.
+    next_absence: Timestamp,
     /// When the log was last written, if it was since it was last truncated.
     log_written_at: Option<Timestamp>,
     has_log: bool,

@@ -1,6 +1,6 @@
 //! Receipts on their way to the devices of a message's sender: one notice a batch, conversation, recipient and kind.
 
-use chasqui_wire::{ConversationId, EntryKind, Receipt, ReceiptKind, SeqRanges, UserId};
+use chasqui_wire::{ConversationId, Receipt, ReceiptKind, SeqRanges, UserId};
 
 use super::RelayError;
 use super::step::Step;
@@ -29,8 +29,8 @@ impl Step<'_> {
             for seqs in seqs.chunks(SeqRanges::MAX) {
                 let ranges = SeqRanges::of(seqs.iter().copied());
                 let receipt = Receipt { conversation, user, kind: key.kind, ranges, at: self.now };
-                for &device in &devices {
-                    self.add_notice(device, EntryKind::Receipt(receipt.clone()))?;
+                for device in devices.iter().filter(|device| !device.is_absent) {
+                    self.add_receipt(device.row, key.conversation, key.about, &receipt)?;
                 }
             }
         }

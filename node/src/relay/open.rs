@@ -1,14 +1,16 @@
 //! Opening the data: who this node is, what waits, and zeros over whatever a crash left behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chasqui_wire::{Era, RealmId, Timestamp};
 use ring::hmac;
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::coalesce::Notices;
 use super::era::Opening;
+use super::waiting::Mailboxes;
 use super::{NodeKeys, Relay, RelayError, RelayOptions, State, Storage};
-use crate::store::{Bodies, BodyAt};
+use crate::store::{Bodies, BodyAt, DeviceRow};
 
 impl Relay {
     /// Opens the data, making it at the first opening. `entropy` makes the keys of new data, and the name of this
@@ -50,8 +52,10 @@ impl Relay {
             online: BTreeMap::new(),
             seats: BTreeMap::new(),
             stalls: BTreeMap::new(),
-            waiting: BTreeMap::new(),
-            next_entry: db.query_row("SELECT coalesce(max(entry), 0) + 1 FROM mailbox", [], |row| row.get(0))?,
+            mailboxes: Mailboxes::default(),
+            notices: Notices::default(),
+            missed: missed(&db)?,
+            next_entry: next_entry(&db)?,
             revision: identity.revision,
             era: identity.era,
             eras: eras(&db)?,
@@ -59,6 +63,7 @@ impl Relay {
             is_opening_written: false,
             next_expiry: db.query_row("SELECT min(expires_at) FROM envelope", [], |row| row.get(0)).map(millis)?,
             next_purge: now,
+            next_absence: now,
             log_written_at: opened.lock.is_some().then_some(now),
             has_log: opened.lock.is_some(),
             options,
@@ -121,6 +126,19 @@ fn opening_id(entropy: &[u8; 32], revision: u64, openings: usize) -> [u8; 8] {
 fn eras(db: &Connection) -> rusqlite::Result<Vec<Era>> {
     let mut query = db.prepare("SELECT number, began_at_revision FROM era ORDER BY number")?;
     query.query_map([], |row| Ok(Era { number: row.get(0)?, began_at_revision: row.get(1)? }))?.collect()
+}
+
+/// Above every entry, and above those that are to be taken out of the mailbox of an absent device.
+fn next_entry(db: &Connection) -> rusqlite::Result<u64> {
+    let sql = "SELECT max(coalesce((SELECT max(entry) + 1 FROM mailbox), 1),
+                   coalesce((SELECT max(empty_below) FROM device WHERE empty_below IS NOT NULL), 1))";
+    db.query_row(sql, [], |row| row.get(0))
+}
+
+/// The devices that missed something and were not told of it.
+fn missed(db: &Connection) -> rusqlite::Result<BTreeSet<DeviceRow>> {
+    let mut query = db.prepare("SELECT DISTINCT device FROM missed")?;
+    query.query_map([], |row| row.get(0))?.collect()
 }
 
 fn claims(db: &Connection) -> rusqlite::Result<Vec<BodyAt>> {

@@ -3,13 +3,14 @@
 //! A message id is accepted once. After a refusal nothing of that stream is accepted until it restarts.
 
 use chasqui_wire::{
-    Accepted, ConversationKind, EntryKind, Envelope, ErrorCode, Protection, ReceiptKind, Send, Seq, StorageClass,
-    Timestamp, direct_conversation,
+    Accepted, ConversationKind, EntryKind, Envelope, ErrorCode, Protection, ReceiptKind, Send, Seq, SeqRange,
+    StorageClass, Timestamp, direct_conversation,
 };
 use rusqlite::OptionalExtension as _;
 
 use super::commit::rejected;
 use super::notices::ReceiptKey;
+use super::route::Route;
 use super::step::Step;
 use super::{Event, RelayError, Who};
 use crate::planted::{PlantedBug, planted};
@@ -29,7 +30,7 @@ struct Prior {
 struct Plan {
     peer: UserRow,
     conversation: Option<(ConversationRow, u64)>,
-    devices: Vec<DeviceRow>,
+    route: Route,
     ttl_ms: u64,
 }
 
@@ -125,21 +126,24 @@ impl Step<'_> {
         let Some(peer) = self.user_by_id(peer_id)? else {
             return Ok(Err(No(ErrorCode::UnknownUser, "no such peer", 0)));
         };
-        let mut devices = self.active_devices(peer)?;
+        let bytes = send.body.len() as u32;
+        let mut route = Route::default();
         if peer != who.user {
+            let devices = self.active_devices(peer)?;
             if devices.is_empty() {
                 return Ok(Err(No(ErrorCode::Unreachable, "the peer has no device", 0)));
             }
-            devices.extend(self.active_devices(who.user)?);
-        }
-        devices.retain(|&device| device != who.device);
-        for &device in &devices {
-            if !self.has_room(device, send.body.len() as u32)? {
-                return Ok(Err(No(ErrorCode::MailboxFull, "a mailbox that this addresses is full", 10_000)));
+            match self.route_to_peer(who, &devices, bytes)? {
+                Some(to_peer) => route = to_peer,
+                None => {
+                    let detail = "no mailbox of the peer has room for more of this sender";
+                    return Ok(Err(No(ErrorCode::MailboxFull, detail, 10_000)));
+                }
             }
         }
+        self.route_to_siblings(who, bytes, &mut route)?;
         let ttl_seconds = if send.ttl_seconds == 0 { ttl_max } else { send.ttl_seconds };
-        Ok(Ok(Plan { peer, conversation, devices, ttl_ms: u64::from(ttl_seconds) * 1000 }))
+        Ok(Ok(Plan { peer, conversation, route, ttl_ms: u64::from(ttl_seconds) * 1000 }))
     }
 
     /// Milliseconds until this device may send or read again, if it did so too often within this minute.
@@ -169,7 +173,10 @@ impl Step<'_> {
         )?
         .execute((send.message.as_bytes(), who.device, conversation, seq.raw(), self.now.0, revision))?;
         self.pending.changed = true;
-        if !plan.devices.is_empty() {
+        for &(device, reason) in &plan.route.passed_over {
+            self.miss(device, conversation, SeqRange::one(seq), reason)?;
+        }
+        if !plan.route.takers.is_empty() {
             self.fan_out(who, send, &plan, conversation, seq)?;
         }
         Ok(Accepted { message: send.message, seq: Some(seq), at: self.now, revision })
@@ -258,7 +265,7 @@ impl Step<'_> {
             body.segment,
             body.start,
             body.length,
-            plan.devices.len(),
+            plan.route.takers.len(),
         ])?;
         let envelope = EnvelopeRow(self.db.last_insert_rowid());
         if plan.peer != who.user {
@@ -281,8 +288,9 @@ impl Step<'_> {
             commit: None,
             welcome: false,
         }));
-        for &device in &plan.devices {
-            self.add_mail(device, envelope, kind.clone(), body.length)?;
+        for &device in &plan.route.takers {
+            self.tell_missed(device)?;
+            self.add_mail(device, (envelope, who.user), kind.clone(), body.length)?;
         }
         if planted(PlantedBug::ReceiptBeforeStore) {
             let key = ReceiptKey { to: who.user, conversation, about: plan.peer, kind: ReceiptKind::Received };

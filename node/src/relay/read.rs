@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chasqui_wire::{Accepted, EntryKind, ErrorCode, Read, ReadNotice, Seq};
+use chasqui_wire::{Accepted, ErrorCode, Read, ReadNotice, Seq, UserId};
 
 use super::commit::rejected;
 use super::step::Step;
@@ -30,29 +30,29 @@ impl Step<'_> {
             self.answer(who.session, rejected(read.id, ErrorCode::NotFound, detail, 0));
             return Ok(());
         }
-        let mut devices: BTreeSet<_> = self.active_devices(who.user)?.into_iter().collect();
-        devices.remove(&who.device);
-        if !read.ranges.is_empty() {
-            for &author in &read.authors {
-                let Some(author) = self.user_by_id(author)? else { continue };
-                if author != who.user && self.is_member(conversation, author)? {
-                    devices.extend(self.active_devices(author)?);
+        let (user, device, device_key) = (who.user_id, who.device_id, who.device_key);
+        let notice = ReadNotice { user, device, device_key, read: read.clone() };
+        let mut is_told = false;
+        for device in self.active_devices(who.user)? {
+            if device.row != who.device && !device.is_absent {
+                is_told = true;
+                self.add_read(device.row, conversation, (who.user, false), &notice)?;
+            }
+        }
+        let authors: BTreeSet<UserId> = read.authors.iter().copied().filter(|_| !read.ranges.is_empty()).collect();
+        for author in authors {
+            let Some(author) = self.user_by_id(author)? else { continue };
+            if author == who.user || !self.is_member(conversation, author)? {
+                continue;
+            }
+            for device in self.active_devices(author)? {
+                if !device.is_absent {
+                    is_told = true;
+                    self.add_read(device.row, conversation, (who.user, true), &notice)?;
                 }
             }
         }
-        for &device in &devices {
-            if !self.has_room(device, 0)? {
-                let detail = "a mailbox that this addresses is full";
-                self.answer(who.session, rejected(read.id, ErrorCode::MailboxFull, detail, 10_000));
-                return Ok(());
-            }
-        }
-        let (user, device, device_key) = (who.user_id, who.device_id, who.device_key);
-        let notice = ReadNotice { user, device, device_key, read: read.clone() };
-        for &device in &devices {
-            self.add_notice(device, EntryKind::Read(Box::new(notice.clone())))?;
-        }
-        let revision = if devices.is_empty() { self.state.revision } else { self.revision() };
+        let revision = if is_told { self.revision() } else { self.state.revision };
         self.answer(who.session, Event::Accepted(Accepted { message: read.id, seq: None, at: self.now, revision }));
         Ok(())
     }

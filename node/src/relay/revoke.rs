@@ -9,19 +9,19 @@ use crate::store::{DeviceRow, EnvelopeRow, UserRow};
 
 impl Step<'_> {
     pub(super) fn revoke(&mut self, user: UserRow, device: DeviceRow) -> Result<(), RelayError> {
-        self.sql("UPDATE device SET revoked_at = ?2 WHERE device = ?1")?.execute((device, self.now.0))?;
+        self.sql("UPDATE device SET revoked_at = ?2, empty_below = NULL WHERE device = ?1")?
+            .execute((device, self.now.0))?;
         self.pending.changed = true;
         let envelopes: Vec<EnvelopeRow> = self
             .sql("SELECT envelope FROM mailbox WHERE device = ?1 AND envelope IS NOT NULL ORDER BY entry")?
             .query_map([device], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
-        let dropped = self.sql("DELETE FROM mailbox WHERE device = ?1")?.execute([device])?;
-        let mut bytes = 0;
+        self.sql("DELETE FROM mailbox WHERE device = ?1")?.execute([device])?;
         for envelope in envelopes {
-            let leaving = Leaving::Without(ReceiptKind::DeviceGone);
-            bytes += i64::from(self.leave_envelope(device, user, envelope, leaving)?);
+            self.leave_envelope(device, user, envelope, Leaving::Without(ReceiptKind::DeviceGone))?;
         }
-        self.count_mail(device, -i64::try_from(dropped).unwrap_or(i64::MAX), -bytes);
+        self.forget_missed(device)?;
+        self.state.mailboxes.forget(device);
         // Mail that this very batch had addressed to it is gone as well.
         self.pending.mail.remove(&device);
         if let Some(session) = self.session_of(device) {

@@ -37,8 +37,10 @@ pub(super) struct Pending {
     pub(super) erased: Vec<BodyAt>,
     /// Stalls that the batch changed, in order, and whether each was there before.
     pub(super) stalls_before: Vec<(SessionId, ConversationId, bool)>,
-    /// Change of what waits in each mailbox: entries and bytes of bodies.
-    pub(super) waiting: BTreeMap<DeviceRow, (i64, i64)>,
+    /// Mailboxes whose counts changed.
+    pub(super) counted: Vec<DeviceRow>,
+    /// Whether each device has now missed something that it was not told of.
+    pub(super) missed: BTreeMap<DeviceRow, bool>,
     pub(super) receipts: BTreeMap<ReceiptKey, Vec<Seq>>,
     /// The first time-to-live that the batch set.
     pub(super) expiry: Option<Timestamp>,
@@ -80,7 +82,7 @@ impl Step<'_> {
             Op::Detach => self.detach(who),
             Op::Publish(send) => self.publish(who, send),
             Op::Read(read) => self.read(who, read),
-            Op::Acknowledge(items) => self.acknowledge(who, items),
+            Op::Acknowledge(ack) => self.acknowledge(who, ack),
         }
     }
 

@@ -9,6 +9,8 @@ use super::{Event, Relay, RelayError, SessionId};
 const PURGE_EVERY: u64 = 60 * 60 * 1000;
 /// Milliseconds for which an answered message id is remembered: the greatest age of an outbox entry.
 const REMEMBERED: u64 = 30 * 24 * 60 * 60 * 1000;
+/// Milliseconds between two looks for devices that were not seen for too long.
+const LOOK_EVERY: u64 = 60 * 60 * 1000;
 /// Milliseconds without a commit after which the log is truncated.
 const IDLE: u64 = 2_000;
 
@@ -16,7 +18,14 @@ impl Relay {
     /// When [`Self::tick`] is due.
     pub fn wake_at(&self) -> Option<Timestamp> {
         let idle = self.state.log_written_at.map(|at| at.plus_millis(IDLE));
-        let due = [Some(self.state.next_purge), self.state.next_expiry, self.state.bodies.wake_at(), idle];
+        let state = &self.state;
+        let due = [
+            Some(state.next_purge),
+            Some(state.next_absence),
+            self.state.next_expiry,
+            self.state.bodies.wake_at(),
+            idle,
+        ];
         due.into_iter().flatten().min()
     }
 
@@ -27,6 +36,9 @@ impl Relay {
         let mut failed = Vec::new();
         if self.state.next_expiry.is_some_and(|due| due <= now) {
             failed.extend(self.expire(now, &mut events).err());
+        }
+        if self.state.next_absence <= now {
+            failed.extend(self.look_for_absent(now, &mut events).err());
         }
         if self.state.next_purge <= now {
             failed.extend(self.purge(now).err());
@@ -49,6 +61,15 @@ impl Relay {
         let (has_more, expired) = self.transact(now, |step| step.expire())?;
         events.extend(expired);
         self.state.next_expiry = if has_more { Some(now) } else { self.next_expiry(now)? };
+        Ok(())
+    }
+
+    fn look_for_absent(&mut self, now: Timestamp, events: &mut Vec<(SessionId, Event)>) -> Result<(), RelayError> {
+        let absent_ms = self.state.options.absent_ms;
+        let cutoff = Timestamp(now.0.saturating_sub_unsigned(absent_ms));
+        let (has_more, told) = self.transact(now, |step| step.mark_absent(cutoff))?;
+        events.extend(told);
+        self.state.next_absence = if has_more { now } else { now.plus_millis(LOOK_EVERY.min(absent_ms / 2)) };
         Ok(())
     }
 

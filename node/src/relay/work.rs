@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chasqui_wire::{Accepted, AckItem, Checkpoint, DeviceId, Entry, Era, Read, Rejected, Send, Timestamp, UserId};
+use chasqui_wire::{Accepted, Ack, Checkpoint, DeviceId, Entry, Era, Read, Rejected, Send, Timestamp, UserId};
 
 use super::RelayError;
 use super::accounts::Accounts;
@@ -34,7 +34,7 @@ pub enum Op {
     /// Its signature was verified. Answered by [`Event::Accepted`] or [`Event::Rejected`].
     Read(Box<Read>),
     /// No answer; entries that were not delivered to this session are ignored.
-    Acknowledge(Vec<AckItem>),
+    Acknowledge(Ack),
 }
 
 /// How a device takes its mail.

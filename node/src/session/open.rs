@@ -12,7 +12,7 @@ impl Session {
             ClientFrame::Hello(_) => self.goodbye(GoodbyeReason::ProtocolError, "a second hello"),
             ClientFrame::Send(send) => self.ask(Op::Publish(send)),
             ClientFrame::Read(read) => self.read(peer, read),
-            ClientFrame::Ack(ack) => vec![Output::Submit(Op::Acknowledge(ack.items))],
+            ClientFrame::Ack(ack) => vec![Output::Submit(Op::Acknowledge(ack))],
             ClientFrame::Signal(_) => vec![unsupported("this node does not pass signals on")],
             ClientFrame::Ping(ping) => {
                 let checkpoint = self.checkpoint.clone();

@@ -134,8 +134,7 @@ fn hellos_that_are_refused() {
 
 #[test]
 fn frames_out_of_order_end_the_socket() {
-    for early in
-        [ClientFrame::Ping(Ping { nonce: 1 }), ClientFrame::Read(read()), ClientFrame::Ack(Ack { items: vec![] })]
+    for early in [ClientFrame::Ping(Ping { nonce: 1 }), ClientFrame::Read(read()), ClientFrame::Ack(Ack::from(vec![]))]
     {
         assert_eq!(goodbye(&frame(&mut session(), early.clone())), Some(GoodbyeReason::ProtocolError));
         let mut attaching = session();
@@ -166,8 +165,8 @@ fn bytes_that_are_no_frame() {
 fn what_an_open_session_passes_on() {
     let mut session = welcomed();
     let items = vec![AckItem { number: 5, outcome: AckOutcome::Stored }];
-    let outputs = frame(&mut session, ClientFrame::Ack(Ack { items }));
-    assert!(matches!(outputs.as_slice(), [Output::Submit(Op::Acknowledge(items))] if items.len() == 1));
+    let outputs = frame(&mut session, ClientFrame::Ack(items.into()));
+    assert!(matches!(outputs.as_slice(), [Output::Submit(Op::Acknowledge(ack))] if ack.items.len() == 1));
     assert!(matches!(frame(&mut session, ClientFrame::Read(read())).as_slice(), [Output::Submit(Op::Read(_))]));
     let NodeFrame::Pong(pong) = &frames(&frame(&mut session, ClientFrame::Ping(Ping { nonce: 7 })))[0] else {
         panic!()

@@ -4,8 +4,11 @@ use rusqlite::Connection;
 
 use crate::relay::RelayError;
 
-const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/0001_relay.sql"), include_str!("../../migrations/0002_enrolment.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_relay.sql"),
+    include_str!("../../migrations/0002_enrolment.sql"),
+    include_str!("../../migrations/0003_missed.sql"),
+];
 
 /// Brings the database to this version.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), RelayError> {

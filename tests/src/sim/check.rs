@@ -65,6 +65,16 @@ impl World {
                 for item in page.items {
                     let (seq, message) = match item {
                         TimelineItem::Gap { seq, .. } => (seq, None),
+                        TimelineItem::Hole { first, last, .. } => {
+                            self.check_hole(index, conversation.id, first, last)?;
+                            let after = first.next().into_iter().flat_map(|next| next.raw()..=last.raw());
+                            for seq in after.filter_map(Seq::from_raw) {
+                                if timeline.insert(seq, None).is_some() {
+                                    return Err(format!("device {index}: a hole where {seq} stands"));
+                                }
+                            }
+                            (first, None)
+                        }
                         TimelineItem::Message(message) => {
                             promised.remove(&message.id);
                             let state = message.state;
@@ -86,6 +96,21 @@ impl World {
             }
         }
         Ok(all)
+    }
+
+    /// A hole is there for a reason, and claims no more than was ever said.
+    fn check_hole(&self, index: usize, conversation: ConversationId, first: Seq, last: Seq) -> Result<(), String> {
+        if self.climate.mailbox.is_none() && self.climate.absent.is_none() {
+            return Err(format!("device {index} has a hole from {first} to {last}, and nothing was ever full"));
+        }
+        if self.climate.restores == 0 && self.node.head(conversation) < last.raw() {
+            return Err(format!("device {index} has a hole from {first} to {last}, where nothing was said"));
+        }
+        let history = self.devices[index].store().ok_or("a device is down")?.history();
+        match history.incomplete().map_err(|error| error.to_string())? {
+            Some(_) => Ok(()),
+            None => Err(format!("device {index} has a hole and calls its history whole")),
+        }
     }
 
     /// Exactly once, in one order, without unexplained gaps.
@@ -198,13 +223,19 @@ impl World {
                         // One that moved to a later position may have been read at the earlier one.
                         MessageState::Read => holders() && (may_be_read || self.climate.restores > 0),
                         MessageState::Undelivered(Undelivered::Expired) => !holders(),
+                        MessageState::Undelivered(Undelivered::DeviceGone) => {
+                            self.climate.absent.is_some() && self.devices_of(peer) > 1 && !holders()
+                        }
+                        // A receipt that was not kept for this device, because it was away for too long.
+                        MessageState::Sent => self.was_absent(index),
                         _ => false,
                     };
                     if !right {
                         let state = message.state;
                         return Err(format!("device {index}: {seq} of {conversation} is {state:?} at rest"));
                     }
-                    let must_be_read = self.climate.restores == 0 && self.climate.ttl.is_none() && may_be_read;
+                    let is_told = self.climate.ttl.is_none() && self.climate.absent.is_none();
+                    let must_be_read = self.climate.restores == 0 && is_told && may_be_read;
                     if must_be_read && message.state != MessageState::Read {
                         return Err(format!("device {index}: {seq} was read, and its author does not know"));
                     }
@@ -236,7 +267,7 @@ impl World {
             let line = history.conversation(conversation).map_err(|error| error.to_string())?;
             let Some(mark) = line.and_then(|line| line.read_up_to) else { continue };
             let (other, highest) = marks.get(&device.user).copied().unwrap_or((index, mark));
-            if highest != mark && self.was_there_from_the_start(index) && self.was_there_from_the_start(other) {
+            if highest != mark && self.heard_of_reading(index) && self.heard_of_reading(other) {
                 return Err(format!("devices {other} and {index} disagree on what is read: {highest} and {mark}"));
             }
             marks.insert(device.user, (index, highest.max(mark)));
@@ -247,7 +278,7 @@ impl World {
             let history = device.store().ok_or("a device is down")?.history();
             let line = history.conversation(conversation).map_err(|error| error.to_string())?;
             let own = line.and_then(|line| line.read_up_to);
-            if own != Some(mark) && self.was_there_from_the_start(index) {
+            if own != Some(mark) && self.heard_of_reading(index) {
                 return Err(format!("devices {other} and {index} disagree on what is read: {mark} and {own:?}"));
             }
         }
@@ -256,7 +287,7 @@ impl World {
 
     /// The relay has forgotten everything.
     fn check_relay(&self) -> Result<(), String> {
-        for table in ["mailbox", "envelope", "awaiting"] {
+        for table in ["mailbox", "envelope", "awaiting", "missed"] {
             let rows = self.node.count(table);
             if rows > 0 {
                 return Err(format!("the relay still has {rows} rows in {table}"));
@@ -279,6 +310,20 @@ impl World {
             chasqui_wire::direct_conversation(one, other, chasqui::Protection::NodeReadable) == conversation
         });
         of.next().map(|(one, other)| BTreeSet::from([one, other])).unwrap_or_default()
+    }
+
+    fn devices_of(&self, user: usize) -> usize {
+        self.devices.iter().filter(|device| device.enrolled && device.user == user).count()
+    }
+
+    /// Whether it was there whenever somebody read.
+    fn heard_of_reading(&self, index: usize) -> bool {
+        self.was_there_from_the_start(index) && !self.was_absent(index)
+    }
+
+    /// Whether receipts and read marks were not kept for the device for a while.
+    fn was_absent(&self, index: usize) -> bool {
+        self.devices[index].count("SELECT count(*) FROM absence") > 0
     }
 
     fn was_there_from_the_start(&self, index: usize) -> bool {

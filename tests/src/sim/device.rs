@@ -520,6 +520,8 @@ fn from_node(bytes: Bytes) -> String {
                 EntryKind::Receipt(receipt) => format!("{} {:?} {:?}", entry.number, receipt.kind, receipt.ranges),
                 EntryKind::Read(read) => format!("{} read by {} to {}", entry.number, read.device, read.read.up_to),
                 EntryKind::Gap(gap) => format!("{} gap {}", entry.number, gap.seq),
+                EntryKind::Hole(hole) => format!("{} hole {:?}", entry.number, hole.range),
+                EntryKind::Absence(absence) => format!("{} absent since {}", entry.number, absence.since.0),
                 EntryKind::Unknown => format!("{} unknown", entry.number),
             };
             deliver.entries.iter().map(entry).collect::<Vec<_>>().join("; ")

@@ -31,6 +31,8 @@ pub enum Fault {
     NodeRestoredFromCopy,
     ClockSkewed,
     TimeToLiveShort,
+    MailboxesSmall,
+    DevicesSoonAbsent,
 }
 
 /// Per mille of the occasions on which a fault may strike.
@@ -55,6 +57,10 @@ pub(super) struct Climate {
     /// Seconds; `None` = the default of 30 days.
     pub(super) ttl: Option<u32>,
     pub(super) small_windows: bool,
+    /// Entries of a mailbox; `None` = the default of 100,000.
+    pub(super) mailbox: Option<u32>,
+    /// Seconds after which a device is absent; `None` = the default of 30 days.
+    pub(super) absent: Option<u32>,
 }
 
 impl Climate {
@@ -77,6 +83,8 @@ impl Climate {
             ttl: rng.chance(200).then(|| rng.between(60, 240) as u32),
             small_windows: rng.chance(500),
             full_disk: sometimes(rng, 100, 600),
+            mailbox: rng.chance(300).then(|| rng.between(3, 40) as u32),
+            absent: rng.chance(250).then(|| rng.between(20, 200) as u32),
         };
         if climate.drop_socket + climate.device_crash + climate.node_crash == 0 {
             climate.drop_socket = 20;
@@ -85,6 +93,9 @@ impl Climate {
             climate.offline = climate.offline.max(500);
             // What a restored node resurrects may expire the second time: both would be right, so not both at once.
             climate.restores = 0;
+        }
+        if climate.mailbox.is_some() || climate.absent.is_some() {
+            climate.offline = climate.offline.max(500);
         }
         climate
     }

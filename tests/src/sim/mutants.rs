@@ -39,6 +39,11 @@ impl Mutant {
         node("keep-body", "confirmed bodies stay on the node's disk", Node::KeepBody),
         node("no-stall", "a send may overtake a refused one", Node::NoStall),
         node("body-unsynced", "a body is not on disk when its row is", Node::BodyUnsynced),
+        core("hole-ignored", "the device acknowledges holes without noting them", Core::HoleIgnored),
+        node("missed-untold", "what a device missed is forgotten without telling it", Node::MissedUntold),
+        node("sole-device-emptied", "the only device of a user loses its mail for being away", Node::SoleDeviceEmptied),
+        node("emptied-unerased", "the bodies of an absent device's mail stay", Node::EmptiedUnerased),
+        node("share-ignored", "one sender may fill a whole mailbox", Node::ShareIgnored),
         node("reuse-seq", "a restored node gives positions twice", Node::ReuseSeq),
     ];
 

@@ -48,6 +48,13 @@ impl NodeProcess {
         if let Some(ttl) = climate.ttl {
             options.limits.ttl_seconds_max = ttl;
         }
+        if let Some(entries) = climate.mailbox {
+            options.limits.mailbox_entries = entries;
+            options.mailbox_share_percent = rng.between(30, 100) as u32;
+        }
+        if let Some(absent) = climate.absent {
+            options.absent_ms = u64::from(absent) * 1000;
+        }
         let entropy = rng.bytes();
         let skew_ms = if climate.skewed { rng.between(0, 7_200_000).cast_signed() - 3_600_000 } else { 0 };
         let mut node = Self {
@@ -82,6 +89,29 @@ impl NodeProcess {
         let sql = format!("SELECT count(*) FROM {table}");
         let count = database.expect("a database").query_row(&sql, [], |row| row.get::<_, i64>(0));
         count.expect("the node's database can be queried").cast_unsigned()
+    }
+
+    /// The highest position that was given in a conversation.
+    pub(super) fn head(&self, conversation: ConversationId) -> u64 {
+        let database = self.relay.as_ref().map(Relay::connection).or(self.parked.as_ref()).expect("a database");
+        let sql = "SELECT coalesce(max(head), 0) FROM conversation WHERE id = ?";
+        let head = database.query_row(sql, [conversation.as_bytes()], |row| row.get::<_, i64>(0));
+        head.expect("the node's database can be queried").cast_unsigned()
+    }
+
+    /// Whose mailbox holds more envelopes than it may, in all or from one sender.
+    fn overfull(&self) -> Option<String> {
+        let limits = &self.options.limits;
+        let share = (limits.mailbox_entries * self.options.mailbox_share_percent / 100).max(1);
+        let sql = "SELECT device, sender_user = user, count(*) AS held FROM mailbox
+                   JOIN envelope USING (envelope) JOIN device USING (device)
+                   GROUP BY device, sender_user HAVING held > iif(sender_user = user, ?1, ?2)";
+        let database = self.relay.as_ref()?.connection();
+        let found = database.query_row(sql, (limits.mailbox_entries, share), |row| {
+            let (device, held): (i64, i64) = (row.get(0)?, row.get(2)?);
+            Ok(format!("the mailbox of row {device} holds {held} envelopes of one sender"))
+        });
+        found.ok()
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -212,6 +242,11 @@ impl World {
             relay.commit(clock, batch)
         };
         relay.connection_mut().commit_hook(None::<fn() -> bool>).expect("no hook");
+        if self.climate.mailbox.is_some()
+            && let Some(overfull) = self.node.overfull()
+        {
+            self.breaks(overfull);
+        }
         if !crash_after {
             self.dispatch(events);
         }

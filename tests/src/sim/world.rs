@@ -184,6 +184,12 @@ impl World {
         if self.climate.ttl.is_some() {
             self.count(Fault::TimeToLiveShort);
         }
+        if self.climate.mailbox.is_some() {
+            self.count(Fault::MailboxesSmall);
+        }
+        if self.climate.absent.is_some() {
+            self.count(Fault::DevicesSoonAbsent);
+        }
         if self.devices.iter().any(|device| device.skew_ms != 0) || self.node.skew_ms != 0 {
             self.count(Fault::ClockSkewed);
         }

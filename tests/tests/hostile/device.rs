@@ -134,7 +134,7 @@ async fn strangers_at_the_door() {
 async fn frames_that_end_a_socket() {
     let mut neighbours = Neighbours::meet().await;
     let mallory = Intruder::enrolled(neighbours.relay()).await;
-    let many = Ack { items: vec![AckItem { number: 1, outcome: AckOutcome::Stored }; 1025] };
+    let many = Ack::from(vec![AckItem { number: 1, outcome: AckOutcome::Stored }; 1025]);
     let frames: [(&str, Bytes, GoodbyeReason); 5] = [
         ("bytes that are no protobuf", vec![0xFF; 100].into(), GoodbyeReason::ProtocolError),
         ("a send without fields", vec![0x12, 0].into(), GoodbyeReason::ProtocolError),
@@ -256,10 +256,10 @@ async fn acknowledging_the_mail_of_others() {
     ana.until(*chat, "all to be accepted", are_sent).await;
     let mut socket = mallory.welcomed().await;
     for outcome in [AckOutcome::Stored, AckOutcome::Unreadable, AckOutcome::Noted] {
-        let items = (0..1024).map(|number| AckItem { number, outcome }).collect();
-        socket.say(&ClientFrame::Ack(Ack { items })).await;
+        let items: Vec<_> = (0..1024).map(|number| AckItem { number, outcome }).collect();
+        socket.say(&ClientFrame::Ack(items.into())).await;
         let items = vec![AckItem { number: u64::MAX, outcome }, AckItem { number: 1 << 63, outcome }];
-        socket.say(&ClientFrame::Ack(Ack { items })).await;
+        socket.say(&ClientFrame::Ack(items.into())).await;
     }
     socket.is_open().await;
     bos.reopen(relay).await;
@@ -273,7 +273,7 @@ async fn acknowledging_the_mail_of_others() {
     let item = |outcome| AckItem { number: receipt.number, outcome };
     // A receipt is no gap and no message; and twice is once.
     let items = vec![item(AckOutcome::Noted), item(AckOutcome::Unreadable), item(AckOutcome::Stored)];
-    socket.say(&ClientFrame::Ack(Ack { items })).await;
+    socket.say(&ClientFrame::Ack(items.into())).await;
     socket.is_open().await;
     neighbours.are_unharmed("acknowledging thrice").await;
 }

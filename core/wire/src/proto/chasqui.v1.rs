@@ -313,7 +313,7 @@ pub struct Entry {
     /// Names this mail in `Ack`. Grows within a socket, means nothing across sockets.
     #[prost(uint64, tag = "1")]
     pub number: u64,
-    #[prost(oneof = "entry::Kind", tags = "2, 3, 4, 5")]
+    #[prost(oneof = "entry::Kind", tags = "2, 3, 4, 5, 6, 7")]
     pub kind: ::core::option::Option<entry::Kind>,
 }
 /// Nested message and enum types in `Entry`.
@@ -328,6 +328,10 @@ pub mod entry {
         Read(::prost::alloc::boxed::Box<super::ReadNotice>),
         #[prost(message, tag = "5")]
         Gap(super::Gap),
+        #[prost(message, tag = "6")]
+        Hole(super::Hole),
+        #[prost(message, tag = "7")]
+        Absence(super::Absence),
     }
 }
 /// A message as the node carries it: header and opaque body.
@@ -415,11 +419,46 @@ pub struct Gap {
     #[prost(int64, tag = "8")]
     pub at: i64,
 }
+/// Messages that were not kept for this device: what it does not hold from `first` to `last` is missing here.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Hole {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub conversation: ::prost::bytes::Bytes,
+    #[prost(enumeration = "ConversationKind", tag = "2")]
+    pub kind: i32,
+    #[prost(enumeration = "Protection", tag = "3")]
+    pub protection: i32,
+    /// Direct conversations: the other member than this device's user.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub peer: ::prost::bytes::Bytes,
+    /// Both included, of one era.
+    #[prost(uint64, tag = "5")]
+    pub first: u64,
+    #[prost(uint64, tag = "6")]
+    pub last: u64,
+    #[prost(enumeration = "HoleReason", tag = "7")]
+    pub reason: i32,
+    /// When the first of them was not kept, by the node's clock.
+    #[prost(int64, tag = "8")]
+    pub since: i64,
+}
+/// The device was not seen for so long that nothing was kept for it but what nobody else could take: receipts and read
+/// marks of that time are lost, messages are named by holes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Absence {
+    /// When it was last seen, by the node's clock.
+    #[prost(int64, tag = "1")]
+    pub since: i64,
+}
 /// Names exactly what was delivered on this socket and is now dealt with, durably.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Ack {
     #[prost(message, repeated, tag = "1")]
     pub items: ::prost::alloc::vec::Vec<AckItem>,
+    /// Of a `Hole` that is the only item: what the device holds of it all the same, by others than its own user. Their authors
+    /// are told the better news.
+    #[prost(message, repeated, tag = "2")]
+    pub held: ::prost::alloc::vec::Vec<SeqRange>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AckItem {
@@ -646,6 +685,37 @@ impl GapReason {
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
+pub enum HoleReason {
+    Unspecified = 0,
+    /// The mailbox was full, or the share of it that one sender may take.
+    MailboxFull = 1,
+    /// The device was not seen for too long.
+    Absent = 2,
+}
+impl HoleReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "HOLE_REASON_UNSPECIFIED",
+            Self::MailboxFull => "MAILBOX_FULL",
+            Self::Absent => "ABSENT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "HOLE_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "MAILBOX_FULL" => Some(Self::MailboxFull),
+            "ABSENT" => Some(Self::Absent),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
 pub enum AckOutcome {
     Unspecified = 0,
     /// On the device's disk. Deletes the entry; makes RECEIVED if it is the user's first.
@@ -653,7 +723,7 @@ pub enum AckOutcome {
     Stored = 1,
     /// Cannot be read here; the device recorded that. Deletes the entry, makes no RECEIVED.
     UnreadableHere = 2,
-    /// A `Gap` was noted in the history.
+    /// A `Gap`, `Hole` or `Absence` was noted in the history.
     Noted = 3,
 }
 impl AckOutcome {

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use chasqui_wire::{
-    Accepted, Ack, AckItem, AckOutcome, Challenge, Checkpoint, ClientFrame, Commit, Content, ContentKind,
+    Absence, Accepted, Ack, AckItem, AckOutcome, Challenge, Checkpoint, ClientFrame, Commit, Content, ContentKind,
     ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era, ErrorCode, Gap,
-    GapReason, Goodbye, GoodbyeReason, Hello, Limits, MessageId, NodeFrame, Ping, Pong, Protection, Read, ReadNotice,
-    RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRanges, Signal, StorageClass, Timestamp,
-    Unsupported, UserId, Welcome, Welcoming,
+    GapReason, Goodbye, GoodbyeReason, Hello, Hole, HoleReason, Limits, MessageId, NodeFrame, Ping, Pong, Protection,
+    Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRange, SeqRanges, Signal,
+    StorageClass, Timestamp, Unsupported, UserId, Welcome, Welcoming,
 };
 
 pub(crate) const REALM: RealmId = RealmId::from_bytes(id(0x10));
@@ -40,6 +40,7 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
         ("send-resend", ClientFrame::Send(Box::new(send_resend()))),
         ("read", ClientFrame::Read(read())),
         ("ack", ClientFrame::Ack(ack())),
+        ("ack-held", ClientFrame::Ack(Ack { held: ranges(), ..ack() })),
         ("signal", ClientFrame::Signal(Signal { sender: None, ..signal() })),
         ("ping", ClientFrame::Ping(Ping { nonce: 0x0102_0304_0506_0708 })),
     ];
@@ -54,6 +55,8 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
         ("deliver-receipt", deliver(EntryKind::Receipt(receipt()))),
         ("deliver-read", deliver(EntryKind::Read(Box::new(read_notice())))),
         ("deliver-gap", deliver(EntryKind::Gap(gap()))),
+        ("deliver-hole", deliver(EntryKind::Hole(hole()))),
+        ("deliver-absence", deliver(EntryKind::Absence(Absence { since: NOON }))),
         ("drained", NodeFrame::Drained(Drained { checkpoint: checkpoint() })),
         ("signal", NodeFrame::Signal(signal())),
         ("pong", NodeFrame::Pong(Pong { nonce: 0x0102_0304_0506_0708, time: NOON, checkpoint: Some(checkpoint()) })),
@@ -251,9 +254,21 @@ fn gap() -> Gap {
     }
 }
 
+fn hole() -> Hole {
+    Hole {
+        conversation: CHAT,
+        kind: ConversationKind::Direct,
+        protection: Protection::NodeReadable,
+        peer: Some(BO),
+        range: SeqRange::new(seq(3, 400), seq(3, 500)).expect("one era"),
+        reason: HoleReason::MailboxFull,
+        since: NOON,
+    }
+}
+
 fn ack() -> Ack {
     let item = |number, outcome| AckItem { number, outcome };
-    Ack { items: vec![item(1, AckOutcome::Stored), item(2, AckOutcome::Unreadable), item(300, AckOutcome::Noted)] }
+    vec![item(1, AckOutcome::Stored), item(2, AckOutcome::Unreadable), item(300, AckOutcome::Noted)].into()
 }
 
 fn signal() -> Signal {

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use chasqui_wire::{
-    Accepted, Ack, AckItem, AckOutcome, Challenge, Checkpoint, ClientFrame, Commit, Content, ContentKind,
+    Absence, Accepted, Ack, AckItem, AckOutcome, Challenge, Checkpoint, ClientFrame, Commit, Content, ContentKind,
     ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era, ErrorCode, Gap,
-    GapReason, Goodbye, GoodbyeReason, Hello, Limits, MessageId, NodeFrame, Ping, Pong, Protection, Read, ReadNotice,
-    RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRanges, Signal, StorageClass, Timestamp,
-    Unsupported, UserId, Welcome, Welcoming,
+    GapReason, Goodbye, GoodbyeReason, Hello, Hole, HoleReason, Limits, MessageId, NodeFrame, Ping, Pong, Protection,
+    Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRange, SeqRanges, Signal,
+    StorageClass, Timestamp, Unsupported, UserId, Welcome, Welcoming,
 };
 use proptest::array::{uniform16, uniform32};
 use proptest::collection::vec;
@@ -220,6 +220,8 @@ pub(crate) fn entry() -> impl Strategy<Value = Entry> {
             EntryKind::Read(Box::new(ReadNotice { user, device, device_key, read }))
         }),
         gap().prop_map(EntryKind::Gap),
+        hole().prop_map(EntryKind::Hole),
+        timestamp().prop_map(|since| EntryKind::Absence(Absence { since })),
         Just(EntryKind::Unknown),
     ];
     (any::<u64>(), kind).prop_map(|(number, kind)| Entry { number, kind })
@@ -275,11 +277,30 @@ fn gap() -> impl Strategy<Value = Gap> {
     )
 }
 
+fn hole() -> impl Strategy<Value = Hole> {
+    let reason = select([HoleReason::MailboxFull, HoleReason::Absent, HoleReason::Other].as_slice());
+    let range = (0..3u32, 1..60u64, 0..5u64).prop_map(|(era, first, more)| {
+        let seq = |number| Seq::new(era, number).expect("in bounds");
+        SeqRange::new(seq(first), seq(first + more)).expect("upwards")
+    });
+    (conversation(), kind(), protection(), maybe(user()), range, reason, timestamp()).prop_map(
+        |(conversation, kind, protection, peer, range, reason, since)| Hole {
+            conversation,
+            kind,
+            protection,
+            peer,
+            range,
+            reason,
+            since,
+        },
+    )
+}
+
 fn ack() -> impl Strategy<Value = Ack> {
     use AckOutcome::*;
     let outcome = select([Stored, Unreadable, Noted].as_slice());
-    vec((any::<u64>(), outcome).prop_map(|(number, outcome)| AckItem { number, outcome }), 0..20)
-        .prop_map(|items| Ack { items })
+    let items = vec((any::<u64>(), outcome).prop_map(|(number, outcome)| AckItem { number, outcome }), 0..20);
+    (items, ranges()).prop_map(|(items, held)| Ack { items, held })
 }
 
 fn signal() -> impl Strategy<Value = Signal> {

@@ -5,6 +5,7 @@ mod delivery;
 mod disk_faults;
 mod eras;
 mod forgetting;
+mod mailbox_limits;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod publishing;
@@ -97,7 +98,7 @@ impl World {
         number: u64,
         outcome: AckOutcome,
     ) -> Vec<(SessionId, Event)> {
-        self.work(session, Op::Acknowledge(vec![AckItem { number, outcome }]))
+        self.work(session, Op::Acknowledge(vec![AckItem { number, outcome }].into()))
     }
 
     pub(super) fn tick_after(&mut self, millis: u64) -> Vec<(SessionId, Event)> {

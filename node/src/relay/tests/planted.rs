@@ -21,6 +21,22 @@ fn canary_to_bo() -> (World, SessionId, SessionId, u64) {
     (world, ana, bo, number)
 }
 
+/// Something was said to Bo while one of his devices was away for a month, perhaps his only one.
+fn away(has_another: bool) -> (World, SessionId) {
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+    let mut world = World::new();
+    world.tick_after(20 * DAY);
+    let (ana, _) = world.attach(ANA_PHONE);
+    world.say(ana, 1, "canary");
+    if has_another {
+        world.enrol(BO, BO_LAPTOP);
+        world.attach(BO_LAPTOP);
+    }
+    world.tick_after(11 * DAY);
+    world.tick_after(0);
+    (world, ana)
+}
+
 #[test]
 fn every_planted_bug_has_an_effect() {
     check(PlantedBug::NoIdempotency, || {
@@ -63,6 +79,34 @@ fn every_planted_bug_has_an_effect() {
         let (mut world, ..) = canary_to_bo();
         world.crash(false);
         world.disk.contains(b"canary")
+    });
+    check(PlantedBug::MissedUntold, || {
+        let mut world = World::with(small_limits(|limits| limits.mailbox_entries = 1));
+        world.enrol(ANA, ANA_LAPTOP);
+        let (ana, _) = world.attach(ANA_PHONE);
+        let (bo, _) = world.attach(BO_PHONE);
+        for number in 1..=2 {
+            let entry = mail(bo, &world.say(ana, number, "x"))[0].number;
+            world.acknowledge(bo, entry, AckOutcome::Stored);
+        }
+        let (laptop, events) = world.attach(ANA_LAPTOP);
+        let item = |entry: &Entry| AckItem { number: entry.number, outcome: AckOutcome::Stored };
+        let items: Vec<_> = mail_of(&events).iter().map(item).collect();
+        !mail(laptop, &world.work(laptop, Op::Acknowledge(items.into()))).is_empty()
+    });
+    check(PlantedBug::SoleDeviceEmptied, || {
+        let (world, _) = away(false);
+        world.count("envelope") == 1
+    });
+    check(PlantedBug::EmptiedUnerased, || {
+        let (world, _) = away(true);
+        !world.disk.contains(b"canary")
+    });
+    check(PlantedBug::ShareIgnored, || {
+        let mut world = World::with(small_limits(|limits| limits.mailbox_entries = 4));
+        let (ana, _) = world.attach(ANA_PHONE);
+        world.say(ana, 1, "x");
+        answer(&world.say(ana, 2, "x")) == Err(ErrorCode::MailboxFull)
     });
     check(PlantedBug::ReuseSeq, || {
         let (mut world, ..) = canary_to_bo();

@@ -35,7 +35,7 @@ fn receipts_of_a_batch_travel_together() {
         items.push(AckItem { number: mail(bo, &events)[0].number, outcome: AckOutcome::Stored });
     }
     items.remove(3);
-    let told = mail(ana, &world.work(bo, Op::Acknowledge(items)));
+    let told = mail(ana, &world.work(bo, Op::Acknowledge(items.into())));
     let [receipt] = receipts(&told)[..] else { panic!("one receipt: {told:?}") };
     let runs: Vec<SeqRange> = receipt.ranges.iter().collect();
     assert_eq!(runs, [SeqRange::new(seq(1), seq(3)).unwrap(), SeqRange::one(seq(5))]);
@@ -216,18 +216,73 @@ fn read_marks_are_limited_like_sends() {
     assert_eq!(answer(&world.work(bo, mark(1))), Err(ErrorCode::RateLimited));
 }
 
-#[test]
-fn read_marks_do_not_overfill_a_mailbox() {
-    let mut world = World::with(small_limits(|limits| limits.mailbox_entries = 3));
+/// Ana is away, Bo has read `marks`, each a position up to which and what of it.
+fn read_while_ana_is_away(marks: &[(u64, &[u64])]) -> Vec<SeqRanges> {
+    let mut world = World::new();
     let (ana, _) = world.attach(ANA_PHONE);
-    world.say(ana, 1, "one");
+    for number in 1..=9 {
+        world.say(ana, number, "hello");
+    }
     world.work(ana, Op::Detach);
     let (bo, _) = world.attach(BO_PHONE);
-    for _ in 0..3 {
-        assert_eq!(answer(&world.work(bo, mark(1))), Ok(None));
+    for &(up_to, ranges) in marks {
+        let Op::Read(read) = read(SeqRanges::of(ranges.iter().map(|&number| seq(number))), vec![ANA]) else { panic!() };
+        let read = Read { up_to: seq(up_to), ..*read };
+        assert_eq!(answer(&world.work(bo, Op::Read(Box::new(read)))), Ok(None));
     }
-    assert_eq!(answer(&world.work(bo, mark(1))), Err(ErrorCode::MailboxFull));
+    let (_, events) = world.attach(ANA_PHONE);
+    let told = mail_of(&events).into_iter().filter_map(|entry| match entry.kind {
+        EntryKind::Read(notice) => Some(notice.read.ranges),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn a_read_mark_takes_the_place_of_one_that_it_covers() {
+    let ranges = |numbers: &[u64]| SeqRanges::of(numbers.iter().map(|&number| seq(number)));
+    assert_eq!(read_while_ana_is_away(&[(1, &[1]), (1, &[1]), (2, &[1, 2])]), [ranges(&[1, 2])]);
+    // What the later one does not tell is told by the earlier one.
+    assert_eq!(read_while_ana_is_away(&[(1, &[1]), (2, &[2])]), [ranges(&[1]), ranges(&[2])]);
+    assert_eq!(read_while_ana_is_away(&[(2, &[1, 2]), (1, &[1])]), [ranges(&[1, 2]), ranges(&[1])]);
+}
+
+#[test]
+fn the_readers_own_devices_need_only_the_latest_read_mark() {
+    let mut world = World::new();
+    world.enrol(BO, BO_LAPTOP);
+    let (ana, _) = world.attach(ANA_PHONE);
+    let (bo, _) = world.attach(BO_PHONE);
+    for number in 1..=3 {
+        world.say(ana, number, "hello");
+        assert_eq!(answer(&world.work(bo, mark(number.into()))), Ok(None));
+    }
+    let (_, events) = world.attach(BO_LAPTOP);
+    let marks = mail_of(&events).into_iter().filter_map(|entry| match entry.kind {
+        EntryKind::Read(notice) => Some(notice.read.up_to),
+        _ => None,
+    });
+    assert_eq!(marks.collect::<Vec<_>>(), [seq(3)]);
+}
+
+#[test]
+fn receipts_that_wait_become_one() {
+    let mut world = World::new();
+    let (ana, _) = world.attach(ANA_PHONE);
+    let (bo, _) = world.attach(BO_PHONE);
+    let numbers: Vec<u64> = (1..=5).map(|number| mail(bo, &world.say(ana, number, "hello"))[0].number).collect();
+    world.work(ana, Op::Detach);
+    for number in numbers {
+        world.acknowledge(bo, number, AckOutcome::Stored);
+    }
+    assert_eq!(world.count("mailbox"), 1);
     let (ana, events) = world.attach(ANA_PHONE);
-    world.acknowledge(ana, mail_of(&events)[0].number, AckOutcome::Stored);
-    assert_eq!(answer(&world.work(bo, mark(1))), Ok(None));
+    let entries = mail_of(&events);
+    let [receipt] = receipts(&entries)[..] else { panic!("{entries:?}") };
+    assert_eq!(receipt.ranges, SeqRanges::of((1..=5).map(seq)));
+    // What was delivered must not change any more: the device may have dealt with it.
+    let six = mail(bo, &world.say(ana, 6, "hello"))[0].number;
+    let events = world.acknowledge(bo, six, AckOutcome::Stored);
+    let entries = mail(ana, &events);
+    assert_eq!(receipts(&entries)[0].ranges, SeqRanges::of([seq(6)]));
 }
