@@ -6,12 +6,12 @@ use std::sync::Arc;
 use chasqui_wire::{ConversationId, DeviceId, MessageId, RealmId, Seq, UserId};
 
 use crate::domain::{
-    Account, ConversationSummary, Cursor, DeviceInfo, Incomplete, Message, SearchHit, TimelinePage, UserInfo,
+    Account, ConversationSummary, Cursor, DeviceInfo, Incomplete, Message, Salvage, SearchHit, TimelinePage, UserInfo,
 };
 use crate::driver::{self, Credentials, Driver, Topic, fresh_id};
 use crate::engine::{Command, ConnectionState, Reply, ResolvedUser};
 use crate::error::Error;
-use crate::observer::{ConnectionObserver, ConversationsObserver, TimelineObserver};
+use crate::observer::{ConnectionObserver, ConversationsObserver, SalvageObserver, TimelineObserver};
 
 /// Where a client keeps its history, and which node it talks to.
 #[derive(Clone, Debug)]
@@ -49,11 +49,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// Opens the folder and, if a device is enrolled there, begins to connect.
+    /// Opens the folder and, if a device is enrolled there, begins to connect. Damaged files are replaced first: see
+    /// [`Self::salvages`].
     ///
     /// # Errors
     /// [`Error::FolderInUse`] when another client has it open, [`Error::Incompatible`] when a newer version wrote it,
-    /// [`Error::Corrupt`], [`Error::StorageFull`], [`Error::Invalid`] for an unusable folder or address.
+    /// [`Error::StorageFull`], [`Error::Invalid`] for an unusable folder or address.
     pub async fn open(config: Config) -> Result<Self, Error> {
         let driver = Arc::new(Driver::start(&config.folder, &config.node).await?);
         let client = Self { driver, config: Arc::new(config), enrolling: Arc::default() };
@@ -237,6 +238,19 @@ impl Client {
     /// Watches the connection.
     pub fn observe_connection(&self) -> ConnectionObserver {
         ConnectionObserver::new(self.driver.connection(), self.driver.closed())
+    }
+
+    /// What was saved from damaged files so far, oldest first; empty for almost everyone.
+    ///
+    /// Damaged files are set aside under other names, and what can be read of them goes into a new history, when the
+    /// folder is opened or whenever damage is met. While that runs, queries fail with [`Error::Suspended`].
+    pub async fn salvages(&self) -> Result<Vec<Salvage>, Error> {
+        self.driver.query(|history| history.salvages()).await
+    }
+
+    /// Watches for damage; begins with the first report whose number is above `shown`.
+    pub fn observe_salvages(&self, shown: u64) -> SalvageObserver {
+        SalvageObserver::new(self.clone(), shown)
     }
 
     /// The platform says that there is a network (again): tries at once instead of waiting.

@@ -51,7 +51,8 @@ impl Word<'_> {
     fn fits(&self, owner: &str) -> bool {
         match self {
             Self::Registration { .. } => false,
-            Self::Login { name } => owner.to_lowercase() == name.to_lowercase(),
+            // An owner who was only known by id after damage has no name here.
+            Self::Login { name } => owner.is_empty() || owner.to_lowercase() == name.to_lowercase(),
             Self::Token | Self::Code => true,
         }
     }

@@ -92,6 +92,10 @@ pub enum Error {
     /// Register or log in first.
     #[error("this folder has no enrolled device: register or log in")]
     NotEnrolled,
+    /// This folder's device cannot go on: its keys were lost with damaged files, or the folder is a copy of another
+    /// device's. Log in again, as a new device; the history and what was not sent stay.
+    #[error("this folder's device cannot go on: log in again as a new device")]
+    LogInAgain,
     /// The folder belongs to an account already.
     #[error("this folder has an enrolled device already")]
     AlreadyEnrolled,
@@ -145,6 +149,7 @@ impl Error {
             Self::Unavailable { .. } => "unavailable",
             Self::StorageFull => "storage_full",
             Self::NotEnrolled => "not_enrolled",
+            Self::LogInAgain => "log_in_again",
             Self::AlreadyEnrolled => "already_enrolled",
             Self::FolderInUse => "folder_in_use",
             Self::Incompatible { .. } => "incompatible",
@@ -173,6 +178,7 @@ impl Error {
             | Self::PinNeeded
             | Self::WrongPin
             | Self::NotEnrolled
+            | Self::LogInAgain
             | Self::AlreadyEnrolled
             | Self::Incompatible { .. }
             | Self::Closed

@@ -3,7 +3,7 @@
 use chasqui_wire::{ConversationId, MessageId, UserId};
 use rusqlite::Connection;
 
-use crate::domain::{Account, ConversationSummary, Cursor, Incomplete, Message, SearchHit, TimelinePage};
+use crate::domain::{Account, ConversationSummary, Cursor, Incomplete, Message, Salvage, SearchHit, TimelinePage};
 use crate::store::{self, AccountRow, StoreError};
 
 /// The local history, seen through one connection.
@@ -76,6 +76,11 @@ impl<'a> History<'a> {
     /// Whose history this is, whether a device is enrolled or not.
     pub(crate) fn owner(&self) -> Result<Option<(UserId, String)>, StoreError> {
         AccountRow::owner(self.connection)
+    }
+
+    /// What was saved from damaged files so far, oldest first.
+    pub fn salvages(&self) -> Result<Vec<Salvage>, StoreError> {
+        store::salvages(self.connection)
     }
 
     pub(crate) fn account_row(&self) -> Result<Option<AccountRow>, StoreError> {

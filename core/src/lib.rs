@@ -26,7 +26,7 @@ pub use engine::{Blocked, ConnectionState};
 pub use error::Error;
 pub use history::History;
 pub use observe::{Change, Update};
-pub use observer::{ConnectionObserver, ConversationsObserver, Observer, TimelineObserver};
+pub use observer::{ConnectionObserver, ConversationsObserver, Observer, SalvageObserver, TimelineObserver};
 #[cfg(feature = "planted-bugs")]
 pub use planted::{PlantedBug, plant};
 pub use store::{Store, StoreError};

@@ -6,7 +6,7 @@ use chasqui_wire::ConversationId;
 use tokio::sync::watch;
 
 use crate::client::Client;
-use crate::domain::{ConversationSummary, TimelineItem};
+use crate::domain::{ConversationSummary, Salvage, TimelineItem};
 use crate::driver::Topic;
 use crate::engine::ConnectionState;
 use crate::error::Error;
@@ -131,5 +131,50 @@ impl ConnectionObserver {
         }
         self.first = false;
         Ok(*self.states.borrow_and_update())
+    }
+}
+
+/// Watches for damage that was found, and what was saved from it.
+#[derive(Debug)]
+pub struct SalvageObserver {
+    client: Client,
+    numbers: watch::Receiver<u64>,
+    closed: watch::Receiver<bool>,
+    shown: u64,
+}
+
+impl SalvageObserver {
+    pub(crate) fn new(client: Client, shown: u64) -> Self {
+        let (numbers, closed) = (client.driver.salvages(), client.driver.closed());
+        Self { client, numbers, closed, shown }
+    }
+
+    /// The next report that was not shown yet. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the client was closed.
+    pub async fn next(&mut self) -> Result<Salvage, Error> {
+        loop {
+            let shown = self.shown;
+            tokio::select! {
+                biased;
+                news = self.numbers.wait_for(|&number| number > shown) => news.map(drop).map_err(|_| Error::Closed)?,
+                _ = self.closed.wait_for(|&closed| closed) => return Err(Error::Closed),
+            }
+            let reports = match self.client.salvages().await {
+                Err(Error::Suspended) => {
+                    self.client.driver.resumed().await?;
+                    continue;
+                }
+                reports => reports?,
+            };
+            // Of one that cannot be read there is at least its number.
+            let Some(report) = reports.into_iter().find(|report| report.number > shown) else {
+                self.shown = shown + 1;
+                continue;
+            };
+            self.shown = report.number;
+            return Ok(report);
+        }
     }
 }

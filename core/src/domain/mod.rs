@@ -3,10 +3,12 @@
 mod account;
 mod conversation;
 mod message;
+mod salvage;
 mod timeline;
 
 pub use account::{Account, DeviceInfo, PhoneChallenge, UserInfo};
 pub use conversation::ConversationSummary;
 pub use message::{Delivery, Failure, Message, MessageContent, MessageState, Undelivered};
+pub use salvage::{Salvage, SavedTable};
 pub(crate) use timeline::TimelineKey;
 pub use timeline::{Cursor, Incomplete, SearchHit, TimelineItem, TimelinePage};

@@ -5,7 +5,7 @@ use chasqui_wire::{
 };
 
 use super::identity::Identity;
-use super::link::Blocked;
+use super::link::{Blocked, ConnectionState};
 use super::{Command, Engine, Reply, Turn};
 use crate::error::Error;
 use crate::store::{
@@ -34,13 +34,15 @@ impl Engine {
                 }
                 let row = AccountRow::load(turn.db)?.ok_or(StoreError::Corrupt("no account to confirm"))?;
                 self.account = Some(Identity::new(row)?);
+                store::has_keys_again(turn.db)?;
                 self.link.want();
                 Ok(Ok(Reply::Done))
             }
             Command::ForgetEnrolment => {
                 AccountRow::forget(turn.db)?;
                 self.account = None;
-                self.link.block(Blocked::NotEnrolled);
+                let are_lost = store::are_keys_lost(turn.db)?;
+                self.link.block(if are_lost { Blocked::KeysLost } else { Blocked::NotEnrolled });
                 self.disconnect(turn);
                 Ok(Ok(Reply::Done))
             }
@@ -57,8 +59,13 @@ impl Engine {
         }
     }
 
+    fn not_enrolled(&self) -> Error {
+        let is_lost = self.link.state() == ConnectionState::Blocked(Blocked::KeysLost);
+        if is_lost { Error::LogInAgain } else { Error::NotEnrolled }
+    }
+
     fn open_direct(&mut self, turn: &mut Turn<'_>, peer: chasqui_wire::UserId) -> Answer {
-        let Some(account) = &self.account else { return Ok(Err(Error::NotEnrolled)) };
+        let Some(account) = &self.account else { return Ok(Err(self.not_enrolled())) };
         let protection = Protection::NodeReadable;
         let id = direct_conversation(account.user, peer, protection);
         let head = ConversationHead { id, kind: ConversationKind::Direct, protection, peer: Some(peer) };
@@ -75,7 +82,7 @@ impl Engine {
         message: MessageId,
         text: String,
     ) -> Answer {
-        let Some(account) = &self.account else { return Ok(Err(Error::NotEnrolled)) };
+        let Some(account) = &self.account else { return Ok(Err(self.not_enrolled())) };
         let Some(row) = ConversationRow::find(turn.db, conversation)? else {
             return Ok(Err(Error::NotFound { what: "conversation" }));
         };

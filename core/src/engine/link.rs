@@ -38,6 +38,8 @@ pub enum Blocked {
     /// The device's disk is full or takes no writes. Mail waits at the node, queries are answered, and everything goes on
     /// by itself when there is room.
     StorageFull,
+    /// The history was damaged and the device's keys could not be saved: log in again, as a new device.
+    KeysLost,
 }
 
 /// Opening, challenge and welcome must each arrive within this, in milliseconds.
@@ -148,7 +150,7 @@ impl Link {
     /// Also a fresh chance for a device that was refused.
     pub(super) fn resume(&mut self, now: Timestamp) {
         match self.phase {
-            Phase::Blocked(Blocked::NotEnrolled | Blocked::Revoked) => {}
+            Phase::Blocked(Blocked::NotEnrolled | Blocked::KeysLost | Blocked::Revoked) => {}
             Phase::Blocked(_) => self.want(),
             _ => self.network_up(now),
         }

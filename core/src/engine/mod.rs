@@ -234,6 +234,8 @@ impl Engine {
         let mut link = Link::new(entropy);
         if account.is_some() {
             link.want();
+        } else if crate::store::are_keys_lost(db)? {
+            link.block(Blocked::KeysLost);
         }
         Ok(Self {
             account,

@@ -6,6 +6,7 @@ use chasqui_wire::{
     Rejected, SeqRange, SeqRanges, Welcome, direct_conversation, signing,
 };
 
+mod damage;
 mod full_disk;
 
 use super::*;
@@ -28,7 +29,10 @@ struct Ana {
 
 impl Ana {
     fn new() -> Self {
-        let mut store = Store::with_connection(Connection::open_in_memory().unwrap()).unwrap();
+        Self::with(Store::with_connection(Connection::open_in_memory().unwrap()).unwrap())
+    }
+
+    fn with(mut store: Store) -> Self {
         let mut engine = Engine::load(&store, 7).unwrap();
         let enrolment = Enrolment {
             node: "http://node".into(),

@@ -85,7 +85,8 @@ impl AccountRow {
         if connection.execute(sql, (Sql(user), name, Sql(device)))? == 0 {
             return Ok(false);
         }
-        let sql = "INSERT INTO owner (id, user, name) VALUES (1, ?, ?) ON CONFLICT DO NOTHING";
+        let sql = "INSERT INTO owner (id, user, name) VALUES (1, ?, ?)
+                   ON CONFLICT DO UPDATE SET name = excluded.name WHERE name = ''";
         connection.execute(sql, (Sql(user), name))?;
         Ok(true)
     }

@@ -6,12 +6,14 @@
 mod account;
 mod conversation;
 mod hole;
+mod mend;
 mod message;
 mod migrate;
 mod outbox;
 mod poison;
 mod receipt;
 mod room;
+mod salvage;
 mod search;
 mod user;
 
@@ -25,11 +27,12 @@ use rusqlite::{Connection, OpenFlags, ToSql};
 pub(crate) use account::AccountRow;
 pub(crate) use conversation::{ConversationHead, ConversationKey, ConversationRow, list, summary, total_unread};
 pub(crate) use hole::{NewHole, incomplete, note as note_hole, note_absence};
+pub(crate) use mend::{are_keys_lost, has_keys_again, reports as salvages};
 pub(crate) use message::{
     Kind as MessageKind, MessageKey, MessageRow, NewMessage, Place, State as MessageState, accepted_after, fill_gap,
     held_from_others, holds, note_gap, page_after, page_before, readable, show_by_id,
 };
-pub(crate) use migrate::migrate;
+pub(crate) use migrate::{SCHEMA_VERSION, migrate};
 pub(crate) use outbox::{OutboxKey, OutboxRow, ReadOutboxRow};
 pub(crate) use poison::{MAX_FAILURES, count as count_poison, keep as keep_poison};
 pub(crate) use receipt::{
@@ -37,6 +40,7 @@ pub(crate) use receipt::{
     drop_stale_early as drop_stale_early_receipts, follow as move_receipts,
 };
 pub(crate) use room::probe as probe_room;
+pub(crate) use salvage::{Damage, salvage};
 pub(crate) use search::{find as search, index as index_message, remove as unindex_message};
 pub(crate) use user::{
     by_name as user_by_name, mention as mention_user, nameless as nameless_users, pin_device_key,

@@ -172,34 +172,6 @@ async fn a_history_of_a_newer_version_is_refused_untouched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_history_is_told() {
-    let Pair { relay, bo: _bo, ana, chat } = Pair::meet().await;
-    for number in 0..50 {
-        ana.send_text(chat, format!("{number} {}", "x".repeat(500))).await.unwrap();
-    }
-    ana.online().await;
-    ana.close().await.unwrap();
-    let file = ana.folder.path().join("history.db");
-    let whole = std::fs::read(&file).unwrap();
-    let damage: [(&str, Vec<u8>); 4] = [
-        ("no database at all", b"this is not a database, but long enough to look like one".repeat(100)),
-        ("the header", [vec![0xAA; 100], whole[100..].to_vec()].concat()),
-        ("the schema page", [whole[..100].to_vec(), vec![0xAA; 3996], whole[4096..].to_vec()].concat()),
-        ("the end is missing", whole[..4096].to_vec()),
-    ];
-    for (what, bytes) in damage {
-        std::fs::write(&file, bytes).unwrap();
-        let error = open_error(ana.folder.path(), &relay.url()).await;
-        assert!(matches!(error, Error::Corrupt { .. }), "{what}: {error:?}");
-        assert!(!error.is_retryable());
-        assert_eq!(open_files(ana.folder.path()), [""; 0], "{what}");
-    }
-    std::fs::write(&file, whole).unwrap();
-    let client = Client::open(Config::new(ana.folder.path(), relay.url())).await.unwrap();
-    assert_eq!(client.timeline(chat, None, 100).await.unwrap().items.len(), 50);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_cannot_be_one() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");

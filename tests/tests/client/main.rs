@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod conversation;
+mod damage;
 mod enrolment;
 mod enrolment_by_token;
 mod flaky;

@@ -12,14 +12,17 @@ use tokio::sync::{mpsc::UnboundedSender, oneshot};
 use super::api::Api;
 use super::clock::Clock;
 use super::folder::{Folder, history_file};
+use super::reader_thread::ToReader;
 use super::{Shared, fresh_seed, socket};
 use crate::Error;
 use crate::engine::{Blocked, Command, CommandId, ConnectionState, Engine, Input, Output, Reply, SocketId, Step};
-use crate::store::{Store, StoreError};
+use crate::store::{Damage, Store, StoreError};
 
 /// After a step that could not be committed: doubles with every further one, from the first to the last.
 const FIRST_PAUSE_AFTER_FAILURE_MS: u64 = 1_000;
 const LAST_PAUSE_AFTER_FAILURE_MS: u64 = 60_000;
+/// Damage that is found again after so many failures, with nothing stored in between, is left alone.
+const REPLACED_IN_A_ROW: u32 = 3;
 /// As much as waits goes into one transaction, up to this.
 const BATCH: usize = 256;
 
@@ -28,12 +31,15 @@ pub(super) enum ToEngine {
     Command(Command, oneshot::Sender<Result<Reply, Error>>),
     Suspend(oneshot::Sender<()>),
     Resume(oneshot::Sender<Result<(), Error>>),
+    /// A query met damage.
+    Damaged(String),
     Stop(oneshot::Sender<()>),
 }
 
 pub(super) struct Start {
     pub(super) folder: PathBuf,
     pub(super) inbox: mpsc::Receiver<ToEngine>,
+    pub(super) reader: mpsc::Sender<ToReader>,
     pub(super) to_self: mpsc::Sender<ToEngine>,
     pub(super) shared: Arc<Shared>,
     pub(super) net: tokio::runtime::Handle,
@@ -44,7 +50,7 @@ pub(super) struct Start {
 pub(super) fn start(start: Start) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
     let (opened, opening) = oneshot::channel();
     let run = move || {
-        let Start { folder, inbox, to_self, shared, net, api } = start;
+        let Start { folder, inbox, reader, to_self, shared, net, api } = start;
         let open = match Files::open(&folder, SocketId(0)) {
             Ok(open) => open,
             Err(error) => {
@@ -53,10 +59,13 @@ pub(super) fn start(start: Start) -> Result<oneshot::Receiver<Result<(), Error>>
             }
         };
         shared.connection.send_replace(open.engine.connection());
+        shared.salvages.send_replace(open.salvages());
         let thread = EngineThread {
             open: Some(open),
+            damaged: None,
             folder,
             inbox,
+            reader,
             to_self,
             shared,
             net,
@@ -83,15 +92,42 @@ pub(super) fn start(start: Start) -> Result<oneshot::Receiver<Result<(), Error>>
 struct Files {
     engine: Engine,
     store: Store,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Files {
     fn open(path: &std::path::Path, last_socket: SocketId) -> Result<Self, Error> {
-        let folder = Folder::open(path)?;
+        let mut folder = Folder::open(path)?;
+        if let Some(damage) = folder.take_suspicion() {
+            folder.salvage(&damage)?;
+        }
+        let opened = match Self::open_history(path, last_socket) {
+            Err(error) if error.is_damage() => {
+                folder.salvage(&Damage { cause: error.to_string(), is_log_missing: false })?;
+                Self::open_history(path, last_socket)
+            }
+            opened => opened,
+        };
+        let (store, engine) = opened?;
+        folder.mark_in_use()?;
+        Ok(Self { engine, store, folder })
+    }
+
+    fn open_history(path: &std::path::Path, last_socket: SocketId) -> Result<(Store, Engine), StoreError> {
         let store = Store::open(&history_file(path))?;
         let engine = load(&store, last_socket)?;
-        Ok(Self { engine, store, _folder: folder })
+        Ok((store, engine))
+    }
+
+    /// The number of the last salvage.
+    fn salvages(&self) -> u64 {
+        let reports = self.store.history().salvages().unwrap_or_default();
+        reports.last().map_or(0, |report| report.number)
+    }
+
+    /// Closes the history; whoever closes last merges the log.
+    fn close(mut self) {
+        self.folder.mark_closed();
     }
 }
 
@@ -114,8 +150,11 @@ fn load(store: &Store, last_socket: SocketId) -> Result<Engine, StoreError> {
 
 struct EngineThread {
     open: Option<Files>,
+    /// The files are damaged, and could not be replaced yet.
+    damaged: Option<(Folder, Damage)>,
     folder: PathBuf,
     inbox: mpsc::Receiver<ToEngine>,
+    reader: mpsc::Sender<ToReader>,
     to_self: mpsc::Sender<ToEngine>,
     shared: Arc<Shared>,
     net: tokio::runtime::Handle,
@@ -157,6 +196,10 @@ impl EngineThread {
                         self.replies.insert(id, reply);
                         inputs.push(Input::Command(id, command));
                     }
+                    ToEngine::Damaged(cause) => {
+                        self.step(std::mem::take(&mut inputs));
+                        self.replace_history(Damage { cause, is_log_missing: false });
+                    }
                     ToEngine::Suspend(done) => {
                         inputs.push(Input::Suspend);
                         self.step(std::mem::take(&mut inputs));
@@ -182,7 +225,7 @@ impl EngineThread {
 
     /// The next message, or a wake; `None` when the client is gone.
     fn wait(&mut self) -> Option<ToEngine> {
-        match self.wake_at.filter(|_| self.open.is_some()) {
+        match self.wake_at.filter(|_| self.open.is_some() || self.damaged.is_some()) {
             None => self.inbox.recv().ok(),
             Some(at) => match self.inbox.recv_timeout(self.clock.until(at)) {
                 Ok(message) => Some(message),
@@ -197,6 +240,9 @@ impl EngineThread {
             return;
         }
         let now = self.clock.now();
+        if let Some((folder, damage)) = self.damaged.take() {
+            self.replace_files(folder, damage);
+        }
         let Some(open) = &mut self.open else {
             for reply in std::mem::take(&mut self.replies).into_values() {
                 let _ = reply.send(Err(Error::Suspended));
@@ -240,7 +286,14 @@ impl EngineThread {
         // Nothing of their mail was acknowledged: it waits at the node.
         self.sockets.clear();
         (self.is_stale, self.is_full) = (true, error.is_storage_full());
-        let is_full = self.is_full;
+        self.pause(self.is_full);
+        if error.is_damage() {
+            self.replace_history(Damage { cause: error.to_string(), is_log_missing: false });
+        }
+    }
+
+    /// Nothing is tried for a while.
+    fn pause(&mut self, is_full: bool) {
         self.shared.connection.send_if_modified(|state| {
             let news = match *state {
                 ConnectionState::Blocked(reason) if reason != Blocked::StorageFull => return false,
@@ -291,9 +344,53 @@ impl EngineThread {
         }
     }
 
+    /// Damage does not heal: what can be read is saved into a new history, and everything goes on with that.
+    fn replace_history(&mut self, damage: Damage) {
+        // What finds damage again and again without storing anything in between is not cured by this.
+        if self.failures > REPLACED_IN_A_ROW {
+            return;
+        }
+        let Some(Files { engine, store, folder }) = self.open.take() else { return };
+        drop((engine, store));
+        self.sockets.clear();
+        self.replace_files(folder, damage);
+    }
+
+    fn replace_files(&mut self, folder: Folder, damage: Damage) {
+        let (closed, closing) = oneshot::channel();
+        if self.reader.send(ToReader::Close(closed)).is_ok() {
+            // A reader that is gone has nothing open.
+            let _ = closing.blocking_recv();
+        }
+        let open = || Files::open_history(&self.folder, self.last_socket).map_err(Error::from);
+        let (store, engine) = match folder.salvage(&damage).and_then(|_| open()) {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::error!(%error, "the damaged history could not be replaced yet");
+                for reply in std::mem::take(&mut self.replies).into_values() {
+                    let _ = reply.send(Err(error.clone()));
+                }
+                self.damaged = Some((folder, damage));
+                return self.pause(error == Error::StorageFull);
+            }
+        };
+        let open = Files { engine, store, folder };
+        (self.is_stale, self.is_full) = (false, false);
+        self.shared.connection.send_replace(open.engine.connection());
+        self.shared.salvages.send_replace(open.salvages());
+        self.shared.everything_changed();
+        self.open = Some(open);
+        self.wake_at = Some(self.clock.now());
+        let (opened, _) = oneshot::channel();
+        let _ = self.reader.send(ToReader::Open(opened));
+    }
+
     fn close(&mut self, state: ConnectionState) {
         self.sockets.clear();
-        self.open = None;
+        if let Some(open) = self.open.take() {
+            open.close();
+        }
+        self.damaged = None;
         self.wake_at = None;
         self.shared.connection.send_replace(state);
     }

@@ -41,6 +41,8 @@ pub(crate) fn fresh_id<T: From<uuid::Uuid>>() -> T {
 pub(crate) struct Versions {
     latest: u64,
     list: u64,
+    /// When everything changed at once.
+    all: u64,
     conversations: std::collections::BTreeMap<ConversationId, u64>,
 }
 
@@ -61,10 +63,16 @@ impl Versions {
         self.latest
     }
 
+    fn record_all(&mut self) -> u64 {
+        self.latest += 1;
+        (self.list, self.all) = (self.latest, self.latest);
+        self.latest
+    }
+
     fn of(&self, topic: Topic) -> u64 {
         match topic {
             Topic::List => self.list,
-            Topic::Timeline(conversation) => self.conversations.get(&conversation).copied().unwrap_or(0),
+            Topic::Timeline(conversation) => self.conversations.get(&conversation).copied().unwrap_or(0).max(self.all),
         }
     }
 }
@@ -75,6 +83,8 @@ struct Shared {
     connection: watch::Sender<ConnectionState>,
     changes: watch::Sender<u64>,
     closed: watch::Sender<bool>,
+    /// The number of the last salvage.
+    salvages: watch::Sender<u64>,
     versions: Mutex<Versions>,
     token: Mutex<Option<HttpToken>>,
     /// Whether queries are answered.
@@ -97,6 +107,12 @@ impl std::fmt::Debug for HttpToken {
 impl Shared {
     fn record(&self, changes: &ChangeSet) {
         let version = self.versions.lock().unwrap_or_else(PoisonError::into_inner).record(changes);
+        self.changes.send_replace(version);
+    }
+
+    /// Whatever is watched is asked for again.
+    fn everything_changed(&self) {
+        let version = self.versions.lock().unwrap_or_else(PoisonError::into_inner).record_all();
         self.changes.send_replace(version);
     }
 
@@ -151,6 +167,7 @@ impl Driver {
             connection: watch::Sender::new(ConnectionState::Offline),
             changes: watch::Sender::new(0),
             closed: watch::Sender::new(false),
+            salvages: watch::Sender::new(0),
             versions: Mutex::default(),
             token: Mutex::default(),
             readable: watch::Sender::new(false),
@@ -161,6 +178,7 @@ impl Driver {
         let opened = engine_thread::start(engine_thread::Start {
             folder: folder.to_owned(),
             inbox: engine_inbox,
+            reader: reader.clone(),
             to_self: engine.clone(),
             shared: Arc::clone(&shared),
             net: network.handle()?.clone(),
@@ -189,7 +207,12 @@ impl Driver {
             let _ = reply.send(result);
         };
         self.reader.send(ToReader::Query(Box::new(run))).map_err(|_| Error::Closed)?;
-        received(answer.await)?
+        let answer = received(answer.await)?;
+        if let Err(Error::Corrupt { detail }) = &answer {
+            // The engine's thread replaces the files; the app may ask again.
+            let _ = self.to_engine(ToEngine::Damaged(detail.clone()));
+        }
+        answer
     }
 
     /// Runs network work on the client's own runtime, whatever runtime the caller has.
@@ -212,6 +235,11 @@ impl Driver {
     /// Turns true when the client was closed.
     pub(crate) fn closed(&self) -> watch::Receiver<bool> {
         self.shared.closed.subscribe()
+    }
+
+    /// The number of the last salvage.
+    pub(crate) fn salvages(&self) -> watch::Receiver<u64> {
+        self.shared.salvages.subscribe()
     }
 
     /// Waits until `topic` is newer than `seen`; returns its version.
