@@ -23,6 +23,8 @@ impl Serve {
         log(&config)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
+            // Before anybody is told that the node listens, and may ask it to stop.
+            let asked = asked_to_stop()?;
             let mut running = serve::start(config).await?;
             let line = serde_json::json!({
                 "event": "listening",
@@ -33,7 +35,7 @@ impl Serve {
             let mut stdout = std::io::stdout();
             writeln!(stdout, "{line}").and_then(|()| stdout.flush())?;
             let has_failed = tokio::select! {
-                asked = asked_to_stop() => asked.map(|()| false)?,
+                asked = asked => asked.map(|()| false)?,
                 () = running.failed() => true,
             };
             running.stop().await;
@@ -52,19 +54,21 @@ fn log(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// SIGTERM or SIGINT.
+/// SIGTERM or SIGINT, from this call on.
 #[cfg(unix)]
-async fn asked_to_stop() -> std::io::Result<()> {
+fn asked_to_stop() -> std::io::Result<impl Future<Output = std::io::Result<()>>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    })
 }
 
 #[cfg(not(unix))]
-async fn asked_to_stop() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+fn asked_to_stop() -> std::io::Result<impl Future<Output = std::io::Result<()>>> {
+    Ok(tokio::signal::ctrl_c())
 }
