@@ -127,3 +127,7 @@ CREATE TABLE absence (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
     since INTEGER NOT NULL                     -- last seen by the node, its clock
 ) STRICT;
+CREATE TABLE node_era (
+    number            INTEGER PRIMARY KEY,
+    began_at_revision INTEGER NOT NULL
+) STRICT;

@@ -12,6 +12,8 @@ pub enum PlantedBug {
     GapIgnored,
     /// A lower state overwrites a higher one.
     StatesGoBack,
+    /// Only later eras than the last known count as news of the node's past.
+    OnePastOnly,
     /// After the node was restored nothing is sent again.
     NoReconciliation,
     /// A new socket does not send again what was unanswered on the old one.

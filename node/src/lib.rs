@@ -14,9 +14,12 @@
 //! # }
 //! ```
 
+#[cfg_attr(not(unix), expect(dead_code, reason = "there are no Unix sockets"))]
+pub mod admin;
 mod admission;
 pub mod config;
 mod http;
+pub mod inspect;
 #[doc(hidden)]
 pub mod jwt;
 mod outbound;

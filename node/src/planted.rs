@@ -34,6 +34,8 @@ pub enum PlantedBug {
     EmptiedUnerased,
     /// One sender may fill a whole mailbox.
     ShareIgnored,
+    /// A copy that is restored again begins the same era again.
+    EraTwice,
 }
 
 #[cfg(feature = "planted-bugs")]

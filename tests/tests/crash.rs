@@ -261,6 +261,8 @@ impl World {
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    // The admin socket holds nothing.
+    let entries = entries.filter(|path| path.is_dir() || path.is_file());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 

@@ -1,6 +1,6 @@
 //! The handshake, and what follows when the node turns out to have been restored from an older copy.
 
-use chasqui_wire::{Challenge, ClientFrame, Hello, Welcome};
+use chasqui_wire::{Challenge, ClientFrame, Era, Hello, Welcome};
 
 use super::link::Blocked;
 use super::{Engine, Output, SocketId, Turn};
@@ -59,25 +59,59 @@ impl Engine {
     /// marks. What it did not forget it recognises by its id.
     fn reconcile(&mut self, turn: &mut Turn<'_>, welcome: &Welcome) -> Result<(), StoreError> {
         let Some(account) = &mut self.account else { return Ok(()) };
-        let newer = welcome.eras.iter().filter(|era| era.number > account.era);
-        let Some(began_at) = newer.map(|era| era.began_at_revision).min() else { return Ok(()) };
+        let known = store::eras(turn.db)?;
+        let Some(parted_at) = parted_at(&known, &welcome.eras, account.era) else { return Ok(()) };
         account.era = welcome.checkpoint.era;
         AccountRow::set_era(turn.db, account.era)?;
+        store::set_eras(turn.db, &welcome.eras)?;
         if planted(PlantedBug::NoReconciliation) {
             return Ok(());
         }
-        for message in store::accepted_after(turn.db, account.device, began_at, account.era)? {
+        for message in store::accepted_after(turn.db, account.device, parted_at, account.era)? {
             let queued = OutboxRow::push(turn.db, message.conversation, message.key, turn.now, message.seq)?;
             if let Some(entry) = queued {
                 self.outbox.queue(message.conversation, entry);
             }
         }
-        for conversation in ConversationRow::with_reads_after(turn.db, began_at)? {
+        for conversation in ConversationRow::with_reads_after(turn.db, parted_at)? {
             if let Some(up_to) = conversation.read_up_to {
                 ReadOutboxRow::put(turn.db, conversation.key, up_to, None, turn.now)?;
             }
         }
         self.outbox.queue_read();
         Ok(())
+    }
+}
+
+/// The last revision that the node's past surely shares with the one that this device knows; `None` if they are the same.
+///
+/// Eras that only one of them has began where they part: those that the node has begun since, and those of a past that
+/// the node came from and went back behind (an operator who restores one copy, and then a better one).
+fn parted_at(known: &[Era], told: &[Era], reconciled_with: u32) -> Option<u64> {
+    let is_new =
+        |era: &&Era| !known.contains(era) && (era.number > reconciled_with || !planted(PlantedBug::OnePastOnly));
+    let is_gone = |era: &&Era| !told.contains(era) && !planted(PlantedBug::OnePastOnly);
+    let differing = told.iter().filter(is_new).chain(known.iter().filter(is_gone));
+    differing.map(|era| era.began_at_revision).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pasts_part_where_the_first_era_began_that_only_one_of_them_has() {
+        let era = |number, began_at_revision| Era { number, began_at_revision };
+        let check = |known: &[Era], told: &[Era], expected| {
+            assert_eq!(parted_at(known, told, known.last().map_or(0, |era| era.number)), expected);
+        };
+        check(&[], &[], None);
+        check(&[], &[era(1, 100)], Some(100));
+        check(&[era(1, 100)], &[era(1, 100)], None);
+        check(&[era(1, 100)], &[era(1, 100), era(2, 300)], Some(300));
+        // First a copy of revision 100 was restored, then one of 150 that knows nothing of it.
+        check(&[era(1, 100)], &[era(2, 150)], Some(100));
+        check(&[era(1, 100), era(4, 120)], &[era(1, 100), era(5, 300)], Some(120));
+        check(&[era(1, 100)], &[era(1, 150)], Some(100));
     }
 }

@@ -283,7 +283,7 @@ fn read_is_believed_only_with_the_readers_signature() {
 fn a_receipt_over_an_absurd_range_costs_nothing() {
     let mut ana = Ana::online();
     ana.send(1, "hello");
-    let ranges = SeqRanges::of_range(SeqRange::new(seq(1), seq((1 << 40) - 1)).unwrap());
+    let ranges = SeqRanges::of_range(SeqRange::new(seq(1), seq(Seq::NUMBER_MAX)).unwrap());
     let receipt = Receipt { conversation: chat(), user: id(20), kind: ReceiptKind::Received, ranges, at: NOW };
     assert_eq!(ana.deliver(vec![EntryKind::Receipt(receipt)]), [(1, AckOutcome::Stored)]);
     // It came before the answer to the send, and counts once that is there.

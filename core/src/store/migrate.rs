@@ -4,10 +4,11 @@ use rusqlite::Connection;
 
 use super::StoreError;
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/0001_history.sql"),
     include_str!("../../migrations/0002_durability.sql"),
     include_str!("../../migrations/0003_holes.sql"),
+    include_str!("../../migrations/0004_eras.sql"),
 ];
 
 /// The schema that this version writes.

@@ -5,6 +5,7 @@
 
 mod account;
 mod conversation;
+mod era;
 mod hole;
 mod mend;
 mod message;
@@ -26,6 +27,7 @@ use rusqlite::{Connection, OpenFlags, ToSql};
 
 pub(crate) use account::AccountRow;
 pub(crate) use conversation::{ConversationHead, ConversationKey, ConversationRow, list, summary, total_unread};
+pub(crate) use era::{eras, set_eras};
 pub(crate) use hole::{NewHole, incomplete, note as note_hole, note_absence};
 pub(crate) use mend::{are_keys_lost, has_keys_again, reports as salvages};
 pub(crate) use message::{

@@ -141,7 +141,7 @@ pub struct Welcome {
 /// When a node began anew from an older copy of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Era {
-    /// Counts from 1; era 0 needs no entry.
+    /// Above 0, and higher than those before; the first era, 0, needs no entry.
     pub number: u32,
     /// What earlier eras accepted at a higher revision is unknown to the node.
     pub began_at_revision: u64,

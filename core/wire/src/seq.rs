@@ -25,16 +25,21 @@ impl Timestamp {
 
 /// A message's position in its conversation: the order of the history on every device.
 ///
-/// The upper bits name the era (the node's incarnation) in which it was given, the lower 40 the number within it,
+/// The upper 23 bits name the era (the node's incarnation) in which it was given, the lower 30 the number within it,
 /// which starts at 1 and has no gaps. A node that came back from an older copy begins a new era, so it can never give
-/// a position a second time. The value stays below 2^53 for 8,192 eras, exact in a JavaScript number.
+/// a position a second time. The value stays below 2^53, exact in a JavaScript number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seq(u64);
 
 impl Seq {
-    const NUMBER_BITS: u32 = 40;
+    const NUMBER_BITS: u32 = 30;
     const MAX: u64 = (1 << 53) - 1;
+
+    /// The greatest era that a position can name.
+    pub const ERA_MAX: u32 = (1 << (53 - Self::NUMBER_BITS)) - 1;
+    /// The greatest number within an era.
+    pub const NUMBER_MAX: u64 = (1 << Self::NUMBER_BITS) - 1;
 
     /// The position `number` of `era`; `None` outside the bounds above.
     pub fn new(era: u32, number: u64) -> Option<Self> {

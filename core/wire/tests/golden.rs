@@ -151,8 +151,8 @@ fn vectors() -> Value {
         ],
         "positions": [
             { "era": 0, "number": 1, "raw": 1 },
-            { "era": 1, "number": 1, "raw": (1u64 << 40) + 1 },
-            { "era": 8191, "number": (1u64 << 40) - 1, "raw": (1u64 << 53) - 1 },
+            { "era": 1, "number": 1, "raw": (1u64 << 30) + 1 },
+            { "era": (1 << 23) - 1, "number": (1u64 << 30) - 1, "raw": (1u64 << 53) - 1 },
         ],
     })
 }

@@ -19,14 +19,15 @@ impl Waiting {
     }
 }
 
-/// All files below `folder`.
+/// All files below `folder`. The relay's admin socket holds nothing.
 pub(crate) fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_type()?.is_dir() {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
             files.extend(list(&entry.path())?);
-        } else {
+        } else if kind.is_file() {
             files.push(entry.path());
         }
     }

@@ -2,13 +2,21 @@
 //!
 //! A command says what it did on stdout, and why it could not in one line on stderr, with exit code 1.
 
+mod backup;
+mod check;
 mod config;
+mod print;
 mod serve;
 mod settings;
+mod stats;
+mod user;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use chasqui_node::admin::AdminError;
 use chasqui_node::config::ConfigError;
+use chasqui_node::relay::RelayError;
 use chasqui_node::serve::ServeError;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -26,6 +34,18 @@ enum Command {
     Serve(serve::Serve),
     /// Show the configuration that `serve` would use, and where each value comes from.
     Config(config::ShowConfig),
+    /// Look whether a stopped node's data, or a backup, is whole.
+    Check(check::Check),
+    /// Show how much of everything there is, and whose mail fills the disk.
+    Stats(stats::ShowStats),
+    /// Look at users.
+    User(user::User),
+    /// Look at devices, or shut one out.
+    Device(user::Device),
+    /// Copy everything into a folder, while the node runs or not.
+    Backup(backup::Backup),
+    /// Bring a backup back into an empty data folder.
+    Restore(backup::Restore),
 }
 
 /// Why a command did not do what it was asked.
@@ -41,6 +61,19 @@ enum Failure {
     Relay,
     #[error("the node cannot run: {0}")]
     Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Data(#[from] RelayError),
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    #[error("{} is not whole; problems found: {problems}", folder.display())]
+    Problems { problems: usize, folder: PathBuf },
+    #[error("there is no user {0}")]
+    NoUser(String),
+}
+
+/// For a command that asks a node and waits.
+fn block_on<T>(asking: impl Future<Output = T>) -> Result<T, Failure> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(asking))
 }
 
 /// Does what the command line says.
@@ -52,6 +85,12 @@ pub(crate) fn run() -> ExitCode {
     let done = match command {
         Command::Serve(serve) => serve.run(),
         Command::Config(show) => show.run(given),
+        Command::Check(check) => check.run(),
+        Command::Stats(show) => show.run(),
+        Command::User(user) => user.run(),
+        Command::Device(device) => device.run(),
+        Command::Backup(backup) => backup.run(),
+        Command::Restore(restore) => restore.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,9 +1,10 @@
 //! Eras: the node notices, or is told, that it came back from an older copy of itself.
 
-use chasqui_wire::{Checkpoint, Era, Timestamp};
+use chasqui_wire::{Checkpoint, Era, Seq, Timestamp};
 
 use super::step::Step;
 use super::{Event, Relay, RelayError, SessionId, State};
+use crate::planted::{PlantedBug, planted};
 
 impl Relay {
     /// The operator says that this data is an older copy. All sessions are told to come back and reconcile.
@@ -11,13 +12,41 @@ impl Relay {
     /// # Errors
     /// The commit failed; the era is the old one.
     pub fn begin_era(&mut self, now: Timestamp) -> Result<Vec<(SessionId, Event)>, RelayError> {
+        self.begin_era_at(self.next_era(now, None), now)
+    }
+
+    /// The era to begin now. `begun` is the last that a copy of this data is known to have begun.
+    pub fn next_era(&self, now: Timestamp, begun: Option<u32>) -> u32 {
+        if planted(PlantedBug::EraTwice) {
+            return self.state.era + 1;
+        }
+        (self.state.era.max(begun.unwrap_or(0)) + 1).max(by_clock(now))
+    }
+
+    /// [`Self::begin_era`] with the number that [`Self::next_era`] gave.
+    ///
+    /// # Errors
+    /// The commit failed; the era is the old one.
+    pub fn begin_era_at(&mut self, number: u32, now: Timestamp) -> Result<Vec<(SessionId, Event)>, RelayError> {
         let ((), events) = self.transact(now, |step| {
             // The restore lies before this process opened the data: from there on, older eras are forgotten.
             let restored_at = step.state.opening().at_revision;
-            step.begin_era(step.era() + 1, restored_at)
+            step.begin_era(number, restored_at)
         })?;
         Ok(events)
     }
+}
+
+/// The number of an era that begins at that time, if no later one is known: it counts the intervals of 128 seconds since
+/// 2026. So no two restores begin the same era, whatever copies they are of, unless they come within one interval; and
+/// the numbers last until 2060.
+fn by_clock(now: Timestamp) -> u32 {
+    const SINCE: Timestamp = Timestamp(1_767_225_600_000);
+    const INTERVAL: u64 = 128_000;
+    /// What comes after the last interval, or of a clock that is wrong by decades, is counted in these.
+    const SPARE: u32 = 1 << 16;
+    let intervals = now.millis_since(SINCE) / INTERVAL;
+    u32::try_from(intervals).unwrap_or(u32::MAX).min(Seq::ERA_MAX - SPARE)
 }
 
 /// One start of a process on this data.
@@ -80,7 +109,7 @@ impl Step<'_> {
         if let Some(parted_at) = self.state.parted_at(checkpoint, era)
             && self.state.keys.made(checkpoint)
         {
-            self.begin_era(checkpoint.era + 1, parted_at)?;
+            self.begin_era((checkpoint.era + 1).max(by_clock(self.now)), parted_at)?;
         }
         Ok(())
     }
@@ -96,6 +125,9 @@ impl Step<'_> {
     }
 
     fn begin_era(&mut self, number: u32, began_at_revision: u64) -> Result<(), RelayError> {
+        if number > Seq::ERA_MAX {
+            return Err(RelayError::Damaged("there are no eras left"));
+        }
         let era = Era { number, began_at_revision };
         self.sql("INSERT INTO era (number, began_at_revision) VALUES (?1, ?2)")?
             .execute((era.number, era.began_at_revision))?;

@@ -38,6 +38,41 @@ pub enum RelayError {
         /// The newest that this node knows.
         known: u32,
     },
+    /// An older node wrote the data, and nobody has upgraded it.
+    #[error("the data has schema version {found}, this node's is {known}: start the node once, which upgrades it")]
+    OlderSchema {
+        /// In the data.
+        found: u32,
+        /// What this node writes.
+        known: u32,
+    },
+    /// There is no node's data.
+    #[error("the folder {} holds no node's data", folder.display())]
+    NoData {
+        /// Which.
+        folder: PathBuf,
+    },
+    /// It was to be missing or empty.
+    #[error("the folder {} is not empty", folder.display())]
+    NotEmpty {
+        /// Which.
+        folder: PathBuf,
+    },
+    /// It is no backup.
+    #[error("the folder {} holds no backup, or one that did not end", folder.display())]
+    NoBackup {
+        /// Which.
+        folder: PathBuf,
+    },
+    /// A restore into it did not end.
+    #[error("a restore into {} did not end: empty the folder and restore again", folder.display())]
+    Unfinished {
+        /// Which.
+        folder: PathBuf,
+    },
+    /// One at a time.
+    #[error("another backup is under way")]
+    BackupUnderWay,
     /// The options contradict each other.
     #[error("{0}")]
     Options(&'static str),
@@ -66,6 +101,12 @@ impl RelayError {
             | Self::Folder { .. }
             | Self::OtherRealm { .. }
             | Self::NewerSchema { .. }
+            | Self::OlderSchema { .. }
+            | Self::NoData { .. }
+            | Self::NotEmpty { .. }
+            | Self::NoBackup { .. }
+            | Self::Unfinished { .. }
+            | Self::BackupUnderWay
             | Self::Options(_)
             | Self::Bodies(_) => false,
         }
@@ -82,6 +123,12 @@ impl RelayError {
             | Self::Folder { .. }
             | Self::OtherRealm { .. }
             | Self::NewerSchema { .. }
+            | Self::OlderSchema { .. }
+            | Self::NoData { .. }
+            | Self::NotEmpty { .. }
+            | Self::NoBackup { .. }
+            | Self::Unfinished { .. }
+            | Self::BackupUnderWay
             | Self::Options(_)
             | Self::Damaged(_) => false,
         };

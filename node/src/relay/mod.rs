@@ -8,6 +8,7 @@ mod account_calls;
 mod accounts;
 mod acknowledge;
 mod attach;
+mod backup;
 mod coalesce;
 mod commit;
 mod deliver;
@@ -33,6 +34,7 @@ mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::path::PathBuf;
 
 use chasqui_wire::{ConversationId, DeviceId, Era, Limits, RealmId, Timestamp, UserId};
 use rusqlite::Connection;
@@ -40,6 +42,7 @@ use rusqlite::Connection;
 use crate::store::{Bodies, DeviceRow, UserRow};
 pub use crate::store::{Disk, DiskImage, SimDisk, Storage};
 pub use accounts::{Accounts, DeviceEntry, Enrolment, KnownUser, NewUser, Refusal};
+pub use backup::{Backup, Manifest, Restored, restore};
 use coalesce::Notices;
 use deliver::Online;
 pub use enrolment::Newcomer;
@@ -86,6 +89,8 @@ impl Default for RelayOptions {
 pub struct Relay {
     db: Connection,
     state: State,
+    /// `None` in memory.
+    folder: Option<PathBuf>,
     /// Held so that no other process opens the folder.
     _lock: Option<File>,
 }

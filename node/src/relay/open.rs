@@ -10,7 +10,7 @@ use super::coalesce::Notices;
 use super::era::Opening;
 use super::waiting::Mailboxes;
 use super::{NodeKeys, Relay, RelayError, RelayOptions, State, Storage};
-use crate::store::{Bodies, BodyAt, DeviceRow};
+use crate::store::{self, Bodies, DeviceRow};
 
 impl Relay {
     /// Opens the data, making it at the first opening. `entropy` makes the keys of new data, and the name of this
@@ -44,7 +44,7 @@ impl Relay {
             at_revision: identity.revision,
             at: now,
         });
-        let bodies = Bodies::open(opened.disk, options.segment_bytes, &claims(&db)?)?;
+        let bodies = Bodies::open(opened.disk, options.segment_bytes, &store::claims(&db)?)?;
         let state = State {
             keys: NodeKeys::new(&identity.token_key, options.token_lifetime_ms),
             realm: identity.realm,
@@ -68,7 +68,7 @@ impl Relay {
             has_log: opened.lock.is_some(),
             options,
         };
-        Ok(Self { db, state, _lock: opened.lock })
+        Ok(Self { db, state, folder: opened.folder, _lock: opened.lock })
     }
 }
 
@@ -139,10 +139,4 @@ fn next_entry(db: &Connection) -> rusqlite::Result<u64> {
 fn missed(db: &Connection) -> rusqlite::Result<BTreeSet<DeviceRow>> {
     let mut query = db.prepare("SELECT DISTINCT device FROM missed")?;
     query.query_map([], |row| row.get(0))?.collect()
-}
-
-fn claims(db: &Connection) -> rusqlite::Result<Vec<BodyAt>> {
-    let mut query = db.prepare("SELECT segment, start, length FROM envelope ORDER BY segment, start")?;
-    let claim = |row: &rusqlite::Row<'_>| Ok(BodyAt { segment: row.get(0)?, start: row.get(1)?, length: row.get(2)? });
-    query.query_map([], claim)?.collect()
 }

@@ -126,6 +126,10 @@ impl Step<'_> {
         let Some(peer) = self.user_by_id(peer_id)? else {
             return Ok(Err(No(ErrorCode::UnknownUser, "no such peer", 0)));
         };
+        let head = conversation.and_then(|(_, head)| Seq::from_raw(head));
+        if head.is_some_and(|head| head.number() == Seq::NUMBER_MAX && head.era() >= self.era()) {
+            return Ok(Err(No(ErrorCode::NotSupported, "the conversation has no positions left", 0)));
+        }
         let bytes = send.body.len() as u32;
         let mut route = Route::default();
         if peer != who.user {

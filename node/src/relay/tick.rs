@@ -1,6 +1,8 @@
 //! What the relay does when nobody asks: expiry, forgetting answered message ids, syncing erased bodies, and keeping
 //! the log short. The caller asks [`Relay::wake_at`] when.
 
+use std::time::Duration;
+
 use chasqui_wire::Timestamp;
 
 use super::{Event, Relay, RelayError, SessionId};
@@ -13,6 +15,8 @@ const REMEMBERED: u64 = 30 * 24 * 60 * 60 * 1000;
 const LOOK_EVERY: u64 = 60 * 60 * 1000;
 /// Milliseconds without a commit after which the log is truncated.
 const IDLE: u64 = 2_000;
+/// How long a commit waits for whoever else has opened the database, which only an operator can: rusqlite's default.
+const BUSY: Duration = Duration::from_secs(5);
 
 impl Relay {
     /// When [`Self::tick`] is due.
@@ -47,7 +51,7 @@ impl Relay {
             failed.extend(self.state.bodies.sync_erased(now).err().map(RelayError::from));
         }
         if self.state.log_written_at.is_some_and(|at| at.plus_millis(IDLE) <= now) {
-            failed.extend(self.truncate_log().err());
+            failed.extend(self.truncate_log(now).err());
         }
         let mut failed = failed.into_iter();
         let first = failed.next();
@@ -79,7 +83,7 @@ impl Relay {
     /// The disk failed. Nothing that was accepted is lost.
     pub fn settle_down(&mut self, now: Timestamp) -> Result<(), RelayError> {
         self.state.bodies.sync_erased(now)?;
-        if self.state.has_log { self.truncate_log() } else { Ok(()) }
+        if self.state.has_log { self.truncate_log(now) } else { Ok(()) }
     }
 
     /// What is due already is in flight; the end of its session makes it due again.
@@ -97,9 +101,12 @@ impl Relay {
         Ok(())
     }
 
-    fn truncate_log(&mut self) -> Result<(), RelayError> {
-        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        self.state.log_written_at = None;
+    /// Somebody who reads (a backup, an operator's look) keeps the log as it is; the relay does not wait for them.
+    fn truncate_log(&mut self, now: Timestamp) -> Result<(), RelayError> {
+        self.db.busy_timeout(Duration::ZERO)?;
+        let is_busy = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+        self.db.busy_timeout(BUSY)?;
+        self.state.log_written_at = is_busy?.then_some(now);
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::admin;
 use crate::config::Config;
 use crate::http::Gate;
 use crate::jwt::{SetUpError, Verifier};
@@ -94,6 +95,8 @@ pub struct Running {
     ended: oneshot::Receiver<()>,
     server: JoinHandle<std::io::Result<()>>,
     drain: Duration,
+    #[cfg(unix)]
+    _admin: Option<admin::Door>,
 }
 
 /// Starts a node on the current Tokio runtime.
@@ -139,8 +142,24 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     });
     let server = tokio::spawn(server.into_future());
     let drain = Duration::from_secs(config.drain_seconds.into());
+    // Without it the node serves its people all the same.
+    #[cfg(unix)]
+    let _admin =
+        admin::open(&config.data, relay.clone()).inspect_err(|error| tracing::warn!(%error, "no admin socket")).ok();
     tracing::info!("started");
-    Ok(Running { address, realm, stop, everyone_left, relay, thread, ended, server, drain })
+    Ok(Running {
+        address,
+        realm,
+        stop,
+        everyone_left,
+        relay,
+        thread,
+        ended,
+        server,
+        drain,
+        #[cfg(unix)]
+        _admin,
+    })
 }
 
 impl Running {

@@ -22,6 +22,7 @@ enum Message {
     Work(Work),
     Opened(SessionId, UnboundedSender<Event>),
     Closed(SessionId),
+    With(Box<dyn FnOnce(&mut Relay) + Send>),
     Stop,
 }
 
@@ -58,6 +59,17 @@ impl RelayHandle {
         let call = Call::new(run, move |result| drop(reply.send(result)));
         self.0.send(Message::Work(Work::Call(call))).map_err(|_| CallError::Stopped)?;
         answer.await.map_err(|_| CallError::Stopped)?.map_err(CallError::Relay)
+    }
+
+    /// Has the relay itself for a moment, between two batches; returns what `look` found.
+    pub(crate) async fn with<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&mut Relay) -> T + Send + 'static,
+    ) -> Result<T, CallError> {
+        let (reply, answer) = oneshot::channel();
+        let look = move |relay: &mut Relay| drop(reply.send(look(relay)));
+        self.0.send(Message::With(Box::new(look))).map_err(|_| CallError::Stopped)?;
+        answer.await.map_err(|_| CallError::Stopped)
     }
 
     pub(crate) fn stop(&self) {
@@ -139,6 +151,7 @@ impl RelayThread {
             Message::Work(work) => batch.push(work),
             Message::Opened(session, events) => drop(self.sessions.insert(session, events)),
             Message::Closed(session) => drop(self.sessions.remove(&session)),
+            Message::With(look) => look(&mut self.relay),
             Message::Stop => return false,
         }
         true

@@ -7,8 +7,9 @@ use std::io;
 
 use bytes::Bytes;
 use chasqui_wire::Timestamp;
+use rusqlite::Connection;
 
-use super::Disk;
+use super::{BodyCopy, Disk, Rescue};
 use crate::planted::{PlantedBug, planted};
 
 /// Where a body lies.
@@ -17,6 +18,13 @@ pub(crate) struct BodyAt {
     pub(crate) segment: u32,
     pub(crate) start: u32,
     pub(crate) length: u32,
+}
+
+/// Every body that a row claims, ascending.
+pub(crate) fn claims(db: &Connection) -> rusqlite::Result<Vec<BodyAt>> {
+    let mut query = db.prepare("SELECT segment, start, length FROM envelope ORDER BY segment, start")?;
+    let claim = |row: &rusqlite::Row<'_>| Ok(BodyAt { segment: row.get(0)?, start: row.get(1)?, length: row.get(2)? });
+    query.query_map([], claim)?.collect()
 }
 
 /// All bodies of a node.
@@ -37,6 +45,8 @@ pub(crate) struct Bodies {
     erased: BTreeSet<u32>,
     /// Ranges whose overwriting failed; tried again at the next sync.
     to_erase: Vec<BodyAt>,
+    /// Gets what is erased while a backup is made.
+    rescue: Option<Rescue>,
 }
 
 impl Bodies {
@@ -73,7 +83,30 @@ impl Bodies {
             erased_since: None,
             erased: BTreeSet::new(),
             to_erase: Vec::new(),
+            rescue: None,
         })
+    }
+
+    /// Between two batches: from now on the copy gets each body of this moment before it is erased, and no younger one
+    /// comes to lie among them.
+    pub(crate) fn begin_copy(&mut self, copy: &BodyCopy, now: Timestamp) -> io::Result<()> {
+        let last = self.live.last_key_value().map_or(0, |(last, _)| *last);
+        if last > 0 {
+            self.disk.create(last + 1, self.size)?;
+            self.live.insert(last + 1, 0);
+            if let Some((sealed, _)) = self.current.replace((last + 1, 0)) {
+                // If nothing is in it any more, the next sync deletes it.
+                self.erased.insert(sealed);
+                self.erased_since.get_or_insert(now);
+            }
+        }
+        self.rescue = Some(copy.rescue(last));
+        Ok(())
+    }
+
+    /// Whether a copy is under way.
+    pub(crate) fn is_copied(&self) -> bool {
+        self.rescue.as_ref().is_some_and(Rescue::is_wanted)
     }
 
     /// Adds a body to the running batch.
@@ -147,6 +180,12 @@ impl Bodies {
         }
         if planted(PlantedBug::KeepBody) {
             return;
+        }
+        self.rescue.take_if(|rescue| !rescue.is_wanted());
+        if let Some(rescue) = &self.rescue {
+            for &at in &bodies {
+                rescue.save(self.disk.as_mut(), at);
+            }
         }
         self.overwrite(bodies, now);
         if let Some((segment, end)) = self.current.as_mut()

@@ -34,11 +34,21 @@ impl FileDisk {
     /// Uses `folder`, making it if it is missing.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         make_folder(folder)?;
-        Ok(Self { folder: folder.to_owned(), open: BTreeMap::new() })
+        Ok(Self::beside(folder))
+    }
+
+    /// Looks at a folder that somebody else uses.
+    pub(super) fn beside(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), open: BTreeMap::new() }
+    }
+
+    /// Whether the segment exists.
+    pub(super) fn has(&self, segment: u32) -> bool {
+        self.open.contains_key(&segment) || self.path(segment).exists()
     }
 
     fn path(&self, segment: u32) -> PathBuf {
-        self.folder.join(format!("{segment:08}.seg"))
+        segment_path(&self.folder, segment)
     }
 
     fn file(&mut self, segment: u32) -> io::Result<&File> {
@@ -51,7 +61,6 @@ impl FileDisk {
         }
     }
 
-    /// Makes a creation or deletion durable. Windows has no such call and does not need it.
     fn create_filled(&mut self, segment: u32, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
         let path = self.path(segment);
         let file = for_owner().read(true).create_new(true).open(&path)?;
@@ -66,10 +75,51 @@ impl FileDisk {
     }
 
     fn sync_folder(&self) -> io::Result<()> {
-        #[cfg(unix)]
-        File::open(&self.folder)?.sync_all()?;
-        Ok(())
+        sync_folder(&self.folder)
     }
+}
+
+/// Where a segment lies in the folder of the bodies.
+pub(super) fn segment_path(folder: &Path, segment: u32) -> PathBuf {
+    folder.join(format!("{segment:08}.seg"))
+}
+
+/// Makes creations, renames and deletions in the folder durable. Windows has no such call and does not need it.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
+}
+
+/// The segments in a folder of bodies, which may be missing.
+pub(super) fn list(folder: &Path) -> io::Result<Vec<(u32, u32)>> {
+    match FileDisk::beside(folder).list() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed,
+    }
+}
+
+/// Copies every segment of one folder of bodies to another, which is made, durably.
+pub(crate) fn copy_segments(from: &Path, to: &Path) -> io::Result<()> {
+    make_folder(to)?;
+    for (segment, _) in list(from)? {
+        copy_file(&segment_path(from, segment), &segment_path(to, segment))?;
+    }
+    sync_folder(to)
+}
+
+/// Copies a file to one that only its owner may read, durably.
+pub(crate) fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let mut copy = create_for_owner(to)?;
+    io::copy(&mut File::open(from)?, &mut copy)?;
+    copy.sync_all()
+}
+
+/// A new file that only its owner may read; one that exists is emptied.
+pub(crate) fn create_for_owner(path: &Path) -> io::Result<File> {
+    for_owner().create(true).truncate(true).open(path)
 }
 
 impl Disk for FileDisk {
@@ -117,7 +167,7 @@ impl Disk for FileDisk {
 }
 
 /// Makes a folder that only its owner may enter. One that exists stays as its owner made it.
-pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

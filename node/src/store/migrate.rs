@@ -10,12 +10,14 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0003_missed.sql"),
 ];
 
+/// The schema that this node writes.
+pub(super) const NEWEST: u32 = MIGRATIONS.len() as u32;
+
 /// Brings the database to this version.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), RelayError> {
     let found: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let known = MIGRATIONS.len() as u32;
-    if found > known {
-        return Err(RelayError::NewerSchema { found, known });
+    if found > NEWEST {
+        return Err(RelayError::NewerSchema { found, known: NEWEST });
     }
     for (version, migration) in (1..).zip(MIGRATIONS).skip(found as usize) {
         let step = db.transaction()?;

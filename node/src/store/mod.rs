@@ -3,8 +3,10 @@
 //! Opening migrates. Nothing here decides anything about messages.
 
 mod bodies;
+mod copy;
 mod disk;
 mod migrate;
+mod reading;
 mod rows;
 mod sim_disk;
 
@@ -15,17 +17,25 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use crate::relay::RelayError;
-pub(crate) use bodies::{Bodies, BodyAt};
+pub(crate) use bodies::{Bodies, BodyAt, claims};
+pub(crate) use copy::{BodyCopy, Rescue};
 pub use disk::Disk;
-pub(crate) use disk::{FileDisk, is_lost};
+pub(crate) use disk::{FileDisk, copy_file, copy_segments, create_for_owner, is_lost, make_folder, sync_folder};
+pub(crate) use reading::{
+    free_bytes, has_log, is_open_to_others, lock_to_read, newest_schema, open_to_read, read_segment, schema,
+    schema_version, segments, sizes,
+};
 pub(crate) use rows::{ConversationRow, DeviceRow, EnvelopeRow, UserRow};
 pub use sim_disk::{DiskImage, SimDisk};
 
 /// Where a relay keeps its data.
 pub struct Storage(Kind);
 
+/// In a folder whose restore has not ended.
+pub(crate) const UNFINISHED: &str = "restoring";
+
 enum Kind {
-    Folder(PathBuf),
+    Folder { path: PathBuf, is_unfinished: bool },
     Given { connection: Box<Connection>, disk: Box<dyn Disk> },
 }
 
@@ -35,12 +45,18 @@ pub(crate) struct Opened {
     pub(crate) disk: Box<dyn Disk>,
     /// Held for as long as the relay lives; `None` in memory.
     pub(crate) lock: Option<File>,
+    pub(crate) folder: Option<PathBuf>,
 }
 
 impl Storage {
     /// `relay.db`, `bodies/` and `lock` in this folder, which is made if it is missing.
     pub fn folder(path: impl Into<PathBuf>) -> Self {
-        Self(Kind::Folder(path.into()))
+        Self(Kind::Folder { path: path.into(), is_unfinished: false })
+    }
+
+    /// The folder of a restore that is under way, which nobody else may open.
+    pub(crate) fn unfinished(path: &Path) -> Self {
+        Self(Kind::Folder { path: path.to_owned(), is_unfinished: true })
     }
 
     /// A connection (usually in memory) and a disk of the caller's: for the simulation and for tests.
@@ -50,8 +66,8 @@ impl Storage {
 
     pub(crate) fn open(self) -> Result<Opened, RelayError> {
         let mut opened = match self.0 {
-            Kind::Folder(folder) => open_folder(&folder)?,
-            Kind::Given { connection, disk } => Opened { db: *connection, disk, lock: None },
+            Kind::Folder { path, is_unfinished } => open_folder(path, is_unfinished)?,
+            Kind::Given { connection, disk } => Opened { db: *connection, disk, lock: None, folder: None },
         };
         opened.db.execute_batch("PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;")?;
         // The planner's stability guarantee: without it, some statements are parsed again each time that another value is
@@ -63,15 +79,18 @@ impl Storage {
     }
 }
 
-fn open_folder(folder: &Path) -> Result<Opened, RelayError> {
-    let unusable = |source| RelayError::Folder { folder: folder.to_owned(), source };
-    disk::make_folder(folder).map_err(unusable)?;
+fn open_folder(folder: PathBuf, is_unfinished: bool) -> Result<Opened, RelayError> {
+    let unusable = |source| RelayError::Folder { folder: folder.clone(), source };
+    disk::make_folder(&folder).map_err(unusable)?;
     let open = |name| disk::for_owner().create(true).truncate(false).open(folder.join(name));
     let lock = open("lock").map_err(unusable)?;
     match lock.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(RelayError::FolderInUse { folder: folder.to_owned() }),
+        Err(TryLockError::WouldBlock) => return Err(RelayError::FolderInUse { folder: folder.clone() }),
         Err(TryLockError::Error(source)) => return Err(unusable(source)),
+    }
+    if folder.join(UNFINISHED).exists() != is_unfinished {
+        return Err(RelayError::Unfinished { folder });
     }
     // SQLite gives its log the mode of the database, so that has to exist with it.
     drop(open("relay.db").map_err(unusable)?);
@@ -79,7 +98,7 @@ fn open_folder(folder: &Path) -> Result<Opened, RelayError> {
     // FULL: an answer may leave as soon as COMMIT returned, so COMMIT has to mean the disk.
     db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
     let disk = FileDisk::open(&folder.join("bodies")).map_err(unusable)?;
-    Ok(Opened { db, disk: Box::new(disk), lock: Some(lock) })
+    Ok(Opened { db, disk: Box::new(disk), lock: Some(lock), folder: Some(folder) })
 }
 
 #[cfg(all(test, unix))]

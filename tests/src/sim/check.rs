@@ -169,9 +169,9 @@ impl World {
         }
         let lost = |raw: u64| {
             let forgotten = |heads: &super::node::Heads| raw > heads.get(&conversation).copied().unwrap_or(0);
-            let era = Seq::from_raw(raw).map_or(0, Seq::era) as usize;
+            let era = Seq::from_raw(raw).map_or(0, Seq::era);
             // The restores that ended this era or a later one.
-            self.node.restored_heads.iter().skip(era).any(forgotten)
+            self.node.restored_heads.iter().filter(|(began, _)| *began > era).any(|(_, heads)| forgotten(heads))
         };
         // Within one era every position between; across eras the rest of the older one cannot be counted.
         let era_begins = Seq::new(next.era(), 1).map_or(0, Seq::raw);

@@ -79,7 +79,7 @@ impl Climate {
             offline: sometimes(rng, 100, 600),
             suspend: sometimes(rng, 20, 200),
             skewed: rng.chance(500),
-            restores: if rng.chance(300) { rng.between(1, 2) } else { 0 },
+            restores: if rng.chance(300) { rng.between(1, 3) } else { 0 },
             ttl: rng.chance(200).then(|| rng.between(60, 240) as u32),
             small_windows: rng.chance(500),
             full_disk: sometimes(rng, 100, 600),

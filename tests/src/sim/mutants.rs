@@ -26,6 +26,7 @@ impl Mutant {
         core("ack-failed-entry", "the device acknowledges an entry that it could not process", Core::AckFailedEntry),
         core("gap-ignored", "the device acknowledges gaps without noting them", Core::GapIgnored),
         core("states-go-back", "a lower state overwrites a higher one", Core::StatesGoBack),
+        core("one-past-only", "a device takes the node's past for its own", Core::OnePastOnly),
         core("no-reconciliation", "nothing is given back to a restored node", Core::NoReconciliation),
         core("forget-in-flight", "what was unanswered is not sent again on a new socket", Core::ForgetInFlight),
         core("sibling-read-ignored", "read marks of the own other devices are ignored", Core::SiblingReadIgnored),
@@ -45,6 +46,7 @@ impl Mutant {
         node("emptied-unerased", "the bodies of an absent device's mail stay", Node::EmptiedUnerased),
         node("share-ignored", "one sender may fill a whole mailbox", Node::ShareIgnored),
         node("reuse-seq", "a restored node gives positions twice", Node::ReuseSeq),
+        node("era-twice", "a copy that is restored again begins the same era again", Node::EraTwice),
     ];
 
     /// The mutant of that name.

@@ -30,12 +30,26 @@ pub(super) struct NodeProcess {
     inbox: Vec<Work>,
     commit_at: Option<u64>,
     tick_at: Option<u64>,
-    copy: Option<(Connection, DiskImage)>,
-    /// The next start is from the copy.
-    from_copy: bool,
-    /// Of each copy that the node started from.
-    pub(super) restored_heads: Vec<Heads>,
+    copies: Vec<Copy>,
+    /// The next start is from this copy.
+    from_copy: Option<usize>,
+    /// When the operator last restored a copy, and which.
+    last_restore: Option<(u64, usize)>,
+    /// Of each copy that the node started from, with the era that began then.
+    pub(super) restored_heads: Vec<(u32, Heads)>,
 }
+
+/// What an operator keeps, and restores as often as there is need.
+struct Copy {
+    database: Connection,
+    bodies: DiskImage,
+    /// The last era that a restore of it began, as a backup remembers.
+    last_era_begun: Option<u32>,
+}
+
+/// The operator lets so many milliseconds pass between restores of different copies: an interval by which eras are
+/// numbered, and what the node's clock may be behind.
+pub(super) const BETWEEN_RESTORES: u64 = 130_000;
 
 impl NodeProcess {
     pub(super) fn new(rng: &mut Rng, climate: &Climate) -> Self {
@@ -68,8 +82,9 @@ impl NodeProcess {
             inbox: Vec::new(),
             commit_at: None,
             tick_at: None,
-            copy: None,
-            from_copy: false,
+            copies: Vec::new(),
+            from_copy: None,
+            last_restore: None,
             restored_heads: Vec::new(),
         };
         node.open(Timestamp(0));
@@ -251,7 +266,7 @@ impl World {
             self.dispatch(events);
         }
         if crash_before || crash_after {
-            self.node_crashes(false);
+            self.node_crashes(None);
         }
         self.plan_tick();
     }
@@ -291,7 +306,7 @@ impl World {
         }
     }
 
-    fn node_crashes(&mut self, from_copy: bool) {
+    fn node_crashes(&mut self, from_copy: Option<usize>) {
         self.note("the node crashes");
         self.node.from_copy = from_copy;
         if let Some(relay) = self.node.relay.take() {
@@ -314,23 +329,29 @@ impl World {
             return;
         }
         let clock = self.clock(self.node.skew_ms);
-        let restored = std::mem::take(&mut self.node.from_copy);
-        // A copy is used once: two starts from the same one would give the same era twice.
-        if let Some((copy, image)) = self.node.copy.take_if(|_| restored) {
-            self.node.disk.restore(&image);
-            self.remember_heads(&copy);
-            self.node.parked = Some(copy);
+        let restored = self.node.from_copy.take();
+        if let Some(copy) = restored.map(|index| &self.node.copies[index]) {
+            self.node.disk.restore(&copy.bodies);
+            self.node.parked = Some(copy_of(&copy.database));
         }
         self.node.open(clock);
-        self.note(if restored { "the node starts from an older copy" } else { "the node starts" });
-        if restored {
-            self.node.relay_mut().begin_era(clock).expect("the node's database works");
-        }
+        let Some(index) = restored else {
+            self.note("the node starts");
+            self.plan_tick();
+            return;
+        };
+        let begun = self.node.copies[index].last_era_begun;
+        let era = self.node.relay_mut().next_era(clock, begun);
+        self.node.copies[index].last_era_begun = Some(era);
+        self.note(format!("the node starts from copy {index}, in era {era}"));
+        self.node.relay_mut().begin_era_at(era, clock).expect("the node's database works");
+        self.remember_heads(index, era);
         self.plan_tick();
     }
 
     /// What the copy does not know may stay empty where its sender did not know the position either.
-    fn remember_heads(&mut self, copy: &Connection) {
+    fn remember_heads(&mut self, index: usize, era: u32) {
+        let copy = &self.node.copies[index].database;
         let mut heads = Heads::new();
         let mut statement = copy.prepare("SELECT id, head FROM conversation").expect("the copy can be queried");
         let mut rows = statement.query([]).expect("the copy can be queried");
@@ -338,21 +359,30 @@ impl World {
             let head = row.get::<_, i64>(1).expect("a head").cast_unsigned();
             heads.insert(ConversationId::from_bytes(row.get(0).expect("an id")), head);
         }
-        self.node.restored_heads.push(heads);
+        self.node.restored_heads.push((era, heads));
     }
 
     pub(super) fn take_copy(&mut self) {
         if let Some(relay) = &self.node.relay {
-            self.node.copy = Some((copy_of(relay.connection()), self.node.disk.snapshot()));
+            let (database, bodies) = (copy_of(relay.connection()), self.node.disk.snapshot());
+            self.node.copies.push(Copy { database, bodies, last_era_begun: None });
             self.note("the operator takes a copy");
         }
     }
 
-    pub(super) fn restore_copy(&mut self) {
-        if self.node.copy.is_some() && self.node.is_up() && !self.calm {
-            self.count(Fault::NodeRestoredFromCopy);
-            self.node_crashes(true);
+    pub(super) fn restore_copy(&mut self, wanted: Option<usize>) {
+        let copies = self.node.copies.len();
+        if copies == 0 || !self.node.is_up() || self.calm {
+            return;
         }
+        let index = wanted.unwrap_or_else(|| self.rng.below(copies)).min(copies - 1);
+        let is_too_soon = |&(at, last): &(u64, usize)| last != index && self.now < at + BETWEEN_RESTORES;
+        if self.node.last_restore.as_ref().is_some_and(is_too_soon) {
+            return;
+        }
+        self.node.last_restore = Some((self.now, index));
+        self.count(Fault::NodeRestoredFromCopy);
+        self.node_crashes(Some(index));
     }
 }
 

@@ -11,7 +11,7 @@ use super::Outcome;
 use super::device::Device;
 use super::faults::{Climate, Fault, Injected};
 use super::network::{Arrival, Wire, WireId};
-use super::node::NodeProcess;
+use super::node::{BETWEEN_RESTORES, NodeProcess};
 use super::rng::Rng;
 use super::trace::Trace;
 
@@ -38,7 +38,8 @@ pub(super) enum Happening {
     NodeRestart,
     SessionTick(SessionId),
     TakeCopy,
-    RestoreCopy,
+    /// The copy of that number, or any.
+    RestoreCopy(Option<usize>),
     User(Action),
 }
 
@@ -233,13 +234,35 @@ impl World {
                 self.at(from, Happening::User(Action::Suspend(device)));
             }
         }
+        self.storm_ends_at = span + self.rng.between(20_000, 60_000);
+        if self.climate.restores > 1 && self.rng.chance(500) {
+            self.plan_wrong_copy_first(span);
+            return;
+        }
         for _ in 0..self.climate.restores {
             let copied = self.rng.between(1_000, span);
             let restored = copied + self.rng.between(1_000, 60_000);
             self.at(copied, Happening::TakeCopy);
-            self.at(restored, Happening::RestoreCopy);
+            self.at(restored, Happening::RestoreCopy(None));
+            // Whoever has restored one copy may want another, or the same once more.
+            for _ in 0..self.rng.between(0, 2) {
+                let again = self.rng.between(restored, restored.max(self.storm_ends_at));
+                self.at(again, Happening::RestoreCopy(None));
+            }
         }
-        self.storm_ends_at = span + self.rng.between(20_000, 60_000);
+    }
+
+    /// An operator restores an older copy, notices, and restores the newer one.
+    fn plan_wrong_copy_first(&mut self, span: u64) {
+        let older = self.rng.between(1_000, span / 3);
+        let newer = older + self.rng.between(10_000, 120_000);
+        let wrong = newer + self.rng.between(1_000, 30_000);
+        let right = wrong + BETWEEN_RESTORES + self.rng.between(0, 60_000);
+        self.at(older, Happening::TakeCopy);
+        self.at(newer, Happening::TakeCopy);
+        self.at(wrong, Happening::RestoreCopy(Some(0)));
+        self.at(right, Happening::RestoreCopy(Some(1)));
+        self.storm_ends_at = self.storm_ends_at.max(right + 20_000);
     }
 
     pub(super) fn run(&mut self) -> Result<(), String> {
@@ -290,7 +313,7 @@ impl World {
             Happening::NodeRestart => self.node_restarts(),
             Happening::SessionTick(session) => self.session_tick(session),
             Happening::TakeCopy => self.take_copy(),
-            Happening::RestoreCopy => self.restore_copy(),
+            Happening::RestoreCopy(copy) => self.restore_copy(copy),
             Happening::User(action) => self.act(action),
         }
         self.broken.clone().map_or(Ok(()), Err)

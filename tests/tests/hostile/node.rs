@@ -234,7 +234,7 @@ async fn lies_within_the_protocol_do_no_harm() {
     let unknown = MessageId::from_bytes([6; 16]);
     let seq = |raw| Seq::from_raw(raw).unwrap();
     let everything = || {
-        let all = SeqRange::new(seq(1), seq((1 << 40) - 1)).unwrap();
+        let all = SeqRange::new(seq(1), seq(Seq::NUMBER_MAX)).unwrap();
         SeqRanges::of([all.first(), all.last()])
     };
     let mut socket = captive.fake.welcomed().await;
@@ -291,7 +291,7 @@ async fn lies_within_the_protocol_do_no_harm() {
     let read = Read {
         id: unknown,
         conversation: captive.chat,
-        up_to: seq((1 << 40) - 1),
+        up_to: seq(Seq::NUMBER_MAX),
         ranges: everything(),
         authors: vec![own],
         at: Timestamp(0),

@@ -339,8 +339,8 @@ fn protection() -> impl Strategy<Value = Protection> {
 }
 
 pub(crate) fn seq() -> impl Strategy<Value = Seq> {
-    let number = prop_oneof![1..100u64, 1..1u64 << 40, Just((1 << 40) - 1)];
-    (0..8192u32, number).prop_map(|(era, number)| Seq::new(era, number).expect("in bounds"))
+    let number = prop_oneof![1..100u64, 1..=Seq::NUMBER_MAX, Just(Seq::NUMBER_MAX)];
+    (0..=Seq::ERA_MAX, number).prop_map(|(era, number)| Seq::new(era, number).expect("in bounds"))
 }
 
 /// Runs of different lengths, some of them adjacent or overlapping before they are coalesced.

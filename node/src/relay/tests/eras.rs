@@ -159,3 +159,31 @@ fn starts_without_a_restore_begin_no_era() {
         assert_eq!(attach_with(&mut world, session, checkpoint).eras, []);
     }
 }
+
+#[test]
+fn eras_are_numbered_by_the_clock_so_that_no_two_restores_begin_the_same() {
+    let mut world = World::new();
+    let day = |days: u64| Timestamp(1_767_225_600_000).plus_millis(days * 24 * 60 * 60 * 1000);
+    assert_eq!(world.relay.next_era(Timestamp(0), None), 1, "a clock that is wrong");
+    assert_eq!(world.relay.next_era(day(1), None), 675);
+    assert_eq!(world.relay.next_era(day(1).plus_millis(128_000), None), 676);
+    assert_eq!(world.relay.next_era(day(1), Some(675)), 676, "the same copy once more");
+    assert!(world.relay.next_era(day(1_000_000), None) < Seq::ERA_MAX - 1_000, "some are kept");
+    world.relay.begin_era_at(900, day(1)).unwrap();
+    assert_eq!(world.relay.next_era(day(1), None), 901, "later than the last in any case");
+    assert!(world.relay.begin_era_at(Seq::ERA_MAX + 1, day(1)).is_err());
+    assert_eq!(world.relay.era_and_revision().0, 900);
+}
+
+#[test]
+fn a_conversation_without_positions_left_refuses_and_runs_into_no_other_era() {
+    let mut world = World::new();
+    let (ana, _) = world.attach(ANA_PHONE);
+    world.say(ana, 1, "one");
+    world.relay.connection().execute("UPDATE conversation SET head = ?1", [Seq::NUMBER_MAX - 1]).unwrap();
+    assert_eq!(answer(&world.say(ana, 2, "last")), Ok(Seq::new(0, Seq::NUMBER_MAX)));
+    assert_eq!(answer(&world.say(ana, 3, "none left")), Err(ErrorCode::NotSupported));
+    world.relay.begin_era(world.now).unwrap();
+    let (ana, _) = world.attach(ANA_PHONE);
+    assert_eq!(answer(&world.say(ana, 4, "a new era")), Ok(Seq::new(1, 1)));
+}

@@ -1,6 +1,7 @@
 //! The relay against Ana and Bo, in memory, with a disk that crashes can hurt.
 
 mod accounts;
+mod backup;
 mod delivery;
 mod disk_faults;
 mod eras;
