@@ -177,12 +177,23 @@ async fn it_comes_back_by_itself_and_not_all_the_time() {
         drop(captive.fake.socket().await);
         captive.ana.is(ConnectionState::Offline).await;
         let text = format!("{}", captive.written.len());
+        let began = stopwatch();
         captive.ana.send_text(captive.chat, text.as_str()).await.unwrap();
         captive.written.push(text);
-        assert_eq!(captive.ana.connection(), ConnectionState::Offline, "round {round}: it waits a little");
+        let state = captive.ana.connection();
+        // A machine on which writing takes longer than the pause proves nothing.
+        if began() < std::time::Duration::from_millis(200) {
+            assert_eq!(state, ConnectionState::Offline, "round {round}: it waits a little");
+        }
     }
     drop(captive.fake.socket().await);
     captive.set_free().await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "how fast the machine is")]
+fn stopwatch() -> impl Fn() -> std::time::Duration {
+    let began = std::time::Instant::now();
+    move || began.elapsed()
 }
 
 /// An envelope from `peer`, in order.
