@@ -14,19 +14,20 @@ mod reconcile;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use chasqui_wire::{
-    Ack, AckItem, ClientFrame, ConversationId, DeviceId, Limits, MessageId, NodeFrame, RealmId, Seq, Timestamp, UserId,
+    ClientFrame, ConversationId, DeviceId, Limits, MessageId, NodeFrame, RealmId, Seq, Timestamp, UserId,
 };
 use rusqlite::Connection;
 
 pub use self::identity::{public_key, sign_with};
 pub use self::link::{Blocked, ConnectionState};
 pub use self::secret::Secret;
+use self::turn::{Turn, in_savepoint};
 use self::{identity::Identity, link::Link, outbox::Outbox};
 use crate::error::Error;
 use crate::planted::{PlantedBug, planted};
@@ -184,27 +185,6 @@ pub struct Step {
     pub outputs: Vec<Output>,
     /// When to call again at the latest, with [`Input::Wake`].
     pub wake_at: Option<Timestamp>,
-}
-
-/// One step in progress: the open transaction, and what is to be said once it committed.
-struct Turn<'a> {
-    db: &'a Connection,
-    now: Timestamp,
-    outputs: Vec<Output>,
-    acks: Vec<AckItem>,
-    /// Of holes in which something is held all the same.
-    hole_acks: Vec<Ack>,
-    changes: ChangeSet,
-}
-
-impl Turn<'_> {
-    fn transmit(&mut self, socket: SocketId, frame: &ClientFrame) {
-        self.outputs.push(Output::Transmit(socket, frame.encode()));
-    }
-
-    fn changed(&mut self, conversation: ConversationId) {
-        self.changes.conversations.insert(conversation);
-    }
 }
 
 /// See the module.
@@ -431,23 +411,4 @@ impl Engine {
         let sending = self.link.live().and(self.outbox.wake_at());
         [self.link.wake_at(), sending].into_iter().flatten().min()
     }
-}
-
-/// Runs `work` so that its failure, even a panic, does not take its neighbours in the step with it.
-fn in_savepoint<T>(db: &Connection, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    db.prepare_cached("SAVEPOINT input")?.execute([])?;
-    let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(StoreError::Panicked));
-    if let Err(error) = &outcome {
-        // The whole step is given up then. A full disk may have ended the transaction already, and what ran from here on
-        // would be committed line by line.
-        if error.is_systemic() && !planted(PlantedBug::FullDiskIsPoison) {
-            return outcome;
-        }
-        if db.is_autocommit() {
-            return Err(StoreError::RolledBack);
-        }
-        db.execute_batch("ROLLBACK TO input")?;
-    }
-    db.prepare_cached("RELEASE input")?.execute([])?;
-    outcome
 }
