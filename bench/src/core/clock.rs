@@ -1,0 +1,38 @@
+//! Where time is read: the wall clock, and the processor time of the calling thread, which neighbours disturb less.
+
+use std::time::{Duration, Instant};
+
+/// How long something took.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Took {
+    pub(super) wall: Duration,
+    /// Of the calling thread alone. The wall time where the system does not tell.
+    pub(super) cpu: Duration,
+}
+
+/// Runs `work` and says how long it took.
+#[expect(clippy::disallowed_methods, reason = "time is what a benchmark measures")]
+pub(super) fn timed<T>(work: impl FnOnce() -> T) -> (T, Took) {
+    let (began, cpu) = (Instant::now(), thread_cpu());
+    let done = work();
+    let wall = began.elapsed();
+    let cpu = cpu.zip(thread_cpu()).map_or(wall, |(before, after)| after.saturating_sub(before));
+    (done, Took { wall, cpu })
+}
+
+/// Linux: the first number is nanoseconds on a processor (Documentation/scheduler/sched-stats.rst).
+fn thread_cpu() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    stat.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// The value below which `percent` of them lie.
+pub(super) fn percentile(values: &mut [f64], percent: usize) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let index = (values.len() * percent / 100).min(values.len().saturating_sub(1));
+    values.get(index).copied().unwrap_or_default()
+}
+
+pub(super) fn millis(took: Duration) -> f64 {
+    took.as_secs_f64() * 1e3
+}

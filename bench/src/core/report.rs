@@ -1,0 +1,97 @@
+//! What was measured, beside what was promised: a table for people, one object for programs.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::catch_up::CatchUp;
+use super::reading::Reading;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    machine: Machine,
+    figures: Vec<Figure>,
+    catch_up: CatchUp,
+    reading: Reading,
+}
+
+#[derive(Debug, Serialize)]
+struct Machine {
+    cores: usize,
+    cpu: String,
+    /// Figures of a build without optimisation say nothing.
+    optimised: bool,
+}
+
+impl Machine {
+    fn this() -> Self {
+        let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+        Self {
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            cpu: model.map_or_else(|| "unknown".to_owned(), |(_, model)| model.trim().to_owned()),
+            optimised: !cfg!(debug_assertions),
+        }
+    }
+}
+
+/// One line of the table.
+#[derive(Debug, Serialize)]
+struct Figure {
+    name: &'static str,
+    value: f64,
+    unit: &'static str,
+    at_least: Option<f64>,
+    met: Option<bool>,
+}
+
+impl Figure {
+    fn new(name: &'static str, value: f64, unit: &'static str, at_least: Option<f64>) -> Self {
+        Self { name, value, unit, at_least, met: at_least.map(|least| value >= least) }
+    }
+}
+
+impl Report {
+    pub(super) fn new(catch_up: CatchUp, reading: Reading) -> Self {
+        let figures = vec![
+            Figure::new("catch-up, speed by bare SQLite's, wall", catch_up.speed_by_wall, "", Some(0.5)),
+            Figure::new("catch-up, speed by bare SQLite's, CPU", catch_up.speed_by_cpu, "", Some(0.5)),
+            Figure::new("catch-up, wall", catch_up.core.messages_per_second, "messages/s", None),
+            Figure::new("catch-up, CPU", catch_up.core.cpu_micros_per_message, "us a message", None),
+            Figure::new("from opening the client to its first list, p50", reading.open_to_list_p50, "ms", None),
+            Figure::new("history on disk", reading.bytes_per_message, "bytes a message", None),
+        ];
+        Self { machine: Machine::this(), figures, catch_up, reading }
+    }
+}
+
+fn verdict(met: Option<bool>) -> &'static str {
+    match met {
+        Some(true) => "met",
+        Some(false) => "NOT MET",
+        None => "",
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Machine { cores, cpu, optimised } = &self.machine;
+        let build = if *optimised { "" } else { ", NOT OPTIMISED" };
+        writeln!(f, "{cpu}, {cores} cores{build}\n")?;
+        for Figure { name, value, unit, at_least, met } in &self.figures {
+            let budget = at_least.map_or_else(String::new, |least| format!("at least {least}"));
+            writeln!(f, "{name:<48} {value:>10.2} {unit:<16} {budget:<13} {}", verdict(*met))?;
+        }
+        let Reading { messages, conversations, .. } = self.reading;
+        writeln!(f, "\n{messages} messages in {conversations} conversations, ms")?;
+        let heads = ["budget", "cold p50", "p99", "warm p50", "p99"];
+        writeln!(f, "{:<40} {:>7} {:>9} {:>8} {:>9} {:>8}", "", heads[0], heads[1], heads[2], heads[3], heads[4])?;
+        for question in &self.reading.questions {
+            let budget = question.budget.map_or_else(String::new, |most| most.to_string());
+            write!(f, "{:<40} {budget:>7} ", question.question)?;
+            write!(f, "{:>9.2} {:>8.2} ", question.cold_p50, question.cold_p99)?;
+            writeln!(f, "{:>9.2} {:>8.2} {}", question.warm_p50, question.warm_p99, verdict(question.met))?;
+        }
+        Ok(())
+    }
+}
