@@ -9,8 +9,8 @@ use super::link::{Blocked, ConnectionState};
 use super::{Command, Engine, Reply, Turn};
 use crate::error::Error;
 use crate::store::{
-    self, AccountRow, ConversationHead, ConversationRow, MessageKind, MessageRow, MessageState, NewMessage, OutboxRow,
-    Place, StoreError,
+    self, AccountRow, ConversationHead, ConversationRow, IndexChange, MessageKind, MessageRow, MessageState,
+    NewMessage, OutboxRow, Place, StoreError,
 };
 
 type Answer = Result<Result<Reply, Error>, StoreError>;
@@ -69,8 +69,7 @@ impl Engine {
         let protection = Protection::NodeReadable;
         let id = direct_conversation(account.user, peer, protection);
         let head = ConversationHead { id, kind: ConversationKind::Direct, protection, peer: Some(peer) };
-        ConversationRow::ensure(turn.db, &head, turn.now)?;
-        self.mention(turn, Some(peer))?;
+        self.conversation(turn, &head)?;
         turn.changed(id);
         Ok(Ok(Reply::Conversation(id)))
     }
@@ -89,10 +88,6 @@ impl Engine {
         if text.is_empty() {
             return Ok(Err(Error::Invalid { detail: "the text is empty".into() }));
         }
-        if MessageRow::find(turn.db, message)?.is_some() {
-            // The same command again, after a driver lost track of the first.
-            return Ok(Ok(Reply::Message(message)));
-        }
         let content = Content { message, created_at: turn.now, kind: ContentKind::Text(text) };
         let body = content.encode();
         let limit = self.link.limits().unwrap_or(&Limits::DEFAULT).body_bytes as usize;
@@ -110,9 +105,12 @@ impl Engine {
             accepted_at: None,
             body,
         };
-        let key = MessageRow::insert(turn.db, &row, &new)?;
+        let Some(key) = MessageRow::insert(turn.db, &row, &new)? else {
+            // The same command again, after a driver lost track of the first.
+            return Ok(Ok(Reply::Message(message)));
+        };
         if let ContentKind::Text(text) = &content.kind {
-            store::index_message(turn.db, key, text)?;
+            turn.index(IndexChange::add(key, text));
         }
         self.enqueue(turn, &row, key)?;
         Ok(Ok(Reply::Message(message)))
@@ -128,8 +126,7 @@ impl Engine {
             MessageRow::set_pending(turn.db, message, entry)?;
             self.outbox.queue(conversation.key, entry);
         }
-        conversation.refresh_last_message(turn.db)?;
-        turn.changed(conversation.id);
+        turn.arranged(conversation);
         Ok(())
     }
 
@@ -166,11 +163,10 @@ impl Engine {
             return Ok(Err(Error::Invalid { detail: "the message is on its way; delete it once it is sent".into() }));
         }
         let conversation = ConversationRow::get(turn.db, row.conversation)?;
-        store::unindex_message(turn.db, row.key)?;
         row.delete(turn.db)?;
-        conversation.recount_unread(turn.db)?;
-        conversation.refresh_last_message(turn.db)?;
-        turn.changed(conversation.id);
+        turn.index(IndexChange::Remove(row.key));
+        turn.reread(&conversation);
+        turn.arranged(&conversation);
         Ok(Ok(Reply::Done))
     }
 }

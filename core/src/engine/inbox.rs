@@ -1,18 +1,19 @@
-//! Receiving: each entry in a savepoint of its own, acknowledged only with the transaction that stored it.
+//! Receiving: an entry is acknowledged only with the transaction that stored it.
 //!
-//! An entry that cannot be processed does not harm its neighbours: it is left unacknowledged and the socket is opened
-//! anew, so that it comes again; after three failures it is kept as it came and acknowledged as unreadable.
+//! An entry that cannot be processed does not harm its neighbours: they are stored, each by itself. It is left
+//! unacknowledged and the socket is opened anew, so that it comes again; after three failures it is kept as it came and
+//! acknowledged as unreadable.
 
 use chasqui_wire::{
     Ack, AckItem, AckOutcome, Content, ContentKind, ConversationId, ConversationKind, Deliver, Entry, EntryKind,
     Envelope, Gap, Hole, NodeFrame, Protection, Seq, SeqRanges, UserId, direct_conversation,
 };
 
-use super::{Engine, Turn, in_savepoint};
+use super::{Engine, Turn};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
-    self, ConversationHead, ConversationRow, MAX_FAILURES, MessageKind, MessageRow, NewHole, NewMessage, Place,
-    ReadOutboxRow, StoreError,
+    self, ConversationHead, ConversationRow, IndexChange, MAX_FAILURES, MessageKind, MessageRow, NewHole, NewMessage,
+    Place, ReadOutboxRow, StoreError,
 };
 
 /// How an entry is acknowledged.
@@ -28,16 +29,43 @@ impl From<AckOutcome> for Dealt {
     }
 }
 
+impl Turn<'_> {
+    fn acknowledge(&mut self, number: u64, Dealt { outcome, held }: Dealt) {
+        let item = AckItem { number, outcome };
+        if held.is_empty() {
+            self.acks.push(item);
+        } else {
+            self.hole_acks.push(Ack { items: vec![item], held });
+        }
+    }
+}
+
 impl Engine {
     pub(super) fn deliver(&mut self, turn: &mut Turn<'_>, deliver: Deliver) -> Result<(), StoreError> {
-        let mut failed = false;
-        for entry in deliver.entries {
-            let number = entry.number;
-            match in_savepoint(turn.db, || self.entry(turn, &entry.kind)) {
-                Ok(Dealt { outcome, held }) if held.is_empty() => turn.acks.push(AckItem { number, outcome }),
-                Ok(Dealt { outcome, held }) => {
-                    turn.hole_acks.push(Ack { items: vec![AckItem { number, outcome }], held });
+        // All in one savepoint first: for each one SQLite copies the pages that change in it. What a failed attempt leaves
+        // in memory are reminders to look, and they do no harm.
+        let together = turn.in_savepoint(|turn| {
+            let outcomes = deliver.entries.iter().map(|entry| self.entry(turn, &entry.kind));
+            outcomes.collect::<Result<Vec<Dealt>, StoreError>>()
+        });
+        match together {
+            Ok(outcomes) => {
+                for (entry, dealt) in deliver.entries.iter().zip(outcomes) {
+                    turn.acknowledge(entry.number, dealt);
                 }
+                Ok(())
+            }
+            Err(error) if error.is_systemic() && !planted(PlantedBug::FullDiskIsPoison) => Err(error),
+            Err(_) => self.deliver_one_by_one(turn, deliver.entries),
+        }
+    }
+
+    fn deliver_one_by_one(&mut self, turn: &mut Turn<'_>, entries: Vec<Entry>) -> Result<(), StoreError> {
+        let mut failed = false;
+        for entry in entries {
+            let number = entry.number;
+            match turn.in_savepoint(|turn| self.entry(turn, &entry.kind)) {
+                Ok(dealt) => turn.acknowledge(number, dealt),
                 Err(error) if error.is_systemic() && !planted(PlantedBug::FullDiskIsPoison) => return Err(error),
                 Err(error) => {
                     let failures = self.count_failure(turn, entry)?;
@@ -102,18 +130,13 @@ impl Engine {
             tracing::warn!("an envelope does not belong to its conversation");
             return Ok(AckOutcome::Unreadable);
         };
-        let conversation = ConversationRow::ensure(turn.db, &head, turn.now)?;
-        self.mention(turn, head.peer)?;
-        if let Some(known) = MessageRow::find(turn.db, envelope.message)? {
-            return redelivered(turn, &conversation, &known, envelope);
-        }
+        let conversation = self.conversation(turn, &head)?;
         let content = Content::decode(envelope.body.clone(), envelope.message);
         let (kind, created_at, outcome) = match &content {
             Ok(content) => (MessageKind::Content, content.created_at, AckOutcome::Stored),
             // Kept as it came: the placeholder is the record from which recovery starts.
             Err(_) => (MessageKind::Unreadable, envelope.accepted_at, AckOutcome::Unreadable),
         };
-        store::fill_gap(turn.db, &conversation, envelope.seq)?;
         let new = NewMessage {
             id: envelope.message,
             place: Place::At(envelope.seq),
@@ -125,33 +148,36 @@ impl Engine {
             accepted_at: Some(envelope.accepted_at),
             body: envelope.body.clone(),
         };
-        let key = MessageRow::insert(turn.db, &conversation, &new)?;
+        let Some(key) = MessageRow::insert(turn.db, &conversation, &new)? else {
+            return redelivered(turn, &conversation, envelope);
+        };
+        // What lies above the head was never missing.
+        if conversation.head >= Some(envelope.seq) {
+            store::fill_gap(turn.db, &conversation, envelope.seq)?;
+        }
         if let Ok(Content { kind: ContentKind::Text(text), .. }) = &content {
-            store::index_message(turn.db, key, text)?;
+            turn.index(IndexChange::add(key, text));
         }
+        conversation.add(turn.db, envelope.seq, new.incoming)?;
         if new.incoming {
-            self.count_as_read_or_unread(turn, &conversation, envelope.seq)?;
+            self.tell_author_of_straggler(turn, &conversation, envelope.seq)?;
         }
-        conversation.raise_head(turn.db, envelope.seq)?;
-        conversation.refresh_last_message(turn.db)?;
-        turn.changed(conversation.id);
+        turn.arranged(&conversation);
         Ok(outcome)
     }
 
     /// A straggler below the read mark counts as read, so its author is told so.
-    fn count_as_read_or_unread(
+    fn tell_author_of_straggler(
         &mut self,
         turn: &Turn<'_>,
         conversation: &ConversationRow,
         seq: Seq,
     ) -> Result<(), StoreError> {
-        match conversation.read_up_to.filter(|&read| seq <= read) {
-            None => conversation.add_unread(turn.db),
-            Some(read) => {
-                self.outbox.queue_read();
-                ReadOutboxRow::put(turn.db, conversation.key, read, seq.before(), turn.now)
-            }
+        if let Some(read) = conversation.read_up_to.filter(|&read| seq <= read) {
+            self.outbox.queue_read();
+            ReadOutboxRow::put(turn.db, conversation.key, read, seq.before(), turn.now)?;
         }
+        Ok(())
     }
 
     fn gap(&mut self, turn: &mut Turn<'_>, gap: &Gap) -> Result<AckOutcome, StoreError> {
@@ -165,7 +191,7 @@ impl Engine {
         else {
             return Ok(AckOutcome::Unreadable);
         };
-        let conversation = ConversationRow::ensure(turn.db, &head, turn.now)?;
+        let conversation = self.conversation(turn, &head)?;
         if store::holds(turn.db, &conversation, gap.seq)? {
             // It had arrived, only the acknowledgement was lost: better news for the sender.
             return Ok(AckOutcome::Stored);
@@ -190,8 +216,7 @@ impl Engine {
         else {
             return Ok(AckOutcome::Unreadable.into());
         };
-        let conversation = ConversationRow::ensure(turn.db, &head, turn.now)?;
-        self.mention(turn, head.peer)?;
+        let conversation = self.conversation(turn, &head)?;
         let Hole { range, reason, since, .. } = *hole;
         if store::note_hole(turn.db, &conversation, &NewHole { range, reason, since, sender: peer })? {
             turn.changes.incomplete = true;
@@ -203,14 +228,21 @@ impl Engine {
         Ok(Dealt { outcome: AckOutcome::Noted, held })
     }
 
-    /// Somebody to know the name of.
-    pub(super) fn mention(&mut self, turn: &Turn<'_>, user: Option<UserId>) -> Result<(), StoreError> {
-        if let Some(user) = user
-            && store::mention_user(turn.db, user)?
+    /// The conversation, made if it is new here; then there is somebody to know the name of.
+    pub(super) fn conversation(
+        &mut self,
+        turn: &Turn<'_>,
+        head: &ConversationHead,
+    ) -> Result<ConversationRow, StoreError> {
+        if let Some(known) = ConversationRow::find(turn.db, head.id)? {
+            return Ok(known);
+        }
+        if let Some(peer) = head.peer
+            && store::mention_user(turn.db, peer)?
         {
             self.names_wanted = true;
         }
-        Ok(())
+        ConversationRow::ensure(turn.db, head, turn.now)
     }
 }
 
@@ -218,9 +250,10 @@ impl Engine {
 fn redelivered(
     turn: &mut Turn<'_>,
     conversation: &ConversationRow,
-    known: &MessageRow,
     envelope: &Envelope,
 ) -> Result<AckOutcome, StoreError> {
+    let known = MessageRow::find(turn.db, envelope.message)?;
+    let known = known.ok_or(StoreError::Corrupt("a message that is there and is not"))?;
     if known.sender_device != Some(envelope.sender_device) || known.conversation != conversation.key {
         tracing::warn!("a message id was used twice");
         return Ok(AckOutcome::Unreadable);
@@ -229,9 +262,8 @@ fn redelivered(
         store::fill_gap(turn.db, conversation, envelope.seq)?;
         known.move_to(turn.db, envelope.seq)?;
         conversation.raise_head(turn.db, envelope.seq)?;
-        conversation.recount_unread(turn.db)?;
-        conversation.refresh_last_message(turn.db)?;
-        turn.changed(conversation.id);
+        turn.reread(conversation);
+        turn.arranged(conversation);
     }
     Ok(AckOutcome::Stored)
 }

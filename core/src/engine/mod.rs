@@ -22,12 +22,11 @@ use bytes::Bytes;
 use chasqui_wire::{
     ClientFrame, ConversationId, DeviceId, Limits, MessageId, NodeFrame, RealmId, Seq, Timestamp, UserId,
 };
-use rusqlite::Connection;
 
 pub use self::identity::{public_key, sign_with};
 pub use self::link::{Blocked, ConnectionState};
 pub use self::secret::Secret;
-use self::turn::{Turn, in_savepoint};
+use self::turn::Turn;
 use self::{identity::Identity, link::Link, outbox::Outbox};
 use crate::error::Error;
 use crate::planted::{PlantedBug, planted};
@@ -244,20 +243,13 @@ impl Engine {
     /// its sockets closed.
     pub fn handle(&mut self, store: &mut Store, now: Timestamp, inputs: Vec<Input>) -> Result<Step, StoreError> {
         let transaction = store.connection().unchecked_transaction()?;
-        let db: &Connection = &transaction;
-        let mut turn = Turn {
-            db,
-            now,
-            outputs: Vec::new(),
-            acks: Vec::new(),
-            hole_acks: Vec::new(),
-            changes: ChangeSet::default(),
-        };
+        let mut turn = Turn::new(&transaction, now);
         let before = self.link.state();
         for input in inputs {
             self.input(&mut turn, input)?;
         }
         self.pump(&mut turn)?;
+        turn.settle()?;
         let Turn { mut outputs, changes, .. } = turn;
         if let Err(error) = transaction.commit()
             && !planted(PlantedBug::AckBeforeCommit)
@@ -282,7 +274,7 @@ impl Engine {
     fn input(&mut self, turn: &mut Turn<'_>, input: Input) -> Result<(), StoreError> {
         match input {
             Input::Command(id, command) => {
-                let reply = match in_savepoint(turn.db, || self.command(turn, command)) {
+                let reply = match turn.in_savepoint(|turn| self.command(turn, command)) {
                     Ok(reply) => reply,
                     Err(error) if error.is_systemic() => return Err(error),
                     Err(error) => Err(error.into()),

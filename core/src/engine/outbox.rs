@@ -249,11 +249,10 @@ impl Engine {
         message.set_accepted(turn.db, seq, accepted.at, accepted.revision)?;
         store::apply_early_receipts(turn.db, key, seq)?;
         conversation.raise_head(turn.db, seq)?;
-        conversation.refresh_last_message(turn.db)?;
         if !self.outbox.holds(key) {
             store::drop_early_receipts(turn.db, key)?;
         }
-        turn.changed(conversation.id);
+        turn.arranged(&conversation);
         Ok(())
     }
 
@@ -321,8 +320,7 @@ fn fail(
 ) -> Result<(), StoreError> {
     if message.state != MessageState::Accepted {
         message.set_failed(turn.db, conversation.head, failure)?;
-        conversation.refresh_last_message(turn.db)?;
-        turn.changed(conversation.id);
+        turn.arranged(conversation);
     }
     Ok(())
 }

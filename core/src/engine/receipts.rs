@@ -68,7 +68,7 @@ impl Engine {
         read: &Read,
     ) -> Result<(), StoreError> {
         if conversation.raise_read(turn.db, read.up_to)? {
-            turn.changed(conversation.id);
+            turn.reread(conversation);
         }
         let held = store::readable(turn.db, conversation.key, conversation.read_reported, read.up_to)?;
         if held.iter().all(|&(seq, _)| read.ranges.contains(seq)) {
@@ -89,7 +89,7 @@ impl Engine {
         if conversation.raise_read(turn.db, up_to)? {
             ReadOutboxRow::put(turn.db, conversation.key, up_to, conversation.read_reported, turn.now)?;
             self.outbox.queue_read();
-            turn.changed(conversation.id);
+            turn.reread(conversation);
         }
         Ok(())
     }

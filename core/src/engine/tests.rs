@@ -5,7 +5,9 @@ use chasqui_wire::{
     EntryKind, Envelope, Era, ErrorCode, Goodbye, GoodbyeReason, Protection, Read, ReadNotice, Receipt, ReceiptKind,
     Rejected, SeqRange, SeqRanges, Welcome, direct_conversation, signing,
 };
+use rusqlite::Connection;
 
+mod bookkeeping;
 mod damage;
 mod full_disk;
 

@@ -104,14 +104,10 @@ impl ConversationRow {
         Ok(())
     }
 
-    /// Everything up to `seq` is read; says whether that is news.
+    /// Everything up to `seq` is read; says whether that is news. What is unread is to be counted again then.
     pub(crate) fn raise_read(&self, connection: &Connection, seq: Seq) -> Result<bool, StoreError> {
         let sql = "UPDATE conversation SET read_up_to = ?2 WHERE id = ?1 AND read_up_to < ?2";
-        let news = connection.prepare_cached(sql)?.execute((self.key.0, Sql(seq)))? > 0;
-        if news {
-            self.recount_unread(connection)?;
-        }
-        Ok(news)
+        Ok(connection.prepare_cached(sql)?.execute((self.key.0, Sql(seq)))? > 0)
     }
 
     /// The node accepted a read mark.
@@ -128,33 +124,11 @@ impl ConversationRow {
         Ok(())
     }
 
-    /// One more message by somebody else, above the read mark.
-    pub(crate) fn add_unread(&self, connection: &Connection) -> Result<(), StoreError> {
-        connection.prepare_cached("UPDATE conversation SET unread = unread + 1 WHERE id = ?")?.execute([self.key.0])?;
-        Ok(())
-    }
-
-    /// Counts again, from the messages.
-    pub(crate) fn recount_unread(&self, connection: &Connection) -> Result<(), StoreError> {
-        let sql = "UPDATE conversation SET unread =
-                       (SELECT count(*) FROM message WHERE message.conversation = conversation.id
-                        AND anchor > read_up_to AND incoming = 1 AND deleted = 0 AND message IS NOT NULL)
-                   WHERE id = ?";
-        connection.prepare_cached(sql)?.execute([self.key.0])?;
-        Ok(())
-    }
-
-    /// Something happened here: its newest shown message and its place in the list follow.
-    pub(crate) fn refresh_last_message(&self, connection: &Connection) -> Result<(), StoreError> {
-        let sql = "UPDATE conversation SET last_message =
-                       (SELECT message.id FROM message WHERE message.conversation = ?1 AND deleted = 0
-                        AND message.message IS NOT NULL ORDER BY anchor DESC, place DESC, message.id DESC LIMIT 1)
+    /// One more message, at `seq`. By somebody else and above the read mark, it is unread.
+    pub(crate) fn add(&self, connection: &Connection, seq: Seq, incoming: bool) -> Result<(), StoreError> {
+        let sql = "UPDATE conversation SET head = max(head, ?2), unread = unread + (?3 AND ?2 > read_up_to)
                    WHERE id = ?1";
-        connection.prepare_cached(sql)?.execute([self.key.0])?;
-        let sql = "UPDATE conversation SET activity =
-                       coalesce((SELECT coalesce(accepted_at, created_at) FROM message WHERE id = last_message), activity)
-                   WHERE id = ?";
-        connection.prepare_cached(sql)?.execute([self.key.0])?;
+        connection.prepare_cached(sql)?.execute((self.key.0, Sql(seq), incoming))?;
         Ok(())
     }
 
@@ -164,6 +138,29 @@ impl ConversationRow {
         let mut statement = connection.prepare_cached(&sql)?;
         let rows = statement.query_map([revision.cast_signed()], read)?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+impl ConversationKey {
+    /// Counts again, from the messages.
+    pub(crate) fn recount_unread(self, connection: &Connection) -> Result<(), StoreError> {
+        let sql = "UPDATE conversation SET unread =
+                       (SELECT count(*) FROM message WHERE message.conversation = conversation.id
+                        AND anchor > read_up_to AND incoming = 1 AND deleted = 0 AND message IS NOT NULL)
+                   WHERE id = ?";
+        connection.prepare_cached(sql)?.execute([self.0])?;
+        Ok(())
+    }
+
+    /// Finds the newest shown message again, and with it the place in the list. What has none left stays in its place.
+    pub(crate) fn refresh_last_message(self, connection: &Connection) -> Result<(), StoreError> {
+        let sql = "SELECT id, coalesce(accepted_at, created_at) FROM message WHERE conversation = ? AND deleted = 0
+                   AND message IS NOT NULL ORDER BY anchor DESC, place DESC, id DESC LIMIT 1";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let last: Option<(i64, i64)> = connection.prepare_cached(sql)?.query_row([self.0], read).optional()?;
+        let sql = "UPDATE conversation SET last_message = ?2, activity = coalesce(?3, activity) WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute((self.0, last.map(|last| last.0), last.map(|last| last.1)))?;
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@
 use chasqui_wire::{Content, ContentKind, ConversationKind, Protection, UserId, direct_conversation};
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::{AccountRow, MessageKey, RowExt as _, Sql, StoreError, index_message};
+use super::{AccountRow, IndexChange, MessageKey, RowExt as _, Sql, StoreError};
 use crate::domain::Salvage;
 
 /// Beyond any count that an account reached in between: the node must not take what was saved for an older copy.
@@ -229,7 +229,7 @@ fn index(db: &Connection) -> Result<(), StoreError> {
     while let Some(row) = rows.next()? {
         let content = Content::decode(row.get::<_, Vec<u8>>("body")?.into(), row.wire("message")?);
         if let Ok(Content { kind: ContentKind::Text(text), .. }) = content {
-            index_message(db, MessageKey(row.get("id")?), &text)?;
+            IndexChange::add(MessageKey(row.get("id")?), &text).apply(db)?;
         }
     }
     Ok(())

@@ -112,20 +112,22 @@ impl MessageRow {
         Ok(connection.prepare_cached(&sql)?.query_row([parameter], read).optional()?)
     }
 
+    /// `None` when a message of that id is here already.
     pub(crate) fn insert(
         connection: &Connection,
         conversation: &ConversationRow,
         new: &NewMessage,
-    ) -> Result<MessageKey, StoreError> {
+    ) -> Result<Option<MessageKey>, StoreError> {
         let sql = "INSERT INTO message (conversation, message, anchor, place, seq, sender, sender_device, incoming,
                                         kind, state, created_at, accepted_at, body)
                    VALUES (:conversation, :message, :anchor, 0, :seq, :sender, :sender_device, :incoming,
-                           :kind, :state, :created_at, :accepted_at, :body)";
+                           :kind, :state, :created_at, :accepted_at, :body)
+                   ON CONFLICT (message) DO NOTHING";
         let (seq, state) = match new.place {
             Place::At(seq) => (Some(seq), State::Accepted),
             Place::Pending => (None, State::Pending),
         };
-        connection.prepare_cached(sql)?.execute(named_params! {
+        let inserted = connection.prepare_cached(sql)?.execute(named_params! {
             ":conversation": conversation.key.0,
             ":message": Sql(new.id),
             ":anchor": seq.map_or(PENDING, |seq| seq.raw().cast_signed()),
@@ -139,7 +141,7 @@ impl MessageRow {
             ":accepted_at": new.accepted_at.map(Sql),
             ":body": new.body.as_ref(),
         })?;
-        Ok(MessageKey(connection.last_insert_rowid()))
+        Ok((inserted > 0).then(|| MessageKey(connection.last_insert_rowid())))
     }
 
     /// It waits behind everything, in the order of the outbox.

@@ -11,18 +11,33 @@ use unicode_normalization::char::is_combining_mark;
 use super::{MessageKey, StoreError, message};
 use crate::domain::SearchHit;
 
-/// Makes a message findable.
-pub(crate) fn index(connection: &Connection, key: MessageKey, text: &str) -> Result<(), StoreError> {
-    let terms = Terms::of(text);
-    let sql = "INSERT INTO message_index (rowid, words, singles, pairs) VALUES (?, ?, ?, ?)";
-    connection.prepare_cached(sql)?.execute((key.0, terms.words(), terms.singles(), terms.pairs()))?;
-    Ok(())
+/// What the index is to learn. Worked out where the message is at hand, written later.
+#[derive(Debug)]
+pub(crate) enum IndexChange {
+    /// Makes a message findable.
+    Add(MessageKey, Terms),
+    /// Makes it unfindable.
+    Remove(MessageKey),
 }
 
-/// Makes a message unfindable.
-pub(crate) fn remove(connection: &Connection, key: MessageKey) -> Result<(), StoreError> {
-    connection.prepare_cached("DELETE FROM message_index WHERE rowid = ?")?.execute([key.0])?;
-    Ok(())
+impl IndexChange {
+    pub(crate) fn add(key: MessageKey, text: &str) -> Self {
+        Self::Add(key, Terms::of(text))
+    }
+
+    pub(crate) fn apply(&self, connection: &Connection) -> Result<(), StoreError> {
+        match self {
+            Self::Add(key, terms) => {
+                let sql = "INSERT INTO message_index (rowid, words, singles, pairs) VALUES (?, ?, ?, ?)";
+                let parameters = (key.0, &terms.words, terms.singles(), terms.pairs());
+                connection.prepare_cached(sql)?.execute(parameters)?;
+            }
+            Self::Remove(key) => {
+                connection.prepare_cached("DELETE FROM message_index WHERE rowid = ?")?.execute([key.0])?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Messages that hold every term of `query`, newest first. A query without letters or digits finds nothing.
@@ -42,53 +57,60 @@ pub(crate) fn find(connection: &Connection, query: &str, limit: u32) -> Result<V
 
 /// A text as what is indexed of it.
 #[derive(Debug, Default, PartialEq)]
-struct Terms {
-    words: Vec<String>,
+pub(crate) struct Terms {
+    /// Each followed by a space.
+    words: String,
     /// Characters of scripts without spaces, run by run.
     runs: Vec<Vec<char>>,
+    /// The run that is not complete yet.
+    run: Vec<char>,
 }
 
 impl Terms {
     fn of(text: &str) -> Self {
-        let mut terms = Self::default();
-        let mut word = String::new();
-        let mut run = Vec::new();
-        // NFKD folds width and separates accents; accents of alphabets are dropped, vowel signs of runs are kept.
-        for character in text.nfkd().flat_map(char::to_lowercase) {
-            if is_unspaced(character) {
-                terms.end_word(&mut word);
-                run.push(character);
-            } else if is_combining_mark(character) {
-                // An accent belongs to what stands before it and does not count.
-            } else if character.is_alphanumeric() {
-                terms.end_run(&mut run);
-                word.push(character);
+        let mut terms = Self { words: String::with_capacity(text.len() + 1), ..Self::default() };
+        // ASCII is its own decomposition, and nothing is reordered across it.
+        for part in text.as_bytes().chunk_by(|one, next| one.is_ascii() == next.is_ascii()) {
+            // Cut between an ASCII character and another one.
+            let part = str::from_utf8(part).unwrap_or_default();
+            if part.is_ascii() {
+                part.chars().for_each(|character| terms.take(character.to_ascii_lowercase()));
             } else {
-                terms.end_word(&mut word);
-                terms.end_run(&mut run);
+                // NFKD folds width and separates accents.
+                part.nfkd().flat_map(char::to_lowercase).for_each(|character| terms.take(character));
             }
         }
-        terms.end_word(&mut word);
-        terms.end_run(&mut run);
+        terms.end_word();
+        terms.end_run();
         terms
     }
 
-    fn end_word(&mut self, word: &mut String) {
-        if !word.is_empty() {
-            self.words.push(std::mem::take(word));
+    fn take(&mut self, character: char) {
+        if is_unspaced(character) {
+            self.end_word();
+            self.run.push(character);
+        } else if character >= FIRST_COMBINING_MARK && is_combining_mark(character) {
+            // An accent belongs to what stands before it and does not count.
+        } else if character.is_alphanumeric() {
+            self.end_run();
+            self.words.push(character);
+        } else {
+            self.end_word();
+            self.end_run();
         }
     }
 
-    fn end_run(&mut self, run: &mut Vec<char>) {
-        if !run.is_empty() {
+    fn end_word(&mut self) {
+        if !self.words.is_empty() && !self.words.ends_with(' ') {
+            self.words.push(' ');
+        }
+    }
+
+    fn end_run(&mut self) {
+        if !self.run.is_empty() {
             // NFKD took Hangul syllables apart; a syllable is what people call a character.
-            let run = std::mem::take(run);
-            self.runs.push(run.into_iter().nfc().collect());
+            self.runs.push(self.run.drain(..).nfc().collect());
         }
-    }
-
-    fn words(&self) -> String {
-        self.words.join(" ")
     }
 
     fn singles(&self) -> String {
@@ -107,7 +129,7 @@ impl Terms {
 
     /// The FTS5 expression that asks for all of it.
     fn expression(&self) -> Option<String> {
-        let words = self.words.iter().map(|word| format!("words : \"{word}\" *"));
+        let words = self.words.split_terminator(' ').map(|word| format!("words : \"{word}\" *"));
         let runs = self.runs.iter().map(|run| match run.as_slice() {
             [single] => format!("singles : \"{single}\""),
             _ => format!("pairs : \"{}\"", pairs_of(run)),
@@ -120,6 +142,9 @@ impl Terms {
 fn pairs_of(run: &[char]) -> String {
     run.windows(2).map(|pair| pair.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
 }
+
+/// Unicode 16, UnicodeData.txt: below it nothing has category M.
+const FIRST_COMBINING_MARK: char = '\u{300}';
 
 /// Scripts that are written without spaces between words, and Hangul, whose particles cling to words.
 /// Ranges: Unicode 16, Blocks.txt.
@@ -143,17 +168,54 @@ fn is_unspaced(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
     fn check(text: &str, query: &str, found: bool) {
         let connection = Connection::open_in_memory().unwrap();
         super::super::migrate(&connection).unwrap();
-        index(&connection, MessageKey(1), text).unwrap();
+        IndexChange::add(MessageKey(1), text).apply(&connection).unwrap();
         let Some(expression) = Terms::of(query).expression() else { return assert!(!found, "{query:?} asks nothing") };
         let sql = "SELECT count(*) FROM message_index WHERE message_index MATCH ?";
         let hits: u32 = connection.query_row(sql, [&expression], |row| row.get(0)).unwrap();
         assert_eq!(hits == 1, found, "{query:?} in {text:?} by {expression}");
+    }
+
+    /// The same, a whole text at a time, as slow as it is plain.
+    fn plainly(text: &str) -> (Vec<String>, Vec<String>) {
+        let (mut words, mut runs) = (vec![String::new()], vec![String::new()]);
+        for character in text.nfkd().flat_map(char::to_lowercase) {
+            let (is_run, is_mark) = (is_unspaced(character), is_combining_mark(character));
+            if is_mark && !is_run {
+                continue;
+            }
+            let into = if is_run { &mut runs } else { &mut words };
+            if is_run || character.is_alphanumeric() {
+                into.last_mut().unwrap().push(character);
+            } else {
+                words.push(String::new());
+            }
+            if is_run {
+                words.push(String::new());
+            } else {
+                runs.push(String::new());
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        runs.retain(|run| !run.is_empty());
+        (words, runs.iter().map(|run| run.nfc().collect()).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn cutting_a_text_at_ascii_changes_nothing(text in "([a-zA-Z0-9 .,'’-]|\\PC|[àéñüßĐǆ]|[\u{300}-\u{36f}]|[가-힣ァ-ヺｱ-ﾝ北京กขิี]){0,40}") {
+            let terms = Terms::of(&text);
+            let runs: Vec<String> = terms.runs.iter().map(|run| run.iter().collect()).collect();
+            let words: Vec<String> = terms.words.split_terminator(' ').map(str::to_owned).collect();
+            prop_assert_eq!((words, runs), plainly(&text));
+        }
     }
 
     #[test]

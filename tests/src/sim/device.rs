@@ -59,7 +59,8 @@ struct Failing {
 impl Failing {
     fn strikes(&mut self, message: Vec<u8>) -> bool {
         let before = self.failed.entry(message).or_default();
-        let strikes = *before < FAILURES_OF_AN_ENTRY && self.rng.chance(self.per_mille);
+        // What fails among its neighbours fails alone as well.
+        let strikes = *before < FAILURES_OF_AN_ENTRY && (*before > 0 || self.rng.chance(self.per_mille));
         *before += u32::from(strikes);
         self.uncounted += u32::from(strikes);
         strikes

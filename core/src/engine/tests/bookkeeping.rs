@@ -1,0 +1,178 @@
+//! What a step keeps by counting on equals what a look at all messages gives, however the step was put together.
+
+use chasqui_wire::{Gap, GapReason};
+use proptest::prelude::*;
+
+use super::*;
+
+/// What may happen within one step. Numbers name messages, positions are few: redeliveries, stragglers and messages that
+/// move are common.
+#[derive(Clone, Debug)]
+enum Happening {
+    Mail(Vec<Piece>),
+    Read(u64),
+    Delete(u128),
+    Send(u128),
+    Accepted(u128, u64),
+}
+
+#[derive(Clone, Debug)]
+enum Piece {
+    Message { number: u128, at: u64, own: bool },
+    Gap(u64),
+    ReadElsewhere(u64),
+}
+
+/// What raises the head to this position always fails, when the message itself is stored already.
+const POISON: u64 = 13;
+
+fn piece() -> impl Strategy<Value = Piece> {
+    prop_oneof![
+        8 => (0..24_u128, 1..24_u64, any::<bool>()).prop_map(|(number, at, own)| Piece::Message { number, at, own }),
+        2 => (1..24_u64).prop_map(Piece::Gap),
+        1 => (1..24_u64).prop_map(Piece::ReadElsewhere),
+    ]
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        6 => prop::collection::vec(piece(), 1..8).prop_map(Happening::Mail),
+        1 => (1..24_u64).prop_map(Happening::Read),
+        2 => (0..30_u128).prop_map(Happening::Delete),
+        1 => (24..30_u128).prop_map(Happening::Send),
+        1 => (24..30_u128, 24..40_u64).prop_map(|(number, at)| Happening::Accepted(number, at)),
+    ]
+}
+
+fn entry(piece: &Piece) -> EntryKind {
+    match *piece {
+        Piece::Message { number, at, own } => {
+            let mut entry = text(number, at, &format!("word{number}"));
+            let EntryKind::Envelope(envelope) = &mut entry else { unreachable!() };
+            envelope.accepted_at = NOW.plus_millis(at);
+            if own {
+                (envelope.sender_user, envelope.sender_device, envelope.peer) = (id(10), id(12), Some(id(20)));
+            }
+            entry
+        }
+        Piece::Gap(at) => EntryKind::Gap(Gap {
+            conversation: chat(),
+            seq: seq(at),
+            reason: GapReason::Expired,
+            kind: ConversationKind::Direct,
+            protection: Protection::NodeReadable,
+            sender_user: id(20),
+            peer: Some(id(10)),
+            at: NOW,
+        }),
+        Piece::ReadElsewhere(at) => {
+            let mut read = Read {
+                id: id(7),
+                conversation: chat(),
+                up_to: seq(at),
+                ranges: SeqRanges::default(),
+                authors: Vec::new(),
+                at: NOW,
+                signature: [0; 64],
+            };
+            read.signature = sign_with(&Secret::new([2; 32]), &signing::read(id(1), id(10), id(12), &read));
+            let device_key = public_key(&Secret::new([2; 32]));
+            EntryKind::Read(Box::new(ReadNotice { user: id(10), device: id(12), device_key, read }))
+        }
+    }
+}
+
+impl Ana {
+    fn input(&self, happening: &Happening) -> Input {
+        let frame = |frame: NodeFrame| Input::Frame(self.socket, frame.encode());
+        let command = |command| Input::Command(CommandId(1), command);
+        match happening {
+            Happening::Mail(pieces) => {
+                let entries = pieces.iter().zip(1..).map(|(piece, number)| Entry { number, kind: entry(piece) });
+                frame(NodeFrame::Deliver(Deliver { entries: entries.collect() }))
+            }
+            Happening::Read(at) => command(Command::MarkRead(chat(), Some(seq(*at)))),
+            Happening::Delete(number) => command(Command::Delete(id(*number))),
+            Happening::Send(number) => {
+                let text = format!("word{number}");
+                command(Command::SendText { conversation: chat(), message: id(*number), text })
+            }
+            Happening::Accepted(number, at) => {
+                let (message, seq) = (id(*number), Some(seq(*at)));
+                frame(NodeFrame::Accepted(Accepted { message, seq, at: NOW, revision: 2 }))
+            }
+        }
+    }
+
+    fn ask(&self, sql: &str) -> i64 {
+        self.store.connection().query_row(sql, [], |row| row.get::<_, Option<i64>>(0)).unwrap().unwrap_or(-1)
+    }
+
+    /// Each pair: what is kept, and what the messages say.
+    fn kept_and_recounted(&self) -> Vec<(&'static str, i64, i64)> {
+        let newest = "FROM message WHERE deleted = 0 AND message IS NOT NULL ORDER BY anchor DESC, place DESC, id DESC";
+        let activity = self.ask("SELECT activity FROM conversation");
+        let accepted = self.ask(&format!("SELECT (SELECT coalesce(accepted_at, created_at) {newest} LIMIT 1)"));
+        let unread = "SELECT count(*) FROM message, conversation WHERE incoming = 1 AND deleted = 0
+                      AND message IS NOT NULL AND anchor > read_up_to";
+        vec![
+            ("unread", self.ask("SELECT unread FROM conversation"), self.ask(unread)),
+            (
+                "last message",
+                self.ask("SELECT last_message FROM conversation"),
+                self.ask(&format!("SELECT (SELECT id {newest} LIMIT 1)")),
+            ),
+            // What has no message left stays in its place.
+            ("activity", activity, if accepted < 0 { activity } else { accepted }),
+            ("head", self.ask("SELECT head FROM conversation"), self.ask("SELECT coalesce(max(seq), 0) FROM message")),
+            (
+                "gaps where a message stands",
+                self.ask(
+                    "SELECT count(*) FROM message AS gap JOIN message USING (conversation, anchor, place)
+                          WHERE gap.message IS NULL AND message.message IS NOT NULL",
+                ),
+                0,
+            ),
+            (
+                "indexed messages",
+                self.ask("SELECT count(*) FROM message_index_docsize"),
+                self.ask("SELECT count(*) FROM message WHERE deleted = 0 AND message IS NOT NULL"),
+            ),
+        ]
+    }
+
+    /// What a search for a message finds is that message, unless it is deleted or not here.
+    fn assert_searchable(&self) {
+        for number in 0..30_u128 {
+            let shown = self.store.history().message(id(number)).unwrap();
+            let found = self.store.history().search(&format!("word{number}"), 30).unwrap();
+            let exact = found.into_iter().map(|hit| hit.message).find(|message| message.id == id(number));
+            assert_eq!(exact, shown, "word{number}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_kept_is_what_the_messages_say(
+        steps in prop::collection::vec(prop::collection::vec(happening(), 1..6), 1..8),
+    ) {
+        let mut ana = Ana::online();
+        let trigger = format!(
+            "CREATE TEMP TRIGGER poison BEFORE UPDATE ON main.conversation WHEN NEW.head = {POISON}
+             BEGIN SELECT RAISE(ABORT, 'poison'); END"
+        );
+        ana.store.connection().execute_batch(&trigger).unwrap();
+        for step in &steps {
+            let inputs = step.iter().map(|happening| ana.input(happening)).collect();
+            ana.handle(inputs);
+            for (what, kept, recounted) in ana.kept_and_recounted() {
+                prop_assert_eq!(kept, recounted, "{} after {:?}", what, step);
+            }
+            if ana.engine.connection() != ConnectionState::Online {
+                ana.reconnect();
+            }
+        }
+        ana.assert_searchable();
+    }
+}
