@@ -97,6 +97,7 @@ fn open_folder(folder: PathBuf, is_unfinished: bool) -> Result<Opened, RelayErro
     let db = Connection::open(folder.join("relay.db"))?;
     // FULL: an answer may leave as soon as COMMIT returned, so COMMIT has to mean the disk.
     db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+    migrate::keep_older(&db, &folder)?;
     let disk = FileDisk::open(&folder.join("bodies")).map_err(unusable)?;
     Ok(Opened { db, disk: Box::new(disk), lock: Some(lock), folder: Some(folder) })
 }
