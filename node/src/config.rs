@@ -21,6 +21,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where Prometheus and health are listened for, apart from people; nowhere without it.
+    pub metrics_listen: Option<SocketAddr>,
     /// The app to serve; a new realm is made at the first start without it.
     pub realm: Option<RealmId>,
     /// How logs look.
@@ -82,6 +84,7 @@ impl Default for Config {
         Self {
             data: PathBuf::from("chasqui-data"),
             listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
+            metrics_listen: None,
             realm: None,
             log_format: LogFormat::Json,
             log: "info".to_owned(),
@@ -284,7 +287,8 @@ mod tests {
             name_claim: text(),
             ..JwtConfig::default()
         };
-        let config = Config { realm: Some(RealmId::from_bytes([1; 16])), jwt, ..Config::default() };
+        let metrics_listen = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
+        let config = Config { realm: Some(RealmId::from_bytes([1; 16])), metrics_listen, jwt, ..Config::default() };
         let mut exist = Vec::new();
         keys("", &toml::Table::try_from(&config).unwrap(), &mut exist);
         exist.sort();

@@ -22,6 +22,7 @@ mod http;
 pub mod inspect;
 #[doc(hidden)]
 pub mod jwt;
+mod metrics;
 mod outbound;
 mod planted;
 pub mod relay;

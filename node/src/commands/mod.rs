@@ -5,6 +5,7 @@
 mod backup;
 mod check;
 mod config;
+mod notify;
 mod print;
 mod serve;
 mod settings;

@@ -8,6 +8,7 @@ use clap::Args;
 use tracing_subscriber::EnvFilter;
 
 use super::Failure;
+use super::notify::{self, Stage};
 use super::settings::Settings;
 
 /// Flags win over the environment, which wins over the file, which wins over the defaults.
@@ -29,15 +30,18 @@ impl Serve {
             let line = serde_json::json!({
                 "event": "listening",
                 "address": running.address().to_string(),
+                "metrics": running.metrics_address().map(|address| address.to_string()),
                 "realm": running.realm().to_string(),
                 "version": env!("CARGO_PKG_VERSION"),
             });
             let mut stdout = std::io::stdout();
             writeln!(stdout, "{line}").and_then(|()| stdout.flush())?;
+            notify::tell(Stage::Ready);
             let has_failed = tokio::select! {
                 asked = asked => asked.map(|()| false)?,
                 () = running.failed() => true,
             };
+            notify::tell(Stage::Stopping);
             running.stop().await;
             if has_failed { Err(Failure::Relay) } else { Ok(()) }
         })

@@ -20,6 +20,9 @@ pub(super) struct Settings {
     /// Address and port to listen on; port 0 picks a free one.
     #[arg(long, env = "CHASQUI_LISTEN")]
     listen: Option<SocketAddr>,
+    /// Address and port for Prometheus and health; nowhere without it.
+    #[arg(long, env = "CHASQUI_METRICS_LISTEN")]
+    metrics_listen: Option<SocketAddr>,
     /// The app to serve.
     #[arg(long, env = "CHASQUI_REALM")]
     realm: Option<RealmId>,
@@ -39,6 +42,7 @@ impl Settings {
     pub(super) fn resolve(self) -> Result<Config, ConfigError> {
         let mut config = self.config.map_or_else(|| Ok(Config::default()), |path| Config::read(&path))?;
         config.realm = self.realm.or(config.realm);
+        config.metrics_listen = self.metrics_listen.or(config.metrics_listen);
         config.data = self.data.unwrap_or(config.data);
         config.listen = self.listen.unwrap_or(config.listen);
         config.log_format = self.log_format.unwrap_or(config.log_format);

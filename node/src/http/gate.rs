@@ -77,6 +77,11 @@ impl Gate {
         }
     }
 
+    /// Passwords that are hashed or wait for it.
+    pub(crate) fn hashing(&self) -> usize {
+        QUEUE - self.queue.available_permits()
+    }
+
     /// Lets one request for an enrolment in.
     pub(super) fn admit(&self, client: ClientAddress) -> Result<(), Problem> {
         let Some(by_address) = &self.by_address else { return Ok(()) };

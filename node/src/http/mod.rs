@@ -17,11 +17,14 @@ mod register;
 mod tokens;
 mod users;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, post};
 use chasqui_wire::ErrorCode;
 
+use crate::metrics::{self, Monitor};
 use crate::serve::App;
 pub(crate) use gate::Gate;
 use problem::Problem;
@@ -29,10 +32,10 @@ use problem::Problem;
 /// Bytes of one request body: the largest is a registration with a password of 1,024 bytes.
 const BODY_BYTES: usize = 16 * 1024;
 
-pub(crate) fn router(app: App) -> Router {
+pub(crate) fn router(app: App, monitor: Monitor) -> Router {
+    let metrics = Arc::clone(&monitor.metrics);
     let nothing = || async { Problem::new(ErrorCode::NotFound, "no such resource or method") };
     Router::new()
-        .route("/healthz", get(realm::health))
         .route("/v1/realm", get(realm::realm))
         .route("/v1/register", post(register::register))
         .route("/v1/login", post(login::login))
@@ -48,4 +51,6 @@ pub(crate) fn router(app: App) -> Router {
         .method_not_allowed_fallback(nothing)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(app)
+        .merge(metrics::health(monitor))
+        .layer(axum::middleware::from_fn_with_state(metrics, metrics::observe))
 }

@@ -110,6 +110,14 @@ impl Inspection {
         })
     }
 
+    /// Entries in all mailboxes.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn entries(&self) -> Result<u64, RelayError> {
+        Ok(self.db.query_row("SELECT count(*) FROM mailbox", [], |row| row.get(0))?)
+    }
+
     fn fullest_mailboxes(&self) -> Result<Vec<MailboxReport>, RelayError> {
         let mut query = self.db.prepare(
             "SELECT device.id, user.id, count(*), coalesce(sum(envelope.length), 0) AS bytes, device.last_seen_at

@@ -83,6 +83,8 @@ impl Relay {
         match committed {
             Ok(value) => Ok((value, self.settle(now, pending))),
             Err(error) => {
+                self.state.tally.failures += 1;
+                self.state.tally.is_failing = true;
                 self.roll_back(now);
                 for device in pending.counted {
                     self.state.mailboxes.forget(device);
@@ -108,6 +110,8 @@ impl Relay {
     /// The batch is on disk: memory follows, bodies are erased, answers and mail may leave.
     fn settle(&mut self, now: Timestamp, mut pending: Pending) -> Settled {
         let state = &mut self.state;
+        state.tally.is_failing = false;
+        state.tally.expired += pending.expired;
         state.bodies.keep_appended();
         state.bodies.erase(std::mem::take(&mut pending.erased), now);
         if pending.changed {

@@ -79,6 +79,7 @@ impl Step<'_> {
             self.pending.mail.entry(device).or_default().push(NewMail { entry, kind: gap.clone(), body_bytes: 0 });
         }
         self.pending.changed |= is_any;
+        self.pending.expired += u64::from(is_any);
         Ok(is_any)
     }
 

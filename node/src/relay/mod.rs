@@ -29,6 +29,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod vitals;
 mod waiting;
 mod work;
 
@@ -49,6 +50,8 @@ pub use enrolment::Newcomer;
 use era::Opening;
 pub use error::RelayError;
 pub use keys::NodeKeys;
+use vitals::Tally;
+pub use vitals::Vitals;
 use waiting::Mailboxes;
 pub use work::{Attach, Attached, Call, Event, KnownDevice, Op, SessionId, Work};
 
@@ -124,6 +127,7 @@ struct State {
     /// When the log was last written, if it was since it was last truncated.
     log_written_at: Option<Timestamp>,
     has_log: bool,
+    tally: Tally,
 }
 
 /// The device behind a session.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::coalesce::Notices;
 use super::era::Opening;
 use super::waiting::Mailboxes;
-use super::{NodeKeys, Relay, RelayError, RelayOptions, State, Storage};
+use super::{NodeKeys, Relay, RelayError, RelayOptions, State, Storage, Tally};
 use crate::store::{self, Bodies, DeviceRow};
 
 impl Relay {
@@ -66,6 +66,7 @@ impl Relay {
             next_absence: now,
             log_written_at: opened.lock.is_some().then_some(now),
             has_log: opened.lock.is_some(),
+            tally: Tally::default(),
             options,
         };
         Ok(Self { db, state, folder: opened.folder, _lock: opened.lock })

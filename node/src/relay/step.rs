@@ -45,6 +45,8 @@ pub(super) struct Pending {
     /// The first time-to-live that the batch set.
     pub(super) expiry: Option<Timestamp>,
     pub(super) new_era: Option<chasqui_wire::Era>,
+    /// Messages that expired for somebody.
+    pub(super) expired: u64,
     /// Whether anything durable changed.
     pub(super) changed: bool,
 }

@@ -10,6 +10,13 @@ pub(crate) fn now() -> Timestamp {
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// Starts a stopwatch: seconds since then.
+#[expect(clippy::disallowed_methods, reason = "the driver's clock")]
+pub(crate) fn stopwatch() -> impl Fn() -> f64 {
+    let since = std::time::Instant::now();
+    move || since.elapsed().as_secs_f64()
+}
+
 /// `N` unpredictable bytes.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

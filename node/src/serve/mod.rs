@@ -19,6 +19,7 @@ use crate::admin;
 use crate::config::Config;
 use crate::http::Gate;
 use crate::jwt::{SetUpError, Verifier};
+use crate::metrics::{self, Metrics, Monitor};
 use crate::relay::{NodeKeys, Relay, RelayError, SessionId, Storage};
 pub(crate) use relay_thread::{CallError, RelayHandle};
 pub(crate) use socket::run as run_socket;
@@ -34,6 +35,7 @@ pub(crate) struct App {
     pub(crate) passwords: bool,
     /// Checks tokens of the app's backend; `None` = this node takes none.
     pub(crate) jwt: Option<Arc<Verifier>>,
+    pub(crate) metrics: Arc<Metrics>,
     /// Who may enrol now.
     pub(crate) gate: Arc<Gate>,
     /// Turns true when the node stops.
@@ -95,6 +97,8 @@ pub struct Running {
     ended: oneshot::Receiver<()>,
     server: JoinHandle<std::io::Result<()>>,
     drain: Duration,
+    metrics_address: Option<SocketAddr>,
+    for_operator: Option<JoinHandle<std::io::Result<()>>>,
     #[cfg(unix)]
     _admin: Option<admin::Door>,
 }
@@ -104,20 +108,28 @@ pub struct Running {
 /// # Errors
 /// [`ServeError`], each with one clear line.
 pub async fn start(config: Config) -> Result<Running, ServeError> {
-    let address = config.listen;
-    let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
-        std::io::ErrorKind::AddrInUse => ServeError::AddressInUse { address },
-        _ => ServeError::Listen { address, source },
-    })?;
-    let address = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
+    let (listener, address) = bind(config.listen).await?;
+    let for_operator = match config.metrics_listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
     let jwt = if config.jwt.is_on() { Some(Arc::new(Verifier::start(&config.jwt).await?)) } else { None };
     let storage = Storage::folder(&config.data);
     let relay = Relay::open(storage, config.relay_options(), clock::now(), clock::random())?;
     let (realm, limits, keys) = (relay.realm(), relay.limits().clone(), relay.keys());
+    let metrics = Arc::new(Metrics::new());
     let relay_thread::Started { handle: relay, thread, ended } =
-        relay_thread::spawn(relay).map_err(ServeError::Thread)?;
+        relay_thread::spawn(relay, &metrics).map_err(ServeError::Thread)?;
     let (stop, stopping) = watch::channel(false);
     let (present, everyone_left) = mpsc::channel(1);
+    let gate = Arc::new(Gate::new(config.enrolments_per_minute, config.password_hashers));
+    let monitor = Monitor {
+        metrics: Arc::clone(&metrics),
+        relay: relay.clone(),
+        gate: Arc::clone(&gate),
+        stopping: stopping.clone(),
+        data: config.data.clone(),
+    };
     let app = App {
         relay: relay.clone(),
         realm,
@@ -125,7 +137,8 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         keys,
         passwords: config.passwords,
         jwt,
-        gate: Arc::new(Gate::new(config.enrolments_per_minute, config.password_hashers)),
+        metrics,
+        gate,
         stopping: stopping.clone(),
         sessions: Arc::new(AtomicU64::new(1)),
         _present: present,
@@ -133,7 +146,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     // Answers are small and someone waits for each.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let mut asked_to_stop = stopping;
-    let service = crate::http::router(app).into_make_service_with_connect_info::<SocketAddr>();
+    let service = crate::http::router(app, monitor.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, service).with_graceful_shutdown(async move {
         // An error means that the `Running` was dropped without a stop: go on.
         if asked_to_stop.wait_for(|stopping| *stopping).await.is_err() {
@@ -146,6 +159,9 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     #[cfg(unix)]
     let _admin =
         admin::open(&config.data, relay.clone()).inspect_err(|error| tracing::warn!(%error, "no admin socket")).ok();
+    let metrics_address = for_operator.as_ref().map(|(_, address)| *address);
+    let for_operator =
+        for_operator.map(|(listener, _)| tokio::spawn(axum::serve(listener, metrics::router(monitor)).into_future()));
     tracing::info!("started");
     Ok(Running {
         address,
@@ -157,15 +173,31 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         ended,
         server,
         drain,
+        metrics_address,
+        for_operator,
         #[cfg(unix)]
         _admin,
     })
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        std::io::ErrorKind::AddrInUse => ServeError::AddressInUse { address },
+        _ => ServeError::Listen { address, source },
+    })?;
+    let address = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
+    Ok((listener, address))
 }
 
 impl Running {
     /// Where it listens; the port is the real one if 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it tells how it is, if it listens for that.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// The app that it serves.
@@ -198,6 +230,9 @@ impl Running {
         let thread = self.thread;
         if tokio::task::spawn_blocking(move || thread.join().is_err()).await.unwrap_or(true) {
             tracing::error!("the relay thread ended with a panic");
+        }
+        if let Some(for_operator) = self.for_operator {
+            for_operator.abort();
         }
         tracing::info!("stopped");
     }

@@ -3,6 +3,7 @@
 //! It never waits to make a batch larger: while one commit is on its way to the disk, the next batch gathers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::clock;
-use crate::relay::{Accounts, Call, Event, Op, Relay, RelayError, SessionId, Work};
+use crate::metrics::Metrics;
+use crate::relay::{Accounts, Call, Event, Op, Relay, RelayError, SessionId, Vitals, Work};
 
 /// The most work in one transaction: more would only delay its answers.
 const BATCH: usize = 512;
@@ -28,25 +30,33 @@ enum Message {
 
 /// Sends work to the relay thread.
 #[derive(Clone)]
-pub(crate) struct RelayHandle(Sender<Message>);
+pub(crate) struct RelayHandle {
+    sender: Sender<Message>,
+    metrics: Arc<Metrics>,
+}
 
 /// The relay thread has ended: the node stops.
 #[derive(Debug)]
 pub(crate) struct Stopped;
 
 impl RelayHandle {
+    fn send(&self, message: Message) -> Result<(), Stopped> {
+        self.metrics.queue.inc();
+        self.sender.send(message).map_err(|_| Stopped)
+    }
+
     /// From now on this session's events go there.
     pub(crate) fn opened(&self, session: SessionId, events: UnboundedSender<Event>) -> Result<(), Stopped> {
-        self.0.send(Message::Opened(session, events)).map_err(|_| Stopped)
+        self.send(Message::Opened(session, events))
     }
 
     pub(crate) fn closed(&self, session: SessionId) {
         // If the thread has ended, nobody holds the session any more either.
-        drop(self.0.send(Message::Closed(session)));
+        drop(self.send(Message::Closed(session)));
     }
 
     pub(crate) fn submit(&self, session: SessionId, op: Op) -> Result<(), Stopped> {
-        self.0.send(Message::Work(Work::Session(session, op))).map_err(|_| Stopped)
+        self.send(Message::Work(Work::Session(session, op)))
     }
 
     /// Works on accounts; returns when it is committed.
@@ -57,7 +67,7 @@ impl RelayHandle {
         let (reply, answer) = oneshot::channel();
         // A caller that went away needs no answer.
         let call = Call::new(run, move |result| drop(reply.send(result)));
-        self.0.send(Message::Work(Work::Call(call))).map_err(|_| CallError::Stopped)?;
+        self.send(Message::Work(Work::Call(call))).map_err(|_| CallError::Stopped)?;
         answer.await.map_err(|_| CallError::Stopped)?.map_err(CallError::Relay)
     }
 
@@ -68,12 +78,12 @@ impl RelayHandle {
     ) -> Result<T, CallError> {
         let (reply, answer) = oneshot::channel();
         let look = move |relay: &mut Relay| drop(reply.send(look(relay)));
-        self.0.send(Message::With(Box::new(look))).map_err(|_| CallError::Stopped)?;
+        self.send(Message::With(Box::new(look))).map_err(|_| CallError::Stopped)?;
         answer.await.map_err(|_| CallError::Stopped)
     }
 
     pub(crate) fn stop(&self) {
-        drop(self.0.send(Message::Stop));
+        drop(self.send(Message::Stop));
     }
 }
 
@@ -92,14 +102,17 @@ pub(crate) struct Started {
 }
 
 /// Starts the thread.
-pub(crate) fn spawn(relay: Relay) -> std::io::Result<Started> {
+pub(crate) fn spawn(relay: Relay, metrics: &Arc<Metrics>) -> std::io::Result<Started> {
+    let handle_metrics = Arc::clone(metrics);
+    let metrics = Arc::clone(metrics);
     let (sender, inbox) = channel();
     let (alive, ended) = oneshot::channel();
     let thread = std::thread::Builder::new().name("relay".to_owned()).spawn(move || {
         let _alive: oneshot::Sender<()> = alive;
-        RelayThread { relay, inbox, sessions: BTreeMap::new(), failed: false }.run();
+        let before = Vitals::default();
+        RelayThread { relay, inbox, sessions: BTreeMap::new(), failed: false, metrics, before }.run();
     })?;
-    Ok(Started { handle: RelayHandle(sender), thread, ended })
+    Ok(Started { handle: RelayHandle { sender, metrics: handle_metrics }, thread, ended })
 }
 
 struct RelayThread {
@@ -108,11 +121,15 @@ struct RelayThread {
     sessions: BTreeMap<SessionId, UnboundedSender<Event>>,
     /// Whether the last tick failed.
     failed: bool,
+    metrics: Arc<Metrics>,
+    /// As the metrics saw them last.
+    before: Vitals,
 }
 
 impl RelayThread {
     fn run(mut self) {
         let mut goes_on = true;
+        self.show_vitals();
         while goes_on {
             let mut batch = Vec::new();
             match self.wait() {
@@ -127,13 +144,33 @@ impl RelayThread {
                 Err(RecvTimeoutError::Disconnected) => goes_on = false,
             }
             if !batch.is_empty() {
-                let events = self.relay.commit(clock::now(), batch);
-                self.dispatch(events);
+                self.commit(batch);
             }
             self.tick();
+            self.show_vitals();
         }
         if let Err(error) = self.relay.settle_down(clock::now()) {
             tracing::error!(%error, "the last sync failed; what was accepted is safe");
+        }
+    }
+
+    fn commit(&mut self, batch: Vec<Work>) {
+        let _span = tracing::debug_span!("commit", works = batch.len()).entered();
+        let confirmed =
+            |work: &Work| if let Work::Session(_, Op::Acknowledge(ack)) = work { ack.items.len() } else { 0 };
+        self.metrics.acknowledged.inc_by(batch.iter().map(confirmed).sum::<usize>() as u64);
+        self.metrics.batch.observe(batch.len() as f64);
+        let seconds = clock::stopwatch();
+        let events = self.relay.commit(clock::now(), batch);
+        self.metrics.commit.observe(seconds());
+        self.dispatch(events);
+    }
+
+    fn show_vitals(&mut self) {
+        let now = self.relay.vitals();
+        if now != self.before {
+            self.metrics.saw(&now, &self.before);
+            self.before = now;
         }
     }
 
@@ -147,10 +184,17 @@ impl RelayThread {
 
     /// Whether to go on.
     fn take(&mut self, message: Message, batch: &mut Vec<Work>) -> bool {
+        self.metrics.queue.dec();
         match message {
             Message::Work(work) => batch.push(work),
-            Message::Opened(session, events) => drop(self.sessions.insert(session, events)),
-            Message::Closed(session) => drop(self.sessions.remove(&session)),
+            Message::Opened(session, events) => {
+                self.metrics.sockets.inc();
+                self.sessions.insert(session, events);
+            }
+            Message::Closed(session) => {
+                self.metrics.sockets.dec();
+                self.sessions.remove(&session);
+            }
             Message::With(look) => look(&mut self.relay),
             Message::Stop => return false,
         }
@@ -172,10 +216,28 @@ impl RelayThread {
 
     fn dispatch(&self, events: Vec<(SessionId, Event)>) {
         for (session, event) in events {
+            self.count(&event);
             if let Some(sender) = self.sessions.get(&session) {
                 // A session that has just ended needs no answer: its device asks again.
                 drop(sender.send(event));
             }
+        }
+    }
+
+    fn count(&self, event: &Event) {
+        match event {
+            Event::Accepted(_) => drop(self.metrics.accepted.inc()),
+            Event::Rejected(rejected) => self.metrics.rejected(rejected.code),
+            Event::Mail(entries) => drop(self.metrics.delivered.inc_by(entries.len() as u64)),
+            // What the session makes of these is counted as a goodbye, or as nothing.
+            Event::Device(_)
+            | Event::Attached(_)
+            | Event::Drained(_)
+            | Event::Displaced
+            | Event::Revoked
+            | Event::NewEra
+            | Event::Overloaded
+            | Event::Failed => {}
         }
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use chasqui_wire::GoodbyeReason;
 use futures_util::SinkExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tracing::Instrument as _;
 
 use super::{App, clock};
 use crate::relay::{Event, SessionId};
@@ -28,8 +29,11 @@ pub(crate) async fn run(app: App, socket: WebSocket) {
     }
     let session = Session::new(id, app.realm, app.limits.clone(), clock::random(), clock::now());
     let mut carrier = Carrier { app, socket, session, events };
-    carrier.run().await;
+    carrier.run().instrument(tracing::info_span!("connection", session = id.0)).await;
     carrier.app.relay.closed(id);
+    if let Some(reason) = carrier.session.said_goodbye() {
+        carrier.app.metrics.goodbye(reason);
+    }
 }
 
 struct Carrier {
@@ -139,7 +143,11 @@ impl Carrier {
             }
             self.socket.flush().await
         };
-        matches!(tokio::time::timeout(within, sending).await, Ok(Ok(())))
+        let sent = tokio::time::timeout(within, sending).await;
+        if sent.is_err() {
+            self.app.metrics.slow_readers.inc();
+        }
+        matches!(sent, Ok(Ok(())))
     }
 
     /// Closes properly, so that the goodbye is not lost with what the peer still had under way.

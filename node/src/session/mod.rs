@@ -66,6 +66,8 @@ pub struct Session {
     unanswered: u32,
     /// The latest that the relay gave; goes into every pong.
     checkpoint: Option<Checkpoint>,
+    /// The reason of the goodbye that it said.
+    said_goodbye: Option<GoodbyeReason>,
 }
 
 #[derive(Debug)]
@@ -105,6 +107,7 @@ impl Session {
             heard_at: now,
             unanswered: 0,
             checkpoint: None,
+            said_goodbye: None,
         }
     }
 
@@ -116,6 +119,11 @@ impl Session {
     /// Whether it closed its socket.
     pub fn is_closed(&self) -> bool {
         matches!(self.stage, Stage::Closed)
+    }
+
+    /// Why it ended the socket, if it did and said so.
+    pub fn said_goodbye(&self) -> Option<GoodbyeReason> {
+        self.said_goodbye
     }
 
     /// The first output: the challenge.
@@ -233,6 +241,7 @@ impl Session {
     fn close(&mut self, goodbye: Option<Goodbye>) -> Vec<Output> {
         let has_seat = matches!(self.stage, Stage::Attaching(_) | Stage::Open(_));
         self.stage = Stage::Closed;
+        self.said_goodbye = goodbye.as_ref().map(|goodbye| goodbye.reason);
         let mut outputs = Vec::new();
         outputs.extend(goodbye.map(|goodbye| transmit(&NodeFrame::Goodbye(goodbye))));
         outputs.push(Output::Close);

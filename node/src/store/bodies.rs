@@ -27,6 +27,14 @@ pub(crate) fn claims(db: &Connection) -> rusqlite::Result<Vec<BodyAt>> {
     query.query_map([], claim)?.collect()
 }
 
+/// How much is kept.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Held {
+    pub(crate) bodies: u64,
+    pub(crate) bytes: u64,
+    pub(crate) segments: u64,
+}
+
 /// All bodies of a node.
 pub(crate) struct Bodies {
     disk: Box<dyn Disk>,
@@ -45,6 +53,7 @@ pub(crate) struct Bodies {
     erased: BTreeSet<u32>,
     /// Ranges whose overwriting failed; tried again at the next sync.
     to_erase: Vec<BodyAt>,
+    held: Held,
     /// Gets what is erased while a backup is made.
     rescue: Option<Rescue>,
 }
@@ -84,6 +93,11 @@ impl Bodies {
             erased: BTreeSet::new(),
             to_erase: Vec::new(),
             rescue: None,
+            held: Held {
+                bodies: claims.len() as u64,
+                bytes: claims.iter().map(|claim| u64::from(claim.length)).sum(),
+                segments: 0,
+            },
         })
     }
 
@@ -102,6 +116,16 @@ impl Bodies {
         }
         self.rescue = Some(copy.rescue(last));
         Ok(())
+    }
+
+    /// What waits for somebody.
+    pub(crate) fn held(&self) -> Held {
+        Held { segments: self.live.len() as u64, ..self.held }
+    }
+
+    /// Since when something overwritten waits for its sync.
+    pub(crate) fn erasing_since(&self) -> Option<Timestamp> {
+        self.erased_since
     }
 
     /// Whether a copy is under way.
@@ -147,6 +171,8 @@ impl Bodies {
     pub(crate) fn keep_appended(&mut self) {
         for at in self.appended.drain(..) {
             *self.live.entry(at.segment).or_insert(0) += 1;
+            self.held.bodies += 1;
+            self.held.bytes += u64::from(at.length);
         }
     }
 
@@ -174,6 +200,8 @@ impl Bodies {
     /// Overwrites bodies whose rows are gone: called right after the commit that deleted them.
     pub(crate) fn erase(&mut self, bodies: Vec<BodyAt>, now: Timestamp) {
         for at in &bodies {
+            self.held.bodies = self.held.bodies.saturating_sub(1);
+            self.held.bytes = self.held.bytes.saturating_sub(at.length.into());
             if let Some(live) = self.live.get_mut(&at.segment) {
                 *live = live.saturating_sub(1);
             }

@@ -44,10 +44,26 @@ impl Response {
 }
 
 pub(crate) async fn request(to: SocketAddr, method: &str, path: &str, token: Option<&str>, body: &str) -> Response {
+    let token = token.map(|token| format!("Bearer {token}"));
+    let header = token.as_deref().map(|token| ("authorization", token));
+    let answer = raw_request(to, method, path, header, body).await;
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Response { status, body: serde_json::from_str(body).unwrap_or(Value::Null) }
+}
+
+/// The answer as it comes, with one more header in the request.
+pub(crate) async fn raw_request(
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    header: Option<(&str, &str)>,
+    body: &str,
+) -> String {
     let mut stream = TcpStream::connect(to).await.unwrap();
-    let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let header = header.map(|(name, value)| format!("{name}: {value}\r\n")).unwrap_or_default();
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: node\r\nconnection: close\r\ncontent-type: application/json\r\n{token}content-length: {}\r\n\r\n",
+        "{method} {path} HTTP/1.1\r\nhost: node\r\nconnection: close\r\ncontent-type: application/json\r\n{header}content-length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -55,10 +71,7 @@ pub(crate) async fn request(to: SocketAddr, method: &str, path: &str, token: Opt
     drop(stream.write_all(body.as_bytes()).await);
     let mut answer = Vec::new();
     drop(stream.read_to_end(&mut answer).await);
-    let answer = String::from_utf8(answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Response { status, body: serde_json::from_str(body).unwrap_or(Value::Null) }
+    String::from_utf8(answer).unwrap()
 }
 
 pub(crate) struct Device {
