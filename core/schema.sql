@@ -104,11 +104,6 @@ CREATE TABLE poison (
     failures INTEGER NOT NULL,
     entry    BLOB                               -- kept once given up
 ) STRICT, WITHOUT ROWID;
-CREATE VIRTUAL TABLE message_index USING fts5 (
-    words, singles, pairs,
-    content = '', contentless_delete = 1,
-    tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* Co'"
-);
 CREATE TABLE room (
     id     INTEGER PRIMARY KEY CHECK (id = 1),
     filler BLOB NOT NULL
@@ -131,3 +126,8 @@ CREATE TABLE node_era (
     number            INTEGER PRIMARY KEY,
     began_at_revision INTEGER NOT NULL
 ) STRICT;
+CREATE VIRTUAL TABLE message_index USING fts5 (
+    words, singles, pairs,
+    content = '', contentless_delete = 1, prefix = '1 2 3',
+    tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* Co'"
+);

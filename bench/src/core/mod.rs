@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let Arguments { mut messages, mut conversations, mut backlog, mut rounds, .. } = *arguments;
-    let mut calls = Calls { cold: 11, warm: 300 };
+    let mut calls = Calls { cold: 11, warm: 200 };
     if arguments.quick {
         (messages, conversations, backlog, rounds) = (600, 20, 300, 1);
         calls = Calls { cold: 1, warm: 2 };

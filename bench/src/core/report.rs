@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::catch_up::CatchUp;
-use super::reading::Reading;
+use super::reading::{Reading, Verdict};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -65,11 +65,14 @@ impl Report {
     }
 }
 
-fn verdict(met: Option<bool>) -> &'static str {
-    match met {
-        Some(true) => "met",
-        Some(false) => "NOT MET",
-        None => "",
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoBudget => "",
+            Self::Met => "met",
+            Self::MetByMedians => "met by medians",
+            Self::NotMet => "NOT MET",
+        })
     }
 }
 
@@ -80,17 +83,23 @@ impl fmt::Display for Report {
         writeln!(f, "{cpu}, {cores} cores{build}\n")?;
         for Figure { name, value, unit, at_least, met } in &self.figures {
             let budget = at_least.map_or_else(String::new, |least| format!("at least {least}"));
-            writeln!(f, "{name:<48} {value:>10.2} {unit:<16} {budget:<13} {}", verdict(*met))?;
+            let verdict = match met {
+                Some(true) => Verdict::Met,
+                Some(false) => Verdict::NotMet,
+                None => Verdict::NoBudget,
+            };
+            writeln!(f, "{name:<48} {value:>10.2} {unit:<16} {budget:<13} {verdict}")?;
         }
         let Reading { messages, conversations, .. } = self.reading;
         writeln!(f, "\n{messages} messages in {conversations} conversations, ms")?;
-        let heads = ["budget", "cold p50", "p99", "warm p50", "p99"];
-        writeln!(f, "{:<40} {:>7} {:>9} {:>8} {:>9} {:>8}", "", heads[0], heads[1], heads[2], heads[3], heads[4])?;
+        writeln!(f, "{:<40} budget  cold p50      p99  warm p50      p99      CPU", "")?;
         for question in &self.reading.questions {
             let budget = question.budget.map_or_else(String::new, |most| most.to_string());
-            write!(f, "{:<40} {budget:>7} ", question.question)?;
-            write!(f, "{:>9.2} {:>8.2} ", question.cold_p50, question.cold_p99)?;
-            writeln!(f, "{:>9.2} {:>8.2} {}", question.warm_p50, question.warm_p99, verdict(question.met))?;
+            write!(f, "{:<40} {budget:>6} ", question.question)?;
+            for value in [question.cold_p50, question.cold_p99, question.warm_p50, question.warm_p99] {
+                write!(f, "{value:>9.2}")?;
+            }
+            writeln!(f, "{:>9.2} {}", question.warm_cpu.unwrap_or(f64::NAN), question.verdict)?;
         }
         Ok(())
     }

@@ -3,10 +3,10 @@
 //! Guarantees: afterwards an engine can load it, every pending message is in the outbox exactly once, and everything that
 //! is derived (unread counts, heads, the search index) follows from the rows that are there.
 
-use chasqui_wire::{Content, ContentKind, ConversationKind, Protection, UserId, direct_conversation};
+use chasqui_wire::{ConversationKind, Protection, UserId, direct_conversation};
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::{AccountRow, IndexChange, MessageKey, RowExt as _, Sql, StoreError};
+use super::{AccountRow, RowExt as _, Sql, StoreError, index_all};
 use crate::domain::Salvage;
 
 /// Beyond any count that an account reached in between: the node must not take what was saved for an older copy.
@@ -25,7 +25,7 @@ pub(super) fn mend(db: &Connection, report: &mut Salvage) -> Result<(), StoreErr
     mend_outbox(db)?;
     report.gaps = show_gaps(db, owner)?;
     derive(db)?;
-    index(db)?;
+    index_all(db)?;
     let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0).map(i64::cast_unsigned));
     for table in &mut report.tables {
         let rows = count(&format!("SELECT count(*) FROM \"{}\"", table.name))?;
@@ -219,18 +219,5 @@ fn derive(db: &Connection) -> Result<(), StoreError> {
              coalesce((SELECT coalesce(accepted_at, created_at) FROM message WHERE id = last_message), activity);
          DELETE FROM early_receipt WHERE conversation NOT IN (SELECT conversation FROM outbox);",
     )?;
-    Ok(())
-}
-
-fn index(db: &Connection) -> Result<(), StoreError> {
-    let sql = "SELECT id, message, body FROM message WHERE deleted = 0 AND kind = 1 AND body IS NOT NULL";
-    let mut statement = db.prepare(sql)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let content = Content::decode(row.get::<_, Vec<u8>>("body")?.into(), row.wire("message")?);
-        if let Ok(Content { kind: ContentKind::Text(text), .. }) = content {
-            IndexChange::add(MessageKey(row.get("id")?), &text).apply(db)?;
-        }
-    }
     Ok(())
 }

@@ -2,14 +2,18 @@
 
 use rusqlite::Connection;
 
-use super::StoreError;
+use super::{StoreError, search};
 
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../migrations/0001_history.sql"),
     include_str!("../../migrations/0002_durability.sql"),
     include_str!("../../migrations/0003_holes.sql"),
     include_str!("../../migrations/0004_eras.sql"),
+    include_str!("../../migrations/0005_short_words.sql"),
 ];
+
+/// From here on the full-text index is as [`search`] writes it now.
+const INDEX_SINCE: u32 = 5;
 
 /// The schema that this version writes.
 pub(crate) const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
@@ -27,12 +31,18 @@ pub(crate) fn migrate(connection: &Connection) -> Result<(), StoreError> {
     for migration in &MIGRATIONS[found as usize..] {
         transaction.execute_batch(migration)?;
     }
+    if found < INDEX_SINCE {
+        // What goes into it is decided in Rust.
+        search::index_all(&transaction)?;
+    }
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     Ok(transaction.commit()?)
 }
 
 #[cfg(test)]
 mod tests {
+    use chasqui_wire::{Content, ContentKind, Timestamp};
+
     use super::*;
 
     fn schema(connection: &Connection) -> String {
@@ -53,6 +63,33 @@ mod tests {
             std::fs::write(path, schema(&connection)).unwrap();
         }
         assert_eq!(schema(&connection), std::fs::read_to_string(path).unwrap_or_default());
+    }
+
+    #[test]
+    fn an_upgraded_history_can_be_searched() {
+        let connection = Connection::open_in_memory().unwrap();
+        MIGRATIONS[..INDEX_SINCE as usize - 1].iter().for_each(|sql| connection.execute_batch(sql).unwrap());
+        connection.pragma_update(None, "user_version", INDEX_SINCE - 1).unwrap();
+        let id = |number: u8| chasqui_wire::MessageId::from_bytes([number; 16]);
+        let (user, peer) = ([1_u8; 16], [2_u8; 16]);
+        let sql = "INSERT INTO conversation (conversation, kind, protection, peer, activity) VALUES (?, 1, 1, ?, 0)";
+        connection.execute(sql, ([3_u8; 16], peer)).unwrap();
+        for (number, text, deleted) in [(1_u8, "good morning", false), (2, "good night", true), (3, "明天见", false)]
+        {
+            let kind = ContentKind::Text(text.to_owned());
+            let body = Content { message: id(number), created_at: Timestamp(0), kind }.encode();
+            let sql =
+                "INSERT INTO message (conversation, message, anchor, place, seq, sender, sender_device, incoming, kind,
+                                            state, created_at, body, deleted)
+                       VALUES (1, ?1, ?2, 0, ?2, ?3, ?3, 1, 1, 1, 0, ?4, ?5)";
+            connection.execute(sql, (id(number).as_bytes(), number, user, body.as_ref(), deleted)).unwrap();
+        }
+        migrate(&connection).unwrap();
+        let found = |query: &str| search::find(&connection, query, 10).unwrap().into_iter().map(|hit| hit.message.id);
+        assert_eq!(found("g").collect::<Vec<_>>(), [id(1)]);
+        assert_eq!(found("明天").collect::<Vec<_>>(), [id(3)]);
+        let known = connection.query_row("SELECT user FROM user", [], |row| row.get::<_, [u8; 16]>(0));
+        assert_eq!(known, Ok(peer));
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(crate) use receipt::{
 };
 pub(crate) use room::probe as probe_room;
 pub(crate) use salvage::{Damage, salvage};
-pub(crate) use search::{IndexChange, find as search};
+pub(crate) use search::{IndexChange, find as search, index_all};
 pub(crate) use user::{
     by_name as user_by_name, mention as mention_user, nameless as nameless_users, pin_device_key,
     remember as remember_user,

@@ -4,11 +4,12 @@
 //! Thai and their neighbours) are cut into single characters and overlapping pairs, so that words of one and two
 //! characters are found without a dictionary: a run in the query must occur as consecutive pairs.
 
+use chasqui_wire::{Content, ContentKind};
 use rusqlite::Connection;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
-use super::{MessageKey, StoreError, message};
+use super::{MessageKey, RowExt as _, StoreError, message};
 use crate::domain::SearchHit;
 
 /// What the index is to learn. Worked out where the message is at hand, written later.
@@ -38,6 +39,21 @@ impl IndexChange {
         }
         Ok(())
     }
+}
+
+/// Makes every message findable, in an index that is empty.
+pub(crate) fn index_all(connection: &Connection) -> Result<(), StoreError> {
+    let sql = "SELECT id, message, body FROM message WHERE deleted = 0 AND message IS NOT NULL AND body IS NOT NULL
+               ORDER BY id";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let body = row.get::<_, Vec<u8>>("body")?.into();
+        if let Ok(Content { kind: ContentKind::Text(text), .. }) = Content::decode(body, row.wire("message")?) {
+            IndexChange::add(MessageKey(row.get("id")?), &text).apply(connection)?;
+        }
+    }
+    Ok(())
 }
 
 /// Messages that hold every term of `query`, newest first. A query without letters or digits finds nothing.
