@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 
 use chasqui_wire::http::Sensitive;
 use chasqui_wire::{Limits, RealmId};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::jwt::JwtConfig;
 use crate::relay::RelayOptions;
+use crate::serve::TlsFiles;
 
 /// A node's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,8 +49,28 @@ pub struct Config {
     pub drain_seconds: u32,
     /// Whose tokens enrol.
     pub jwt: JwtConfig,
+    /// Connections in all; more are turned away.
+    pub connections: u32,
+    /// Connections of one address (of IPv6: one /64).
+    pub connections_per_address: u32,
+    /// Bytes of mail that may wait in memory for sockets that take it slowly.
+    pub buffered_bytes: u64,
+    /// Proxies whose `X-Forwarded-For` is believed, as addresses or networks.
+    pub trusted_proxies: Vec<IpNet>,
     /// What devices are told and held to.
     pub limits: LimitsConfig,
+    /// With it the node speaks TLS itself.
+    pub tls: TlsConfig,
+}
+
+/// Where the node's certificate lies: both or none. Read anew when a file changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The chain in PEM, the node's own certificate first.
+    pub certificate: Option<PathBuf>,
+    /// Its private key in PEM.
+    pub key: Option<PathBuf>,
 }
 
 /// How logs look on stderr.
@@ -97,7 +119,12 @@ impl Default for Config {
             absent_days: 30,
             drain_seconds: 10,
             jwt: JwtConfig::default(),
+            connections: 50_000,
+            connections_per_address: 1_000,
+            buffered_bytes: 256 * 1024 * 1024,
+            trusted_proxies: Vec::new(),
             limits: LimitsConfig::default(),
+            tls: TlsConfig::default(),
         }
     }
 }
@@ -207,7 +234,9 @@ impl Config {
     /// [`ConfigError::Contradiction`].
     pub fn check(&self) -> Result<(), ConfigError> {
         let limits = &self.limits;
-        let contradiction = if limits.body_bytes == 0 {
+        let contradiction = if self.tls.certificate.is_some() != self.tls.key.is_some() {
+            Some("tls.certificate and tls.key go together")
+        } else if limits.body_bytes == 0 {
             Some("limits.body_bytes is 0")
         } else if u64::from(limits.frame_bytes) < u64::from(limits.body_bytes) + 4096 {
             Some("limits.frame_bytes must exceed limits.body_bytes by 4096, for the header")
@@ -229,6 +258,12 @@ impl Config {
             self.jwt.contradiction()
         };
         contradiction.map_or(Ok(()), |problem| Err(ConfigError::Contradiction(problem)))
+    }
+
+    /// With which files the node speaks TLS itself, if it does.
+    pub fn tls_files(&self) -> Option<TlsFiles> {
+        let TlsConfig { certificate, key } = self.tls.clone();
+        Some(TlsFiles { certificate: certificate?, key: key? })
     }
 
     pub(crate) fn relay_options(&self) -> RelayOptions {
@@ -288,7 +323,8 @@ mod tests {
             ..JwtConfig::default()
         };
         let metrics_listen = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
-        let config = Config { realm: Some(RealmId::from_bytes([1; 16])), metrics_listen, jwt, ..Config::default() };
+        let tls = TlsConfig { certificate: Some("cert.pem".into()), key: Some("key.pem".into()) };
+        let config = Config { realm: Some(RealmId::from_bytes([1; 16])), metrics_listen, jwt, tls, ..Config::default() };
         let mut exist = Vec::new();
         keys("", &toml::Table::try_from(&config).unwrap(), &mut exist);
         exist.sort();
@@ -316,6 +352,10 @@ mod tests {
         config.limits.frame_bytes = config.limits.body_bytes;
         assert!(config.check().is_err());
         config.limits.body_bytes = 1_024;
+        config.limits.frame_bytes = 65_536;
+        config.tls.key = Some("key.pem".into());
+        assert!(config.check().is_err());
+        config.tls.certificate = Some("cert.pem".into());
         for (frame_bytes, is_fine) in [(65_535, false), (65_536, true), (16 << 20, true), ((16 << 20) + 1, false)] {
             config.limits.frame_bytes = frame_bytes;
             assert_eq!(config.check().is_ok(), is_fine, "{frame_bytes}");

@@ -79,7 +79,7 @@ impl Node {
     }
 }
 
-const CONFIG: &str = "[limits]\nsends_per_minute = 4000000000\n";
+const CONFIG: &str = "connections_per_address = 100000\n[limits]\nsends_per_minute = 4000000000\n";
 
 /// The node beside this program: `cargo xtask bench` builds both.
 fn binary() -> Outcome<PathBuf> {

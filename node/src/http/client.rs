@@ -11,7 +11,7 @@ use crate::serve::App;
 
 /// Where a request comes from, as far as limits are concerned: an IPv4 address, or the /64 that one customer of a
 /// provider has of IPv6. Never logged.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ClientAddress(IpAddr);
 
 impl ClientAddress {
@@ -30,10 +30,10 @@ impl ClientAddress {
 impl FromRequestParts<App> for ClientAddress {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let ConnectInfo(peer) = peer.ok_or_else(|| Problem::new(ErrorCode::Internal, "the peer is unknown"))?;
-        Ok(Self::of(peer.ip()))
+        Ok(Self::of(app.proxies.client(peer.ip(), &parts.headers)))
     }
 }
 

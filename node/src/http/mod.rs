@@ -18,19 +18,26 @@ mod tokens;
 mod users;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post};
 use chasqui_wire::ErrorCode;
 
 use crate::metrics::{self, Monitor};
 use crate::serve::App;
+pub(crate) use client::ClientAddress;
 pub(crate) use gate::Gate;
 use problem::Problem;
 
 /// Bytes of one request body: the largest is a registration with a password of 1,024 bytes.
 const BODY_BYTES: usize = 16 * 1024;
+
+/// For a request's body and its answer.
+const REQUEST_WITHIN: Duration = Duration::from_secs(30);
 
 pub(crate) fn router(app: App, monitor: Monitor) -> Router {
     let metrics = Arc::clone(&monitor.metrics);
@@ -50,7 +57,14 @@ pub(crate) fn router(app: App, monitor: Monitor) -> Router {
         .fallback(nothing)
         .method_not_allowed_fallback(nothing)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(axum::middleware::from_fn(in_time))
         .with_state(app)
         .merge(metrics::health(monitor))
         .layer(axum::middleware::from_fn_with_state(metrics, metrics::observe))
+}
+
+/// A request that trickles in holds its connection no longer than any other.
+async fn in_time(request: Request, next: Next) -> Response {
+    let late = |_| Problem::new(ErrorCode::Internal, "the request took too long").into_response();
+    tokio::time::timeout(REQUEST_WITHIN, next.run(request)).await.unwrap_or_else(late)
 }

@@ -38,6 +38,7 @@ pub(crate) struct Metrics {
     pub(crate) sockets: Gauge,
     rejected: Labelled,
     goodbyes: Labelled,
+    refused: Labelled,
     requests: Family<[(&'static str, String); 2], Counter>,
     hashing: Gauge,
     free_bytes: Gauge,
@@ -88,6 +89,7 @@ impl Metrics {
             sockets: add(r, "sockets", "Sockets that are open, welcomed or not"),
             online: add(r, "devices_online", "Devices that were welcomed and are there"),
             goodbyes: add(r, "goodbyes", "Sockets that the node ended, by reason"),
+            refused: add(r, "connections_refused", "Connections that were turned away, by reason"),
             slow_readers: add(r, "slow_readers", "Sockets that were cut because nothing was taken from them"),
             requests: add(r, "http_requests", "HTTP requests, by route and status"),
             hashing: add(r, "passwords_hashing", "Passwords that are hashed or wait for it"),
@@ -105,6 +107,11 @@ impl Metrics {
 
     pub(crate) fn goodbye(&self, reason: GoodbyeReason) {
         self.goodbyes.get_or_create(&[("reason", reason_name(reason))]).inc();
+    }
+
+    /// A connection was turned away.
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// How the relay is after a transaction, and how it was at the last one.

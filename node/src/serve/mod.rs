@@ -1,15 +1,21 @@
 //! The node as it runs: relay thread, listener, a task a socket, and an end that loses nothing.
 
 pub(crate) mod clock;
+mod guests;
+mod listener;
+mod mailbag;
+mod proxies;
 mod relay_thread;
 mod socket;
+mod tls;
+mod transport;
+mod websocket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use chasqui_wire::{Limits, RealmId};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -21,8 +27,16 @@ use crate::http::Gate;
 use crate::jwt::{SetUpError, Verifier};
 use crate::metrics::{self, Metrics, Monitor};
 use crate::relay::{NodeKeys, Relay, RelayError, SessionId, Storage};
+pub(crate) use guests::{Full, Guests};
+pub(crate) use listener::Connection;
+use listener::Door;
+use mailbag::Allowance;
+pub(crate) use proxies::Proxies;
 pub(crate) use relay_thread::{CallError, RelayHandle};
 pub(crate) use socket::run as run_socket;
+use tls::Tls;
+pub use tls::{TlsError, TlsFiles, check as check_tls};
+pub(crate) use transport::Transport;
 
 /// What every request and socket shares.
 #[derive(Clone)]
@@ -38,8 +52,11 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     /// Who may enrol now.
     pub(crate) gate: Arc<Gate>,
-    /// Turns true when the node stops.
-    pub(crate) stopping: watch::Receiver<bool>,
+    /// Who is connected.
+    pub(crate) guests: Arc<Guests>,
+    /// Whose word about addresses counts.
+    pub(crate) proxies: Arc<Proxies>,
+    allowance: Arc<Allowance>,
     sessions: Arc<AtomicU64>,
     /// Dropped with the last request and socket: then everyone has left.
     _present: mpsc::Sender<()>,
@@ -75,6 +92,9 @@ pub enum ServeError {
     /// A secret, a file or an address that is needed to enrol cannot be used.
     #[error("{0}")]
     Enrolment(String),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The operating system gave no thread.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -95,7 +115,8 @@ pub struct Running {
     relay: RelayHandle,
     thread: std::thread::JoinHandle<()>,
     ended: oneshot::Receiver<()>,
-    server: JoinHandle<std::io::Result<()>>,
+    door: JoinHandle<()>,
+    watcher: Option<JoinHandle<()>>,
     drain: Duration,
     metrics_address: Option<SocketAddr>,
     for_operator: Option<JoinHandle<std::io::Result<()>>>,
@@ -114,6 +135,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         None => None,
     };
     let jwt = if config.jwt.is_on() { Some(Arc::new(Verifier::start(&config.jwt).await?)) } else { None };
+    let tls = config.tls_files().map(Tls::open).transpose()?;
     let storage = Storage::folder(&config.data);
     let relay = Relay::open(storage, config.relay_options(), clock::now(), clock::random())?;
     let (realm, limits, keys) = (relay.realm(), relay.limits().clone(), relay.keys());
@@ -130,6 +152,8 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         stopping: stopping.clone(),
         data: config.data.clone(),
     };
+    let guests = Guests::new(config.connections as usize, config.connections_per_address as usize);
+    let proxies = Arc::new(Proxies::new(config.trusted_proxies.clone()));
     let app = App {
         relay: relay.clone(),
         realm,
@@ -137,23 +161,17 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         keys,
         passwords: config.passwords,
         jwt,
-        metrics,
+        metrics: Arc::clone(&metrics),
         gate,
-        stopping: stopping.clone(),
+        guests: Arc::clone(&guests),
+        proxies: Arc::clone(&proxies),
+        allowance: Allowance::new(usize::try_from(config.buffered_bytes).unwrap_or(usize::MAX)),
         sessions: Arc::new(AtomicU64::new(1)),
         _present: present,
     };
-    // Answers are small and someone waits for each.
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let mut asked_to_stop = stopping;
-    let service = crate::http::router(app, monitor.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
-        // An error means that the `Running` was dropped without a stop: go on.
-        if asked_to_stop.wait_for(|stopping| *stopping).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    });
-    let server = tokio::spawn(server.into_future());
+    let watcher = tls.clone().map(|tls| tokio::spawn(tls.watch()));
+    let door = Door { listener, router: crate::http::router(app, monitor.clone()), guests, proxies, tls, metrics, stopping };
+    let door = tokio::spawn(door.open());
     let drain = Duration::from_secs(config.drain_seconds.into());
     // Without it the node serves its people all the same.
     #[cfg(unix)]
@@ -171,7 +189,8 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         relay,
         thread,
         ended,
-        server,
+        door,
+        watcher,
         drain,
         metrics_address,
         for_operator,
@@ -215,16 +234,18 @@ impl Running {
     /// leave within `drain_seconds` are cut.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
+        self.relay.leave();
         let leaving = async {
-            if let Ok(Err(error)) = (&mut self.server).await {
-                tracing::warn!(%error, "the listener ended with an error");
-            }
+            // A panic has been printed; what matters is that nobody comes in any more.
+            drop((&mut self.door).await);
             // Ends when the last sender is dropped; nothing is ever sent.
             while self.everyone_left.recv().await.is_some() {}
         };
         if tokio::time::timeout(self.drain, leaving).await.is_err() {
             tracing::warn!("some connections did not leave in time");
-            self.server.abort();
+        }
+        if let Some(watcher) = &self.watcher {
+            watcher.abort();
         }
         self.relay.stop();
         let thread = self.thread;

@@ -8,10 +8,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::clock;
+use super::mailbag::Mailbag;
 use crate::metrics::Metrics;
 use crate::relay::{Accounts, Call, Event, Op, Relay, RelayError, SessionId, Vitals, Work};
 
@@ -22,9 +22,10 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 enum Message {
     Work(Work),
-    Opened(SessionId, UnboundedSender<Event>),
+    Opened(SessionId, Arc<Mailbag>),
     Closed(SessionId),
     With(Box<dyn FnOnce(&mut Relay) + Send>),
+    Leave,
     Stop,
 }
 
@@ -45,9 +46,9 @@ impl RelayHandle {
         self.sender.send(message).map_err(|_| Stopped)
     }
 
-    /// From now on this session's events go there.
-    pub(crate) fn opened(&self, session: SessionId, events: UnboundedSender<Event>) -> Result<(), Stopped> {
-        self.send(Message::Opened(session, events))
+    /// From now on this session's events go into that bag.
+    pub(crate) fn opened(&self, session: SessionId, bag: Arc<Mailbag>) -> Result<(), Stopped> {
+        self.send(Message::Opened(session, bag))
     }
 
     pub(crate) fn closed(&self, session: SessionId) {
@@ -82,6 +83,11 @@ impl RelayHandle {
         answer.await.map_err(|_| CallError::Stopped)
     }
 
+    /// Tells every session, and every later one, that the node stops.
+    pub(crate) fn leave(&self) {
+        drop(self.send(Message::Leave));
+    }
+
     pub(crate) fn stop(&self) {
         drop(self.send(Message::Stop));
     }
@@ -110,7 +116,8 @@ pub(crate) fn spawn(relay: Relay, metrics: &Arc<Metrics>) -> std::io::Result<Sta
     let thread = std::thread::Builder::new().name("relay".to_owned()).spawn(move || {
         let _alive: oneshot::Sender<()> = alive;
         let before = Vitals::default();
-        RelayThread { relay, inbox, sessions: BTreeMap::new(), failed: false, metrics, before }.run();
+        let sessions = BTreeMap::new();
+        RelayThread { relay, inbox, sessions, is_leaving: false, failed: false, metrics, before }.run();
     })?;
     Ok(Started { handle: RelayHandle { sender, metrics: handle_metrics }, thread, ended })
 }
@@ -118,7 +125,9 @@ pub(crate) fn spawn(relay: Relay, metrics: &Arc<Metrics>) -> std::io::Result<Sta
 struct RelayThread {
     relay: Relay,
     inbox: Receiver<Message>,
-    sessions: BTreeMap<SessionId, UnboundedSender<Event>>,
+    sessions: BTreeMap<SessionId, Arc<Mailbag>>,
+    /// Whether the node stops.
+    is_leaving: bool,
     /// Whether the last tick failed.
     failed: bool,
     metrics: Arc<Metrics>,
@@ -187,15 +196,22 @@ impl RelayThread {
         self.metrics.queue.dec();
         match message {
             Message::Work(work) => batch.push(work),
-            Message::Opened(session, events) => {
+            Message::Opened(session, bag) => {
                 self.metrics.sockets.inc();
-                self.sessions.insert(session, events);
+                if self.is_leaving {
+                    bag.leave();
+                }
+                self.sessions.insert(session, bag);
             }
             Message::Closed(session) => {
                 self.metrics.sockets.dec();
                 self.sessions.remove(&session);
             }
             Message::With(look) => look(&mut self.relay),
+            Message::Leave => {
+                self.is_leaving = true;
+                self.sessions.values().for_each(|bag| bag.leave());
+            }
             Message::Stop => return false,
         }
         true
@@ -214,12 +230,18 @@ impl RelayThread {
         }
     }
 
-    fn dispatch(&self, events: Vec<(SessionId, Event)>) {
-        for (session, event) in events {
-            self.count(&event);
-            if let Some(sender) = self.sessions.get(&session) {
+    /// Each session gets all of its events at once, so that it is woken once.
+    fn dispatch(&self, mut events: Vec<(SessionId, Event)>) {
+        events.iter().for_each(|(_, event)| self.count(event));
+        events.sort_by_key(|&(session, _)| session);
+        let mut events = events.into_iter().peekable();
+        while let Some((session, first)) = events.next() {
+            let mut next = || events.next_if(|&(of, _)| of == session).map(|(_, event)| event);
+            let of_session = std::iter::once(first).chain(std::iter::from_fn(&mut next));
+            match self.sessions.get(&session) {
+                Some(bag) => bag.put(of_session),
                 // A session that has just ended needs no answer: its device asks again.
-                drop(sender.send(event));
+                None => of_session.for_each(drop),
             }
         }
     }

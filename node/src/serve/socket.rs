@@ -1,35 +1,45 @@
 //! One WebSocket: carries a [`Session`]'s inputs and outputs, and knows nothing else.
+//!
+//! Reads only while what it wrote has left, so that a peer that takes nothing is given nothing to do either; and gives
+//! it up when it takes nothing for as long as it may be silent.
 
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket};
-use bytes::Bytes;
-use chasqui_wire::GoodbyeReason;
-use futures_util::SinkExt as _;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use chasqui_wire::{GoodbyeReason, Timestamp};
+use tokio::time::Sleep;
 use tracing::Instrument as _;
 
+use super::guests::Seat;
+use super::mailbag::{Found, Mailbag};
+use super::transport::Transport;
+use super::websocket::{Incoming, WebSocket};
 use super::{App, clock};
 use crate::relay::{Event, SessionId};
 use crate::session::{Input, Output, Session};
 
-/// Outputs that are written together.
-const AT_ONCE: usize = 64;
+/// Bytes to be sent above which they leave before anything else is read.
+const ENOUGH: usize = 32 * 1024;
 /// How long the peer may take to answer a close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Milliseconds over which returning devices are spread after a stop.
 const RETURN_WITHIN: u32 = 5_000;
 
-/// Runs until either side closes.
-pub(crate) async fn run(app: App, socket: WebSocket) {
+/// Runs until either side closes. `already_read` are bytes that came with the handshake.
+pub(crate) async fn run(app: App, transport: Transport, already_read: &[u8], seat: Arc<Seat>) {
     let id = app.next_session();
-    let (sender, events) = unbounded_channel();
-    if app.relay.opened(id, sender).is_err() {
+    let bag = Mailbag::new(Arc::clone(&app.allowance));
+    if app.relay.opened(id, Arc::clone(&bag)).is_err() {
         return;
     }
     let session = Session::new(id, app.realm, app.limits.clone(), clock::random(), clock::now());
-    let mut carrier = Carrier { app, socket, session, events };
-    carrier.run().instrument(tracing::info_span!("connection", session = id.0)).await;
+    // A little above the limit, so that the session sees most frames that are too large and can say so.
+    let socket = WebSocket::new(transport, already_read, app.limits.frame_bytes as usize + 64 * 1024);
+    let mut carrier = Carrier { app, socket, session, bag, stalls_at: None, alarm: None, _seat: seat };
+    carrier.run().instrument(tracing::debug_span!("connection", session = id.0)).await;
     carrier.app.relay.closed(id);
     if let Some(reason) = carrier.session.said_goodbye() {
         carrier.app.metrics.goodbye(reason);
@@ -40,126 +50,156 @@ struct Carrier {
     app: App,
     socket: WebSocket,
     session: Session,
-    events: UnboundedReceiver<Event>,
+    bag: Arc<Mailbag>,
+    /// When the peer is given up, while it does not take what is to be sent.
+    stalls_at: Option<Timestamp>,
+    /// Never later than what it is for; put forward only when it rings.
+    alarm: Option<Pin<Box<Sleep>>>,
+    _seat: Arc<Seat>,
+}
+
+/// What a socket waits for.
+enum Happened {
+    Events(VecDeque<Event>),
+    Input(Input),
 }
 
 impl Carrier {
     async fn run(&mut self) {
-        let mut stopping = self.app.stopping.clone();
         let mut outputs = self.session.open();
-        loop {
-            let is_over = self.put(outputs).await;
-            if is_over || self.session.is_closed() {
-                break;
-            }
-            let wake_at = self.session.wake_at();
-            let sleep = async {
-                match wake_at {
-                    Some(at) => tokio::time::sleep(Duration::from_millis(at.millis_since(clock::now()))).await,
-                    None => std::future::pending().await,
-                }
+        while !self.put(outputs) && !self.session.is_closed() {
+            outputs = match std::future::poll_fn(|cx| self.poll(cx)).await {
+                Happened::Input(input) => self.session.handle(clock::now(), input),
+                Happened::Events(events) => self.answer(events),
             };
-            let input = tokio::select! {
-                biased;
-                Some(event) = self.events.recv() => {
-                    outputs = self.answer_events(event);
-                    continue;
-                }
-                message = self.socket.recv() => match self.read(message) {
-                    Some(input) => input,
-                    None => {
-                        outputs = Vec::new();
-                        continue;
-                    }
-                },
-                _ = stopping.wait_for(|stopping| *stopping) => Input::ShutDown { retry_after_ms: spread(self.session.id()) },
-                () = sleep => Input::Tick,
-            };
-            outputs = self.session.handle(clock::now(), input);
         }
         self.farewell().await;
     }
 
     /// All events that wait are answered with one write: a group commit wakes a session once.
-    fn answer_events(&mut self, first: Event) -> Vec<Output> {
-        let mut outputs = self.session.handle(clock::now(), Input::Event(first));
-        while outputs.len() < AT_ONCE
-            && !self.session.is_closed()
-            && let Ok(event) = self.events.try_recv()
-        {
-            outputs.extend(self.session.handle(clock::now(), Input::Event(event)));
+    fn answer(&mut self, events: VecDeque<Event>) -> Vec<Output> {
+        let now = clock::now();
+        let mut outputs = Vec::with_capacity(events.len());
+        for event in events {
+            outputs.extend(self.session.handle(now, Input::Event(event)));
         }
         outputs
     }
 
-    /// What a WebSocket message means to the session; `None` = nothing.
-    fn read(&self, message: Option<Result<Message, axum::Error>>) -> Option<Input> {
-        match message {
-            Some(Ok(Message::Binary(bytes))) => Some(Input::Frame(bytes)),
-            Some(Ok(Message::Text(_))) => {
-                Some(Input::Broken { reason: GoodbyeReason::ProtocolError, detail: "a text message" })
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Happened> {
+        let mut is_free = self.stalls_at.is_none() && self.socket.unwritten() < ENOUGH;
+        loop {
+            if is_free {
+                if let Poll::Ready(found) = self.bag.poll_take(cx) {
+                    return Poll::Ready(self.found(found));
+                }
+                if let Poll::Ready(incoming) = self.socket.poll_next(cx) {
+                    return Poll::Ready(Happened::Input(read(incoming)));
+                }
             }
-            // The library answers pings.
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => None,
-            Some(Ok(Message::Close(_))) | None => Some(Input::Lost),
-            // axum keeps the library's error type to itself; its text is all there is.
-            Some(Err(error)) if error.to_string().contains("too long") => {
-                Some(Input::Broken { reason: GoodbyeReason::FrameTooLarge, detail: "above limits.frame_bytes" })
+            match self.socket.poll_flush(cx) {
+                Poll::Ready(Ok(())) => {
+                    self.stalls_at = None;
+                    self.bag.settle();
+                    if is_free {
+                        return self.poll_alarm(cx);
+                    }
+                    is_free = true;
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Happened::Input(Input::Lost)),
+                Poll::Pending => {
+                    let silence = u64::from(self.app.limits.silence_ms);
+                    self.stalls_at.get_or_insert_with(|| clock::now().plus_millis(silence));
+                    if self.bag.poll_slow(cx).is_ready() {
+                        return Poll::Ready(self.found(Found::Slow));
+                    }
+                    return self.poll_alarm(cx);
+                }
             }
-            Some(Err(_)) => Some(Input::Lost),
+        }
+    }
+
+    fn found(&self, found: Found) -> Happened {
+        match found {
+            Found::Events(events) => Happened::Events(events),
+            Found::Leaving => Happened::Input(Input::ShutDown { retry_after_ms: spread(self.session.id()) }),
+            Found::Slow => {
+                self.app.metrics.slow_readers.inc();
+                let detail = "mail was taken too slowly, and the node holds too much of it";
+                Happened::Input(Input::Broken { reason: GoodbyeReason::Overloaded, detail })
+            }
+        }
+    }
+
+    /// The session's deadline and the peer's, whichever is first.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Happened> {
+        loop {
+            let Some(due) = [self.session.wake_at(), self.stalls_at].into_iter().flatten().min() else {
+                return Poll::Pending;
+            };
+            let alarm = match &mut self.alarm {
+                Some(alarm) => alarm,
+                none => none.insert(Box::pin(tokio::time::sleep(until(due)))),
+            };
+            if alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.alarm = None;
+            if due <= clock::now() {
+                let is_stalled = self.stalls_at.is_some_and(|at| at <= due);
+                self.app.metrics.slow_readers.inc_by(is_stalled.into());
+                return Poll::Ready(Happened::Input(if is_stalled { Input::Lost } else { Input::Tick }));
+            }
         }
     }
 
     /// Does what the session wants. Whether the socket is over.
-    async fn put(&mut self, outputs: Vec<Output>) -> bool {
-        let mut frames = Vec::new();
+    fn put(&mut self, outputs: Vec<Output>) -> bool {
         let mut is_stopped = false;
         for output in outputs {
             match output {
-                Output::Transmit(bytes) => frames.push(bytes),
+                Output::Transmit(bytes) => self.socket.put(&bytes),
                 Output::Submit(op) => is_stopped |= self.app.relay.submit(self.session.id(), op).is_err(),
                 // The caller sees that the session is closed.
                 Output::Close => {}
             }
         }
-        if !frames.is_empty() && !self.send(frames).await {
-            for output in self.session.handle(clock::now(), Input::Lost) {
-                if let Output::Submit(op) = output {
-                    // If the relay has ended, it needs no detaching.
-                    drop(self.app.relay.submit(self.session.id(), op));
-                }
-            }
-            return true;
-        }
         is_stopped
-    }
-
-    /// A peer that takes nothing for as long as it may be silent is gone.
-    async fn send(&mut self, frames: Vec<Bytes>) -> bool {
-        let within = Duration::from_millis(self.app.limits.silence_ms.into());
-        let sending = async {
-            for frame in frames {
-                self.socket.feed(Message::Binary(frame)).await?;
-            }
-            self.socket.flush().await
-        };
-        let sent = tokio::time::timeout(within, sending).await;
-        if sent.is_err() {
-            self.app.metrics.slow_readers.inc();
-        }
-        matches!(sent, Ok(Ok(())))
     }
 
     /// Closes properly, so that the goodbye is not lost with what the peer still had under way.
     async fn farewell(&mut self) {
-        let closing = async {
-            if self.socket.send(Message::Close(None)).await.is_ok() {
-                while let Some(Ok(_)) = self.socket.recv().await {}
+        self.socket.put_close();
+        let closing = std::future::poll_fn(|cx| {
+            if std::task::ready!(self.socket.poll_flush(cx)).is_err() {
+                return Poll::Ready(());
             }
-        };
+            loop {
+                match std::task::ready!(self.socket.poll_next(cx)) {
+                    Incoming::Gone => return Poll::Ready(()),
+                    Incoming::Frame(_) | Incoming::Text | Incoming::TooLarge => {}
+                }
+            }
+        });
         // A peer that does not answer is left alone.
         drop(tokio::time::timeout(CLOSE_WITHIN, closing).await);
     }
+}
+
+/// What came, to the session.
+fn read(incoming: Incoming) -> Input {
+    match incoming {
+        Incoming::Frame(bytes) => Input::Frame(bytes),
+        Incoming::Text => Input::Broken { reason: GoodbyeReason::ProtocolError, detail: "a text message" },
+        Incoming::TooLarge => {
+            Input::Broken { reason: GoodbyeReason::FrameTooLarge, detail: "above limits.frame_bytes" }
+        }
+        Incoming::Gone => Input::Lost,
+    }
+}
+
+fn until(due: Timestamp) -> Duration {
+    Duration::from_millis(due.millis_since(clock::now()).max(1))
 }
 
 /// So that not everyone returns at once. Session ids count up, so this is even.
