@@ -118,15 +118,8 @@ CREATE TABLE envelope (
     start INTEGER NOT NULL,
     length INTEGER NOT NULL,
     waiting INTEGER NOT NULL CHECK (waiting > 0)
-) STRICT;
+, awaited INTEGER REFERENCES user) STRICT;
 CREATE INDEX envelope_expiry ON envelope (expires_at);
-
--- Users whose first confirmation the sender is still to be told of.
-CREATE TABLE awaiting (
-    envelope INTEGER NOT NULL REFERENCES envelope,
-    user INTEGER NOT NULL REFERENCES user,
-    PRIMARY KEY (envelope, user)
-) STRICT, WITHOUT ROWID;
 
 -- A device's mail: an envelope, or a notice (receipt, read mark, gap) as encoded by `EntryKind`.
 CREATE TABLE mailbox (

@@ -324,7 +324,8 @@ mod tests {
         };
         let metrics_listen = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
         let tls = TlsConfig { certificate: Some("cert.pem".into()), key: Some("key.pem".into()) };
-        let config = Config { realm: Some(RealmId::from_bytes([1; 16])), metrics_listen, jwt, tls, ..Config::default() };
+        let config =
+            Config { realm: Some(RealmId::from_bytes([1; 16])), metrics_listen, jwt, tls, ..Config::default() };
         let mut exist = Vec::new();
         keys("", &toml::Table::try_from(&config).unwrap(), &mut exist);
         exist.sort();

@@ -46,6 +46,9 @@ impl Step<'_> {
             }
             self.pending.changed = true;
         }
+        if !due.is_empty() {
+            self.state.directory.forget_devices();
+        }
         let has_more = self.empty_next()?;
         Ok(has_more || due.len() == Self::DEVICES_AT_ONCE)
     }
@@ -72,7 +75,7 @@ impl Step<'_> {
     }
 
     /// Whether the user has another device that is about.
-    fn has_another(&self, user: UserRow, device: DeviceRow) -> Result<bool, RelayError> {
+    fn has_another(&mut self, user: UserRow, device: DeviceRow) -> Result<bool, RelayError> {
         let devices = self.active_devices(user)?;
         Ok(devices.iter().any(|other| other.row != device && !other.is_absent))
     }

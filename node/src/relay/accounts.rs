@@ -12,6 +12,16 @@ use crate::store::UserRow;
 /// The accounts within one transaction.
 pub struct Accounts<'a, 'b> {
     pub(super) step: &'a mut Step<'b>,
+    changes_before: u64,
+}
+
+impl Drop for Accounts<'_, '_> {
+    /// Whatever was done to accounts, what is remembered of them may no longer be so.
+    fn drop(&mut self) {
+        if self.step.db.total_changes() != self.changes_before {
+            self.step.state.directory.forget_devices();
+        }
+    }
 }
 
 /// A user to be registered.
@@ -82,7 +92,8 @@ pub(super) const fn refuse<T>(code: ErrorCode, detail: &'static str) -> Result<R
 
 impl<'a, 'b> Accounts<'a, 'b> {
     pub(super) fn new(step: &'a mut Step<'b>) -> Self {
-        Self { step }
+        let changes_before = step.db.total_changes();
+        Self { step, changes_before }
     }
 
     /// A new user with a first device. The very same again changes nothing and is no error; whether the password is the

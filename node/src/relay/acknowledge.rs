@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use chasqui_wire::{Ack, AckItem, AckOutcome, EntryKind, ReceiptKind, Seq, SeqRange, SeqRanges};
-use rusqlite::OptionalExtension as _;
+use rusqlite::{OptionalExtension as _, Row};
 
 use super::notices::ReceiptKey;
 use super::step::Step;
@@ -18,7 +18,18 @@ pub(super) struct Held {
     pub(super) sender_user: UserRow,
     pub(super) seq: Seq,
     pub(super) body: BodyAt,
-    waiting: i64,
+    /// Whose first confirmation the sender was still to be told of.
+    awaited: Option<UserRow>,
+}
+
+fn held(row: &Row<'_>) -> Result<Held, RelayError> {
+    Ok(Held {
+        conversation: row.get(0)?,
+        sender_user: row.get(1)?,
+        seq: Seq::from_raw(row.get(2)?).ok_or(RelayError::Damaged("a position out of bounds"))?,
+        body: BodyAt { segment: row.get(3)?, start: row.get(4)?, length: row.get(5)? },
+        awaited: row.get(6)?,
+    })
 }
 
 /// How an entry leaves a mailbox.
@@ -119,43 +130,41 @@ impl Step<'_> {
         envelope: EnvelopeRow,
         leaving: Leaving,
     ) -> Result<Held, RelayError> {
-        let held = self.held(envelope)?;
         let news = match leaving {
             Leaving::Stored => Some(ReceiptKind::Received),
             Leaving::Without(kind) => (!self.waits_elsewhere(device, user, envelope)?).then_some(kind),
         };
-        if let Some(kind) = news {
-            let mut awaited = self.sql("DELETE FROM awaiting WHERE envelope = ?1 AND user = ?2")?;
-            let is_news = awaited.execute((envelope, user))? == 1;
-            drop(awaited);
-            if is_news {
-                let key = ReceiptKey { to: held.sender_user, conversation: held.conversation, about: user, kind };
-                self.receipt(key, held.seq);
+        let mut delete = self.sql(
+            "DELETE FROM envelope WHERE envelope = ?1 AND waiting = 1
+             RETURNING conversation, sender_user, seq, segment, start, length, awaited",
+        )?;
+        let last = delete.query([envelope])?.next()?.map(held).transpose()?;
+        drop(delete);
+        let held = match last {
+            Some(last) => {
+                self.pending.erased.push(last.body);
+                last
             }
-        }
-        if held.waiting == 1 {
-            self.sql("DELETE FROM envelope WHERE envelope = ?1")?.execute([envelope])?;
-            self.pending.erased.push(held.body);
-        } else {
-            self.sql("UPDATE envelope SET waiting = waiting - 1 WHERE envelope = ?1")?.execute([envelope])?;
+            None => {
+                let mut query = self.sql(
+                    "SELECT conversation, sender_user, seq, segment, start, length, awaited
+                     FROM envelope WHERE envelope = ?1",
+                )?;
+                let mut rows = query.query([envelope])?;
+                let found = held(rows.next()?.ok_or(RelayError::Damaged("a mailbox entry without its envelope"))?)?;
+                drop(rows);
+                drop(query);
+                let awaited = found.awaited.filter(|&awaited| news.is_none() || awaited != user);
+                self.sql("UPDATE envelope SET waiting = waiting - 1, awaited = ?2 WHERE envelope = ?1")?
+                    .execute((envelope, awaited))?;
+                found
+            }
+        };
+        if let Some(kind) = news.filter(|_| held.awaited == Some(user)) {
+            let key = ReceiptKey { to: held.sender_user, conversation: held.conversation, about: user, kind };
+            self.receipt(key, held.seq);
         }
         Ok(held)
-    }
-
-    pub(super) fn held(&self, envelope: EnvelopeRow) -> Result<Held, RelayError> {
-        let mut query = self.sql(
-            "SELECT conversation, sender_user, seq, segment, start, length, waiting
-             FROM envelope WHERE envelope = ?1",
-        )?;
-        let mut rows = query.query([envelope])?;
-        let row = rows.next()?.ok_or(RelayError::Damaged("a mailbox entry without its envelope"))?;
-        Ok(Held {
-            conversation: row.get(0)?,
-            sender_user: row.get(1)?,
-            seq: Seq::from_raw(row.get(2)?).ok_or(RelayError::Damaged("a position out of bounds"))?,
-            body: BodyAt { segment: row.get(3)?, start: row.get(4)?, length: row.get(5)? },
-            waiting: row.get(6)?,
-        })
     }
 
     /// Whether another device of the user may still store it.

@@ -60,6 +60,7 @@ impl Step<'_> {
         drop(query);
         let Some(since) = absent_since else { return Ok(()) };
         self.add_notice(who.device, EntryKind::Absence(Absence { since: Timestamp(since) }))?;
+        self.state.directory.forget_devices();
         self.sql("UPDATE device SET absent_since = NULL, empty_below = NULL WHERE device = ?1")?
             .execute([who.device])?;
         Ok(())

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chasqui_wire::{ConversationId, ErrorCode, MessageId, Rejected, Timestamp};
 
+use super::directory::Directory;
 use super::step::{NewMail, Pending, Step};
 use super::{Event, Op, Relay, RelayError, SessionId, State, Work};
 use crate::planted::{PlantedBug, planted};
@@ -105,6 +106,7 @@ impl Relay {
             tracing::error!(%error, "a rollback failed");
         }
         self.state.bodies.drop_appended(now);
+        self.state.directory = Directory::default();
     }
 
     /// The batch is on disk: memory follows, bodies are erased, answers and mail may leave.

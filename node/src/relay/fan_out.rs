@@ -1,11 +1,11 @@
 //! Mailboxes: what is put into them, and how rows are found.
 
-use chasqui_wire::{ConversationId, DeviceId, EntryKind};
+use chasqui_wire::{DeviceId, EntryKind};
 use rusqlite::OptionalExtension as _;
 
 use super::RelayError;
 use super::step::{NewMail, Step};
-use crate::store::{ConversationRow, DeviceRow, EnvelopeRow, UserRow};
+use crate::store::{DeviceRow, EnvelopeRow, UserRow};
 
 impl Step<'_> {
     /// Adds a notice to a mailbox. Notices are never refused: they are small, and nobody else could repeat them.
@@ -44,17 +44,6 @@ impl Step<'_> {
         let entry = self.state.next_entry;
         self.state.next_entry += 1;
         entry
-    }
-
-    pub(super) fn user_by_id(&self, user: chasqui_wire::UserId) -> Result<Option<UserRow>, RelayError> {
-        let found = self.sql("SELECT user FROM user WHERE id = ?1")?.query_row([user.as_bytes()], |row| row.get(0));
-        Ok(found.optional()?)
-    }
-
-    pub(super) fn conversation_by_id(&self, id: ConversationId) -> Result<Option<(ConversationRow, u64)>, RelayError> {
-        let mut query = self.sql("SELECT conversation, head FROM conversation WHERE id = ?1")?;
-        let found = query.query_row([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)));
-        Ok(found.optional()?)
     }
 
     pub(super) fn device_row(&self, device: DeviceId) -> Result<Option<DeviceRow>, RelayError> {

@@ -12,6 +12,7 @@ mod backup;
 mod coalesce;
 mod commit;
 mod deliver;
+mod directory;
 mod enrolment;
 mod era;
 mod error;
@@ -46,6 +47,7 @@ pub use accounts::{Accounts, DeviceEntry, Enrolment, KnownUser, NewUser, Refusal
 pub use backup::{Backup, Manifest, Restored, restore};
 use coalesce::Notices;
 use deliver::Online;
+use directory::Directory;
 pub use enrolment::Newcomer;
 use era::Opening;
 pub use error::RelayError;
@@ -104,6 +106,7 @@ struct State {
     realm: RealmId,
     keys: NodeKeys,
     bodies: Bodies,
+    directory: Directory,
     online: BTreeMap<DeviceRow, Online>,
     seats: BTreeMap<SessionId, DeviceRow>,
     /// Streams that wait for their restart.

@@ -1,6 +1,6 @@
 //! Receipts on their way to the devices of a message's sender: one notice a batch, conversation, recipient and kind.
 
-use chasqui_wire::{ConversationId, Receipt, ReceiptKind, SeqRanges, UserId};
+use chasqui_wire::{Receipt, ReceiptKind, SeqRanges};
 
 use super::RelayError;
 use super::step::Step;
@@ -35,15 +35,5 @@ impl Step<'_> {
             }
         }
         Ok(())
-    }
-
-    pub(super) fn conversation_id(&self, row: ConversationRow) -> Result<ConversationId, RelayError> {
-        let mut query = self.sql("SELECT id FROM conversation WHERE conversation = ?1")?;
-        Ok(query.query_row([row], |row| row.get(0).map(ConversationId::from_bytes))?)
-    }
-
-    pub(super) fn user_id(&self, row: UserRow) -> Result<UserId, RelayError> {
-        let mut query = self.sql("SELECT id FROM user WHERE user = ?1")?;
-        Ok(query.query_row([row], |row| row.get(0).map(UserId::from_bytes))?)
     }
 }

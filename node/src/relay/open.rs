@@ -7,6 +7,7 @@ use ring::hmac;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::coalesce::Notices;
+use super::directory::Directory;
 use super::era::Opening;
 use super::waiting::Mailboxes;
 use super::{NodeKeys, Relay, RelayError, RelayOptions, State, Storage, Tally};
@@ -49,6 +50,7 @@ impl Relay {
             keys: NodeKeys::new(&identity.token_key, options.token_lifetime_ms),
             realm: identity.realm,
             bodies,
+            directory: Directory::default(),
             online: BTreeMap::new(),
             seats: BTreeMap::new(),
             stalls: BTreeMap::new(),

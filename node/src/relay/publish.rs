@@ -3,8 +3,8 @@
 //! A message id is accepted once. After a refusal nothing of that stream is accepted until it restarts.
 
 use chasqui_wire::{
-    Accepted, ConversationKind, EntryKind, Envelope, ErrorCode, Protection, ReceiptKind, Send, Seq, SeqRange,
-    StorageClass, Timestamp, direct_conversation,
+    Accepted, ConversationId, ConversationKind, EntryKind, Envelope, ErrorCode, Protection, ReceiptKind, Send, Seq,
+    SeqRange, StorageClass, Timestamp, direct_conversation,
 };
 use rusqlite::OptionalExtension as _;
 
@@ -170,7 +170,7 @@ impl Step<'_> {
             Some(found) => found,
             None => (self.create_conversation(who, send, plan.peer)?, 0),
         };
-        let seq = self.position(conversation, head, send.reclaim_seq)?;
+        let seq = self.position(send.conversation, conversation, head, send.reclaim_seq)?;
         let revision = self.revision();
         self.sql(
             "INSERT INTO accepted (message, device, conversation, seq, at, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -201,7 +201,13 @@ impl Step<'_> {
     }
 
     /// The next position, or the one that an earlier era had given to this message if a restore lost it.
-    fn position(&mut self, conversation: ConversationRow, head: u64, reclaim: Option<Seq>) -> Result<Seq, RelayError> {
+    fn position(
+        &mut self,
+        id: ConversationId,
+        conversation: ConversationRow,
+        head: u64,
+        reclaim: Option<Seq>,
+    ) -> Result<Seq, RelayError> {
         if let Some(seq) = reclaim
             && self.is_lost(conversation, head, seq)?
         {
@@ -222,7 +228,7 @@ impl Step<'_> {
                 head.number(),
             ))?;
         }
-        self.sql("UPDATE conversation SET head = ?2 WHERE conversation = ?1")?.execute((conversation, seq.raw()))?;
+        self.set_head(id, conversation, seq.raw());
         Ok(seq)
     }
 
@@ -253,8 +259,8 @@ impl Step<'_> {
         let body = self.state.bodies.append(&send.body)?;
         self.sql(
             "INSERT INTO envelope (message, conversation, sender_user, sender_device, peer, seq, accepted_at,
-                 expires_at, urgent, segment, start, length, waiting)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                 expires_at, urgent, segment, start, length, waiting, awaited)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(rusqlite::params![
             send.message.as_bytes(),
@@ -270,11 +276,9 @@ impl Step<'_> {
             body.start,
             body.length,
             plan.route.takers.len(),
+            (plan.peer != who.user).then_some(plan.peer),
         ])?;
         let envelope = EnvelopeRow(self.db.last_insert_rowid());
-        if plan.peer != who.user {
-            self.sql("INSERT INTO awaiting (envelope, user) VALUES (?1, ?2)")?.execute((envelope, plan.peer))?;
-        }
         let kind = EntryKind::Envelope(Box::new(Envelope {
             message: send.message,
             conversation: send.conversation,

@@ -33,7 +33,7 @@ impl Step<'_> {
         let (user, device, device_key) = (who.user_id, who.device_id, who.device_key);
         let notice = ReadNotice { user, device, device_key, read: read.clone() };
         let mut is_told = false;
-        for device in self.active_devices(who.user)? {
+        for device in self.active_devices(who.user)?.iter() {
             if device.row != who.device && !device.is_absent {
                 is_told = true;
                 self.add_read(device.row, conversation, (who.user, false), &notice)?;
@@ -45,7 +45,7 @@ impl Step<'_> {
             if author == who.user || !self.is_member(conversation, author)? {
                 continue;
             }
-            for device in self.active_devices(author)? {
+            for device in self.active_devices(author)?.iter() {
                 if !device.is_absent {
                     is_told = true;
                     self.add_read(device.row, conversation, (who.user, true), &notice)?;

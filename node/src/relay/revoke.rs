@@ -12,6 +12,7 @@ impl Step<'_> {
         self.sql("UPDATE device SET revoked_at = ?2, empty_below = NULL WHERE device = ?1")?
             .execute((device, self.now.0))?;
         self.pending.changed = true;
+        self.state.directory.forget_devices();
         let envelopes: Vec<EnvelopeRow> = self
             .sql("SELECT envelope FROM mailbox WHERE device = ?1 AND envelope IS NOT NULL ORDER BY entry")?
             .query_map([device], |row| row.get(0))?

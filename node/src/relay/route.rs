@@ -25,16 +25,6 @@ pub(super) struct Route {
 }
 
 impl Step<'_> {
-    /// The devices of a user that were not revoked.
-    pub(super) fn active_devices(&self, user: UserRow) -> Result<Vec<ActiveDevice>, RelayError> {
-        let mut query = self.sql(
-            "SELECT device, absent_since IS NOT NULL FROM device
-             WHERE user = ?1 AND revoked_at IS NULL ORDER BY device",
-        )?;
-        let device = |row: &rusqlite::Row<'_>| Ok(ActiveDevice { row: row.get(0)?, is_absent: row.get(1)? });
-        Ok(query.query_map([user], device)?.collect::<Result<_, _>>()?)
-    }
-
     /// The route of a message to the devices of its recipient; `None` if none of them can take it.
     pub(super) fn route_to_peer(
         &mut self,
@@ -43,7 +33,7 @@ impl Step<'_> {
         bytes: u32,
     ) -> Result<Option<Route>, RelayError> {
         let mut route = Route::default();
-        self.route(Some(who.user), devices, bytes, &mut route)?;
+        self.route(Some(who.user), devices.iter(), bytes, &mut route)?;
         if route.takers.is_empty() {
             // Those who were away for too long are the only ones left: for them it waits all the same.
             for device in devices.iter().filter(|device| device.is_absent) {
@@ -59,15 +49,15 @@ impl Step<'_> {
 
     /// Adds the sender's own other devices. What they cannot take, the sending device holds.
     pub(super) fn route_to_siblings(&mut self, who: Who, bytes: u32, route: &mut Route) -> Result<(), RelayError> {
-        let mut devices = self.active_devices(who.user)?;
-        devices.retain(|device| device.row != who.device);
-        self.route(None, &devices, bytes, route)
+        let devices = self.active_devices(who.user)?;
+        let siblings = devices.iter().filter(|device| device.row != who.device);
+        self.route(None, siblings, bytes, route)
     }
 
-    fn route(
+    fn route<'a>(
         &mut self,
         sender: Option<UserRow>,
-        devices: &[ActiveDevice],
+        devices: impl Iterator<Item = &'a ActiveDevice>,
         bytes: u32,
         route: &mut Route,
     ) -> Result<(), RelayError> {

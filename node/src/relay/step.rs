@@ -13,7 +13,7 @@ use super::deliver::Online;
 use super::notices::ReceiptKey;
 use super::work::Release;
 use super::{Event, Op, RelayError, SessionId, State, Who, Work};
-use crate::store::{BodyAt, DeviceRow};
+use crate::store::{BodyAt, ConversationRow, DeviceRow};
 
 pub(super) struct Step<'a> {
     pub(super) db: &'a Connection,
@@ -41,6 +41,8 @@ pub(super) struct Pending {
     pub(super) counted: Vec<DeviceRow>,
     /// Whether each device has now missed something that it was not told of.
     pub(super) missed: BTreeMap<DeviceRow, bool>,
+    /// The highest positions that the batch gave.
+    pub(super) heads: BTreeMap<ConversationRow, u64>,
     pub(super) receipts: BTreeMap<ReceiptKey, Vec<Seq>>,
     /// The first time-to-live that the batch set.
     pub(super) expiry: Option<Timestamp>,
@@ -91,6 +93,7 @@ impl Step<'_> {
     /// Completes the batch's rows.
     pub(super) fn finish(&mut self) -> Result<(), RelayError> {
         self.deliver_receipts()?;
+        self.write_heads()?;
         if self.pending.changed {
             if !self.state.is_opening_written {
                 self.write_opening()?;

@@ -170,7 +170,8 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         _present: present,
     };
     let watcher = tls.clone().map(|tls| tokio::spawn(tls.watch()));
-    let door = Door { listener, router: crate::http::router(app, monitor.clone()), guests, proxies, tls, metrics, stopping };
+    let door =
+        Door { listener, router: crate::http::router(app, monitor.clone()), guests, proxies, tls, metrics, stopping };
     let door = tokio::spawn(door.open());
     let drain = Duration::from_secs(config.drain_seconds.into());
     // Without it the node serves its people all the same.

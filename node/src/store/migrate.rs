@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_relay.sql"),
     include_str!("../../migrations/0002_enrolment.sql"),
     include_str!("../../migrations/0003_missed.sql"),
+    include_str!("../../migrations/0004_awaited.sql"),
 ];
 
 /// The schema that this node writes.

@@ -67,9 +67,12 @@ impl Storage {
     pub(crate) fn open(self) -> Result<Opened, RelayError> {
         let mut opened = match self.0 {
             Kind::Folder { path, is_unfinished } => open_folder(path, is_unfinished)?,
-            Kind::Given { connection, disk } => Opened { db: *connection, disk, lock: None, folder: None },
+            Kind::Given { connection, disk } => {
+                connection.pragma_update(None, "foreign_keys", true)?;
+                Opened { db: *connection, disk, lock: None, folder: None }
+            }
         };
-        opened.db.execute_batch("PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;")?;
+        opened.db.execute_batch("PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;")?;
         // The planner's stability guarantee: without it, some statements are parsed again each time that another value is
         // bound, which costs more than running them (https://sqlite.org/queryplanner-ng.html#qpstab).
         opened.db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -97,6 +100,8 @@ fn open_folder(folder: PathBuf, is_unfinished: bool) -> Result<Opened, RelayErro
     let db = Connection::open(folder.join("relay.db"))?;
     // FULL: an answer may leave as soon as COMMIT returned, so COMMIT has to mean the disk.
     db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+    // No reference is checked here, at a tenth of a message's cost: bugs are looked for where they are made, in memory.
+    db.pragma_update(None, "foreign_keys", false)?;
     migrate::keep_older(&db, &folder)?;
     let disk = FileDisk::open(&folder.join("bodies")).map_err(unusable)?;
     Ok(Opened { db, disk: Box::new(disk), lock: Some(lock), folder: Some(folder) })
