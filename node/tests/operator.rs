@@ -167,8 +167,8 @@ async fn a_check_names_what_is_wrong() {
     db().execute("UPDATE conversation SET head = ?1", [head]).unwrap();
     check("UPDATE node SET era = 5", "UPDATE node SET era = 0", "another era");
     check("CREATE TABLE more (x INTEGER) STRICT", "DROP TABLE more", "not those of this version");
-    let awaited = "INSERT INTO awaiting (envelope, user) VALUES (77, 1)";
-    check(awaited, "DELETE FROM awaiting WHERE envelope = 77", "name a row of envelope that does not exist");
+    let stranger = "INSERT INTO member (conversation, user) VALUES (1, 77)";
+    check(stranger, "DELETE FROM member WHERE user = 77", "name a row of user that does not exist");
     let segment = folder.path().join("bodies/00000001.seg");
     let mut file = OpenOptions::new().write(true).open(&segment).unwrap();
     file.seek(SeekFrom::Start(1_000)).unwrap();

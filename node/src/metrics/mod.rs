@@ -183,6 +183,7 @@ mod tests {
         // What has labels appears with the first of each.
         metrics.rejected(ErrorCode::RateLimited);
         metrics.goodbye(GoodbyeReason::ShuttingDown);
+        metrics.refused("connections");
         metrics.requests.get_or_create(&[("route", String::new()), ("status", String::new())]).inc();
         let exported = metrics.page(&asked);
         let kind = |line: &str| {

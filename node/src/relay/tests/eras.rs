@@ -181,6 +181,9 @@ fn a_conversation_without_positions_left_refuses_and_runs_into_no_other_era() {
     let (ana, _) = world.attach(ANA_PHONE);
     world.say(ana, 1, "one");
     world.relay.connection().execute("UPDATE conversation SET head = ?1", [Seq::NUMBER_MAX - 1]).unwrap();
+    // What the relay remembers is older than that.
+    world.crash(true);
+    let (ana, _) = world.attach(ANA_PHONE);
     assert_eq!(answer(&world.say(ana, 2, "last")), Ok(Seq::new(0, Seq::NUMBER_MAX)));
     assert_eq!(answer(&world.say(ana, 3, "none left")), Err(ErrorCode::NotSupported));
     world.relay.begin_era(world.now).unwrap();
