@@ -9,7 +9,7 @@ use chasqui_wire::RealmId;
 use rusqlite::OptionalExtension as _;
 
 use super::Inspection;
-use crate::relay::RelayError;
+use crate::relay::{Manifest, RelayError};
 use crate::store::{self, BodyAt};
 
 /// What a check says.
@@ -188,8 +188,11 @@ impl Inspection {
     }
 
     fn check_surroundings(&self, verdict: &mut Verdict) {
+        // Nobody writes to a backup.
+        let is_backup = Manifest::read(&self.folder).is_ok();
         if let Some(free) = store::free_bytes(&self.folder)
             && free < FREE_BYTES
+            && !is_backup
         {
             verdict.problem(format!("the disk has {} MiB left, a node needs {}", free >> 20, FREE_BYTES >> 20));
         }
