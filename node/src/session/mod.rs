@@ -7,6 +7,8 @@ mod open;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeSet, VecDeque};
+
 use bytes::Bytes;
 use chasqui_wire::{
     Challenge, Checkpoint, ClientFrame, Deliver, DeviceId, Drained, FrameError, Goodbye, GoodbyeReason, Limits,
@@ -62,8 +64,11 @@ pub struct Session {
     stage: Stage,
     opened_at: Timestamp,
     heard_at: Timestamp,
-    /// Sends and reads that the relay has not answered.
-    unanswered: u32,
+    /// The bytes of each send and read that the relay has not answered, in order, and their sum.
+    unanswered: VecDeque<u32>,
+    unanswered_bytes: u64,
+    /// Entries that were delivered here and not acknowledged: at most a window full.
+    delivered: BTreeSet<u64>,
     /// The latest that the relay gave; goes into every pong.
     checkpoint: Option<Checkpoint>,
     /// The reason of the goodbye that it said.
@@ -91,6 +96,8 @@ struct Peer {
     key: [u8; 32],
 }
 
+/// Bytes of bodies under way to the relay from which on a session takes no more frames.
+const UNANSWERED_BYTES: u64 = 1024 * 1024;
 /// Milliseconds within which hello must arrive.
 const HELLO_WITHIN: u64 = 10_000;
 
@@ -105,7 +112,9 @@ impl Session {
             stage: Stage::AwaitingHello,
             opened_at: now,
             heard_at: now,
-            unanswered: 0,
+            unanswered: VecDeque::new(),
+            unanswered_bytes: 0,
+            delivered: BTreeSet::new(),
             checkpoint: None,
             said_goodbye: None,
         }
@@ -137,6 +146,18 @@ impl Session {
         vec![transmit(&NodeFrame::Challenge(challenge))]
     }
 
+    /// Whether the next frame may be read from the socket. As long as the relay owes many answers it may not: whoever sends
+    /// faster than the relay works waits, and nobody else does. Answers arrive as events, which are always taken.
+    pub fn wants_input(&self) -> bool {
+        let unanswered = self.unanswered.len() < self.most_unanswered();
+        unanswered && (self.unanswered_bytes < UNANSWERED_BYTES || self.unanswered.is_empty())
+    }
+
+    /// Twice the announced number is forgiven: a device may count answers that are still on their way.
+    fn most_unanswered(&self) -> usize {
+        self.limits.sends_in_flight.saturating_mul(2) as usize
+    }
+
     /// When [`Input::Tick`] is due.
     pub fn wake_at(&self) -> Option<Timestamp> {
         match self.stage {
@@ -159,6 +180,11 @@ impl Session {
                 self.frame(now, bytes)
             }
             Input::Event(event) => self.event(now, event),
+            // Nothing is heard from whom nobody listens to.
+            Input::Tick if !self.wants_input() => {
+                self.heard_at = now;
+                Vec::new()
+            }
             Input::Tick if self.wake_at().is_some_and(|at| at <= now) => {
                 self.goodbye(GoodbyeReason::TimedOut, "nothing heard for too long")
             }
@@ -211,14 +237,17 @@ impl Session {
                 }))]
             }
             Event::Accepted(accepted) => {
-                self.unanswered = self.unanswered.saturating_sub(1);
+                self.answered();
                 vec![transmit(&NodeFrame::Accepted(accepted))]
             }
             Event::Rejected(rejected) => {
-                self.unanswered = self.unanswered.saturating_sub(1);
+                self.answered();
                 vec![transmit(&NodeFrame::Rejected(rejected))]
             }
-            Event::Mail(entries) => vec![transmit(&NodeFrame::Deliver(Deliver { entries }))],
+            Event::Mail(entries) => {
+                self.delivered.extend(entries.iter().map(|entry| entry.number));
+                vec![transmit(&NodeFrame::Deliver(Deliver { entries }))]
+            }
             Event::Drained(checkpoint) => {
                 self.checkpoint = Some(checkpoint.clone());
                 vec![transmit(&NodeFrame::Drained(Drained { checkpoint }))]
@@ -229,6 +258,11 @@ impl Session {
             Event::Overloaded => self.goodbye(GoodbyeReason::Overloaded, "too many refused streams"),
             Event::Failed => self.goodbye(GoodbyeReason::NodeFailure, "the node cannot work now; come back later"),
         }
+    }
+
+    /// The relay answers a session's sends and reads in their order.
+    fn answered(&mut self) {
+        self.unanswered_bytes -= u64::from(self.unanswered.pop_front().unwrap_or(0));
     }
 
     fn goodbye(&mut self, reason: GoodbyeReason, detail: &str) -> Vec<Output> {

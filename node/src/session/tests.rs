@@ -1,7 +1,8 @@
 //! The handshake and the order of frames, without sockets or a relay.
 
 use chasqui_wire::{
-    Accepted, Ack, AckItem, AckOutcome, ErrorCode, Hello, MessageId, Ping, Read, Seq, SeqRanges, signing,
+    Accepted, Ack, AckItem, AckOutcome, ConversationKind, Entry, EntryKind, ErrorCode, Hello, MessageId, Ping,
+    Protection, Read, Send, Seq, SeqRanges, StorageClass, signing,
 };
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
@@ -161,11 +162,88 @@ fn bytes_that_are_no_frame() {
     assert_eq!(goodbye(&outputs), Some(GoodbyeReason::FrameTooLarge));
 }
 
+fn deliver(session: &mut Session, number: u64) {
+    let entry = Entry { number, kind: EntryKind::Unknown };
+    session.handle(START, Input::Event(Event::Mail(vec![entry])));
+}
+
+fn ack(numbers: &[u64]) -> ClientFrame {
+    let item = |&number| AckItem { number, outcome: AckOutcome::Stored };
+    ClientFrame::Ack(numbers.iter().map(item).collect::<Vec<_>>().into())
+}
+
+#[test]
+fn acks_reach_the_relay_once_and_only_for_what_was_delivered_here() {
+    let mut session = welcomed();
+    (1..=3).for_each(|number| deliver(&mut session, number));
+    let outputs = frame(&mut session, ack(&[1, 9, 3, 3]));
+    let [Output::Submit(Op::Acknowledge(passed))] = outputs.as_slice() else { panic!("{outputs:?}") };
+    assert_eq!(passed.items.iter().map(|item| item.number).collect::<Vec<_>>(), [1, 3]);
+    for _ in 0..1_000 {
+        assert!(frame(&mut session, ack(&[1, 3, 7])).is_empty(), "a flood of acks is nobody's work");
+    }
+    assert_eq!(frame(&mut session, ack(&[2])).len(), 1);
+}
+
+fn accepted() -> Input {
+    Input::Event(Event::Accepted(Accepted { message: read().id, seq: None, at: START, revision: 1 }))
+}
+
+#[test]
+fn a_session_takes_no_frames_while_many_answers_are_owed() {
+    let mut session = welcomed();
+    for _ in 0..Limits::DEFAULT.sends_in_flight * 2 {
+        assert!(session.wants_input());
+        frame(&mut session, ClientFrame::Read(read()));
+    }
+    assert!(!session.wants_input());
+    let due = session.wake_at().unwrap();
+    assert!(session.handle(due, Input::Tick).is_empty(), "it cannot be heard while nobody listens");
+    assert!(session.wake_at().unwrap() > due);
+    session.handle(due, accepted());
+    assert!(session.wants_input());
+}
+
+#[test]
+fn a_session_takes_no_frames_while_many_bytes_are_under_way() {
+    let mut session = welcomed();
+    let send = |length| ClientFrame::Send(Box::new(send(length)));
+    for _ in 0..16 {
+        assert!(session.wants_input());
+        frame(&mut session, send(64 * 1024));
+    }
+    assert!(!session.wants_input());
+    session.handle(START, accepted());
+    assert!(session.wants_input());
+    frame(&mut session, send(0));
+    assert!(session.wants_input(), "fifteen large ones and a small one");
+}
+
+fn send(length: usize) -> Send {
+    Send {
+        message: MessageId::from_bytes([9; 16]),
+        conversation: chasqui_wire::ConversationId::from_bytes([8; 16]),
+        kind: ConversationKind::Direct,
+        protection: Protection::NodeReadable,
+        peer: Some(ANA),
+        body: vec![0; length].into(),
+        storage: StorageClass::Durable,
+        urgent: false,
+        ttl_seconds: 0,
+        restart: false,
+        reclaim_seq: None,
+        resend_of: None,
+        only_device: None,
+        epoch: 0,
+        commit: None,
+    }
+}
+
 #[test]
 fn what_an_open_session_passes_on() {
     let mut session = welcomed();
-    let items = vec![AckItem { number: 5, outcome: AckOutcome::Stored }];
-    let outputs = frame(&mut session, ClientFrame::Ack(items.into()));
+    deliver(&mut session, 5);
+    let outputs = frame(&mut session, ack(&[5]));
     assert!(matches!(outputs.as_slice(), [Output::Submit(Op::Acknowledge(ack))] if ack.items.len() == 1));
     assert!(matches!(frame(&mut session, ClientFrame::Read(read())).as_slice(), [Output::Submit(Op::Read(_))]));
     let NodeFrame::Pong(pong) = &frames(&frame(&mut session, ClientFrame::Ping(Ping { nonce: 7 })))[0] else {
@@ -190,8 +268,7 @@ fn too_many_unanswered_sends_end_the_socket() {
     for _ in 0..twice {
         assert_eq!(frame(&mut session, ClientFrame::Read(read())).len(), 1);
     }
-    let accepted = Accepted { message: read().id, seq: None, at: START, revision: 1 };
-    session.handle(START, Input::Event(Event::Accepted(accepted)));
+    session.handle(START, accepted());
     assert!(goodbye(&frame(&mut session, ClientFrame::Read(read()))).is_none(), "one was answered");
     assert_eq!(goodbye(&frame(&mut session, ClientFrame::Read(read()))), Some(GoodbyeReason::Overloaded));
 }
