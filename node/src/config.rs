@@ -41,6 +41,10 @@ pub struct Config {
     pub enrolments_per_minute: u32,
     /// Devices that one user may have.
     pub devices_per_user: u32,
+    /// Bytes of the disk that are given up when it is full, so that mail can still be acknowledged.
+    pub reserve_bytes: u32,
+    /// Sends and reads a minute of all devices of a user together.
+    pub sends_per_minute_of_user: u32,
     /// The most that mail of one sender may take of somebody else's mailbox, in per cent of its entries and of its bytes.
     pub mailbox_share_percent: u32,
     /// Days after which a device that was not seen keeps no mail waiting, if its user has another one.
@@ -115,6 +119,8 @@ impl Default for Config {
             passwords: true,
             enrolments_per_minute: 60,
             devices_per_user: 8,
+            reserve_bytes: 16 * 1024 * 1024,
+            sends_per_minute_of_user: 120_000,
             mailbox_share_percent: 25,
             absent_days: 30,
             drain_seconds: 10,
@@ -272,6 +278,8 @@ impl Config {
             realm: self.realm,
             token_lifetime_ms: u64::from(self.token_lifetime_seconds) * 1000,
             devices_per_user: self.devices_per_user,
+            reserve_bytes: self.reserve_bytes,
+            sends_per_minute_of_user: self.sends_per_minute_of_user,
             mailbox_share_percent: self.mailbox_share_percent,
             absent_ms: u64::from(self.absent_days) * 24 * 60 * 60 * 1000,
             ..RelayOptions::default()

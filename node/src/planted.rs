@@ -32,6 +32,8 @@ pub enum PlantedBug {
     SoleDeviceEmptied,
     /// The bodies of mail that leaves an absent device's mailbox stay.
     EmptiedUnerased,
+    /// A body that was moved is still claimed where it lay.
+    MovedUnclaimed,
     /// One sender may fill a whole mailbox.
     ShareIgnored,
     /// A copy that is restored again begins the same era again.

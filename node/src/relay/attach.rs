@@ -38,7 +38,7 @@ impl Step<'_> {
         self.seen(who)?;
         self.tell_missed(who.device)?;
         let latest = self.latest_entry(who.device)?;
-        self.pending.joined.insert(session, Online::new(who, attach, latest, self.now));
+        self.pending.joined.insert(session, Online::new(who, attach, latest));
         let (http_token, http_token_expires_at) = self.state.keys.token(who.device_id, self.now);
         let mut eras = self.state.eras.clone();
         eras.extend(self.pending.new_era);

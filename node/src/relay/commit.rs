@@ -21,22 +21,43 @@ pub(super) struct Settled {
 impl Relay {
     /// Does all of the batch in one transaction, and answers when it is on disk.
     ///
-    /// If that fails, each piece of work is tried in a transaction of its own, so that one that cannot be done does
-    /// not harm its neighbours; what fails alone is answered as failed.
+    /// If one piece of work makes that fail, each is tried in a transaction of its own, so that it does not harm its
+    /// neighbours; what fails alone is answered as failed. If the disk makes it fail, see `relay/pressure.rs`.
     pub fn commit(&mut self, now: Timestamp, mut batch: Vec<Work>) -> Vec<(SessionId, Event)> {
-        let error = match self.try_commit(now, &mut batch) {
-            Ok(events) => return events,
+        let mut events = self.refuse_growth(now, &mut batch);
+        if batch.is_empty() {
+            return events;
+        }
+        let mut error = match self.try_commit(now, &mut batch) {
+            Ok(answers) => {
+                self.ease(&batch);
+                events.extend(answers);
+                return events;
+            }
             Err(error) => error,
         };
         tracing::warn!(works = batch.len(), %error, "a batch failed");
-        if let [work] = batch.as_mut_slice() {
-            return self.answer_failure(work, error).into_iter().collect();
+        if error.is_systemic() {
+            self.press(now, &error);
+            events.extend(self.refuse_growth(now, &mut batch));
+            error = match self.try_commit(now, &mut batch) {
+                Ok(answers) => {
+                    events.extend(answers);
+                    return events;
+                }
+                Err(error) => error,
+            };
         }
-        let mut events = Vec::new();
+        if error.is_systemic() || batch.len() == 1 {
+            for work in &mut batch {
+                events.extend(self.answer_failure(now, work, &error));
+            }
+            return events;
+        }
         for work in &mut batch {
             match self.try_commit(now, std::slice::from_mut(work)) {
                 Ok(answers) => events.extend(answers),
-                Err(error) => events.extend(self.answer_failure(work, error)),
+                Err(error) => events.extend(self.answer_failure(now, work, &error)),
             }
         }
         events
@@ -136,14 +157,20 @@ impl Relay {
     }
 
     /// What a session is told about work that failed alone.
-    fn answer_failure(&mut self, work: &mut Work, error: RelayError) -> Option<(SessionId, Event)> {
+    pub(super) fn answer_failure(
+        &mut self,
+        now: Timestamp,
+        work: &mut Work,
+        error: &RelayError,
+    ) -> Option<(SessionId, Event)> {
+        let retry_after_ms = self.state.retry_after_ms(now);
         let rejected = |message: MessageId| {
             let (code, detail) = (error.code(), "the node could not write; nothing was done".to_owned());
-            Event::Rejected(Rejected { message, code, detail, retry_after_ms: 1_000 })
+            Event::Rejected(Rejected { message, code, detail, retry_after_ms })
         };
         match work {
             Work::Call(call) => {
-                call.fail(error);
+                call.fail(error.brief());
                 None
             }
             Work::Session(session, Op::Publish(send)) => {

@@ -31,13 +31,11 @@ pub(super) struct Online {
     is_drained: bool,
     /// Whether the mailbox may hold entries above the cursor.
     has_backlog: bool,
-    pub(super) minute_began: Timestamp,
-    pub(super) sends_this_minute: u32,
 }
 
 impl Online {
     /// `waited_until` is the last entry in the mailbox, 0 if it is empty.
-    pub(super) fn new(who: Who, attach: &Attach, waited_until: u64, now: Timestamp) -> Self {
+    pub(super) fn new(who: Who, attach: &Attach, waited_until: u64) -> Self {
         Self {
             who,
             window_entries: attach.window_entries.max(1) as usize,
@@ -48,8 +46,6 @@ impl Online {
             waited_until,
             is_drained: false,
             has_backlog: waited_until > 0,
-            minute_began: now,
-            sends_this_minute: 0,
         }
     }
 

@@ -82,6 +82,12 @@ pub enum RelayError {
     /// The body segments failed.
     #[error("the body segments failed: {0}")]
     Bodies(#[from] std::io::Error),
+    /// The disk failed a moment ago; it was not tried again.
+    #[error("the disk cannot be written at present")]
+    Pressed {
+        /// Whether it is full.
+        is_full: bool,
+    },
     /// The data contradicts itself.
     #[error("the data is damaged: {0}")]
     Damaged(&'static str),
@@ -108,17 +114,29 @@ impl RelayError {
             | Self::Unfinished { .. }
             | Self::BackupUnderWay
             | Self::Options(_)
+            | Self::Pressed { .. }
             | Self::Bodies(_) => false,
         }
     }
 
-    /// What a device is told when its work failed alone.
-    pub fn code(&self) -> ErrorCode {
-        let is_full = match self {
-            Self::Database(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
-            Self::Bodies(error) => {
-                matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
-            }
+    /// Whether the disk as a whole cannot be written now, so that no other work would fare better.
+    pub(crate) fn is_systemic(&self) -> bool {
+        use rusqlite::ErrorCode as Code;
+        match self {
+            Self::Database(error) => matches!(
+                error.sqlite_error_code(),
+                Some(
+                    Code::DiskFull
+                        | Code::SystemIoFailure
+                        | Code::DatabaseCorrupt
+                        | Code::NotADatabase
+                        | Code::ReadOnly
+                        | Code::OutOfMemory
+                        | Code::DatabaseBusy
+                        | Code::CannotOpen
+                )
+            ),
+            Self::Bodies(_) | Self::Pressed { .. } => true,
             Self::FolderInUse { .. }
             | Self::Folder { .. }
             | Self::OtherRealm { .. }
@@ -131,7 +149,44 @@ impl RelayError {
             | Self::BackupUnderWay
             | Self::Options(_)
             | Self::Damaged(_) => false,
-        };
-        if is_full { ErrorCode::StorageFull } else { ErrorCode::Internal }
+        }
+    }
+
+    /// Whether it is for want of space.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Database(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+            Self::Bodies(error) => {
+                matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+            }
+            Self::Pressed { is_full } => *is_full,
+            Self::FolderInUse { .. }
+            | Self::Folder { .. }
+            | Self::OtherRealm { .. }
+            | Self::NewerSchema { .. }
+            | Self::OlderSchema { .. }
+            | Self::NoData { .. }
+            | Self::NotEmpty { .. }
+            | Self::NoBackup { .. }
+            | Self::Unfinished { .. }
+            | Self::BackupUnderWay
+            | Self::Options(_)
+            | Self::Damaged(_) => false,
+        }
+    }
+
+    /// As it is told to somebody whose work failed by it: whoever operates the node has seen the rest in the log.
+    pub(crate) fn brief(&self) -> Self {
+        match self {
+            Self::Damaged(what) => Self::Damaged(what),
+            Self::Options(what) => Self::Options(what),
+            Self::BackupUnderWay => Self::BackupUnderWay,
+            other => Self::Pressed { is_full: other.is_full() },
+        }
+    }
+
+    /// What a device is told when its work failed alone.
+    pub fn code(&self) -> ErrorCode {
+        if self.is_full() { ErrorCode::StorageFull } else { ErrorCode::Internal }
     }
 }

@@ -11,6 +11,7 @@ mod attach;
 mod backup;
 mod coalesce;
 mod commit;
+mod compact;
 mod deliver;
 mod directory;
 mod enrolment;
@@ -22,7 +23,9 @@ mod keys;
 mod missed;
 mod notices;
 mod open;
+mod pressure;
 mod publish;
+mod rate;
 mod read;
 mod revoke;
 mod route;
@@ -41,7 +44,7 @@ use std::path::PathBuf;
 use chasqui_wire::{ConversationId, DeviceId, Era, Limits, RealmId, Timestamp, UserId};
 use rusqlite::Connection;
 
-use crate::store::{Bodies, DeviceRow, UserRow};
+use crate::store::{Bodies, DeviceRow, EnvelopeRow, UserRow};
 pub use crate::store::{Disk, DiskImage, SimDisk, Storage};
 pub use accounts::{Accounts, DeviceEntry, Enrolment, KnownUser, NewUser, Refusal};
 pub use backup::{Backup, Manifest, Restored, restore};
@@ -52,6 +55,8 @@ pub use enrolment::Newcomer;
 use era::Opening;
 pub use error::RelayError;
 pub use keys::NodeKeys;
+use pressure::Pressure;
+use rate::Rates;
 use vitals::Tally;
 pub use vitals::Vitals;
 use waiting::Mailboxes;
@@ -66,10 +71,16 @@ pub struct RelayOptions {
     pub realm: Option<RealmId>,
     /// Milliseconds that an HTTP token is valid.
     pub token_lifetime_ms: u64,
+    /// Bytes of the disk that are given up when it is full, so that mail can still be acknowledged.
+    pub reserve_bytes: u32,
     /// Bytes of one body segment; at least `limits.body_bytes`.
     pub segment_bytes: u32,
+    /// Segments up to which none is compacted, however little lives in it.
+    pub segments_kept: u32,
     /// Devices that one user may have.
     pub devices_per_user: u32,
+    /// Sends and reads a minute of all devices of a user together.
+    pub sends_per_minute_of_user: u32,
     /// The most that mail of one sender may take of somebody else's mailbox, of its entries and of its bytes.
     pub mailbox_share_percent: u32,
     /// Milliseconds after which a device that was not seen keeps no mail waiting, if its user has another one.
@@ -82,8 +93,11 @@ impl Default for RelayOptions {
             limits: Limits::DEFAULT,
             realm: None,
             token_lifetime_ms: 15 * 60 * 1000,
+            reserve_bytes: 16 * 1024 * 1024,
             segment_bytes: 8 * 1024 * 1024,
+            segments_kept: 4,
             devices_per_user: 8,
+            sends_per_minute_of_user: 120_000,
             mailbox_share_percent: 25,
             absent_ms: 30 * 24 * 60 * 60 * 1000,
         }
@@ -112,6 +126,10 @@ struct State {
     /// Streams that wait for their restart.
     stalls: BTreeMap<SessionId, BTreeSet<ConversationId>>,
     mailboxes: Mailboxes,
+    rates: Rates,
+    pressure: Option<Pressure>,
+    /// Whether the disk holds the reserve.
+    has_reserve: bool,
     notices: Notices,
     /// The devices that missed something and were not told of it.
     missed: BTreeSet<DeviceRow>,
@@ -125,6 +143,8 @@ struct State {
     is_opening_written: bool,
     next_expiry: Option<Timestamp>,
     next_purge: Timestamp,
+    /// When segments are looked for that are mostly dead, and behind which envelope.
+    next_compaction: (Timestamp, EnvelopeRow),
     /// When devices are looked for that were not seen for too long.
     next_absence: Timestamp,
     /// When the log was last written, if it was since it was last truncated.

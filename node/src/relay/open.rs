@@ -9,9 +9,11 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::coalesce::Notices;
 use super::directory::Directory;
 use super::era::Opening;
+use super::rate::Rates;
+use super::tick::COMPACT_EVERY;
 use super::waiting::Mailboxes;
 use super::{NodeKeys, Relay, RelayError, RelayOptions, State, Storage, Tally};
-use crate::store::{self, Bodies, DeviceRow};
+use crate::store::{self, Bodies, DeviceRow, EnvelopeRow};
 
 impl Relay {
     /// Opens the data, making it at the first opening. `entropy` makes the keys of new data, and the name of this
@@ -56,6 +58,9 @@ impl Relay {
             stalls: BTreeMap::new(),
             mailboxes: Mailboxes::default(),
             notices: Notices::default(),
+            rates: Rates::default(),
+            pressure: None,
+            has_reserve: false,
             missed: missed(&db)?,
             next_entry: next_entry(&db)?,
             revision: identity.revision,
@@ -65,13 +70,16 @@ impl Relay {
             is_opening_written: false,
             next_expiry: db.query_row("SELECT min(expires_at) FROM envelope", [], |row| row.get(0)).map(millis)?,
             next_purge: now,
+            next_compaction: (now.plus_millis(COMPACT_EVERY), EnvelopeRow(0)),
             next_absence: now,
             log_written_at: opened.lock.is_some().then_some(now),
             has_log: opened.lock.is_some(),
             tally: Tally::default(),
             options,
         };
-        Ok(Self { db, state, folder: opened.folder, _lock: opened.lock })
+        let mut relay = Self { db, state, folder: opened.folder, _lock: opened.lock };
+        relay.hold_reserve(now);
+        Ok(relay)
     }
 }
 

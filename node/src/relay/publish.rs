@@ -150,21 +150,6 @@ impl Step<'_> {
         Ok(Ok(Plan { peer, conversation, route, ttl_ms: u64::from(ttl_seconds) * 1000 }))
     }
 
-    /// Milliseconds until this device may send or read again, if it did so too often within this minute.
-    pub(super) fn over_rate(&mut self, who: Who) -> Option<u32> {
-        let limit = self.state.options.limits.sends_per_minute;
-        // Counted at once, not after the commit: counting too much does no harm.
-        let online = self.state.online.get_mut(&who.device)?;
-        let since = self.now.millis_since(online.minute_began);
-        if since >= 60_000 {
-            online.minute_began = self.now;
-            online.sends_this_minute = 0;
-        }
-        online.sends_this_minute = online.sends_this_minute.saturating_add(1);
-        let left = 60_000_u64.saturating_sub(since).max(1);
-        (online.sends_this_minute > limit).then_some(left as u32)
-    }
-
     fn accept(&mut self, who: Who, send: &Send, plan: Plan) -> Result<Accepted, RelayError> {
         let (conversation, head) = match plan.conversation {
             Some(found) => found,

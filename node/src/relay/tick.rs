@@ -6,6 +6,7 @@ use std::time::Duration;
 use chasqui_wire::Timestamp;
 
 use super::{Event, Relay, RelayError, SessionId};
+use crate::store::EnvelopeRow;
 
 /// Milliseconds between two purges of the idempotency memory.
 const PURGE_EVERY: u64 = 60 * 60 * 1000;
@@ -13,6 +14,9 @@ const PURGE_EVERY: u64 = 60 * 60 * 1000;
 const REMEMBERED: u64 = 30 * 24 * 60 * 60 * 1000;
 /// Milliseconds between two looks for devices that were not seen for too long.
 const LOOK_EVERY: u64 = 60 * 60 * 1000;
+/// Milliseconds between two looks for segments that are mostly dead, and between two transactions that empty them.
+pub(super) const COMPACT_EVERY: u64 = 10_000;
+const COMPACT_AGAIN: u64 = 50;
 /// Milliseconds without a commit after which the log is truncated.
 const IDLE: u64 = 2_000;
 /// How long a commit waits for whoever else has opened the database, which only an operator can: rusqlite's default.
@@ -26,8 +30,10 @@ impl Relay {
         let due = [
             Some(state.next_purge),
             Some(state.next_absence),
-            self.state.next_expiry,
-            self.state.bodies.wake_at(),
+            Some(state.next_compaction.0).filter(|_| state.bodies.segments() > state.options.segments_kept),
+            state.next_expiry,
+            state.bodies.wake_at(),
+            state.reserve_due(),
             idle,
         ];
         due.into_iter().flatten().min()
@@ -47,6 +53,9 @@ impl Relay {
         if self.state.next_purge <= now {
             failed.extend(self.purge(now).err());
         }
+        if self.state.next_compaction.0 <= now {
+            failed.extend(self.compact(now, &mut events).err());
+        }
         if self.state.bodies.wake_at().is_some_and(|due| due <= now) {
             failed.extend(self.state.bodies.sync_erased(now).err().map(RelayError::from));
         }
@@ -55,6 +64,12 @@ impl Relay {
         }
         let mut failed = failed.into_iter();
         let first = failed.next();
+        match &first {
+            // Other failures of housekeeping are no reason to accept nothing: one bad segment may be behind them.
+            Some(error) if error.is_full() => self.press(now, error),
+            _ if self.state.reserve_due().is_some_and(|due| due <= now) => self.hold_reserve(now),
+            Some(_) | None => {}
+        }
         for error in failed {
             tracing::error!(%error, "housekeeping failed in more than one way");
         }
@@ -74,6 +89,22 @@ impl Relay {
         let (has_more, told) = self.transact(now, |step| step.mark_absent(cutoff))?;
         events.extend(told);
         self.state.next_absence = if has_more { now } else { now.plus_millis(LOOK_EVERY.min(absent_ms / 2)) };
+        Ok(())
+    }
+
+    fn compact(&mut self, now: Timestamp, events: &mut Vec<(SessionId, Event)>) -> Result<(), RelayError> {
+        let after = self.state.next_compaction.1;
+        self.state.next_compaction = (now.plus_millis(COMPACT_EVERY), EnvelopeRow(0));
+        let segments = self.state.bodies.sparse(self.state.options.segments_kept);
+        // Moving takes room before it gives any.
+        if segments.is_empty() || !self.state.takes_growth(now) {
+            return Ok(());
+        }
+        let (rest, told) = self.transact(now, |step| step.compact(&segments, after))?;
+        events.extend(told);
+        if let Some(rest) = rest {
+            self.state.next_compaction = (now.plus_millis(COMPACT_AGAIN), rest);
+        }
         Ok(())
     }
 

@@ -35,6 +35,15 @@ pub(crate) struct Held {
     pub(crate) segments: u64,
 }
 
+/// What lives in a segment.
+#[derive(Clone, Copy, Debug, Default)]
+struct Live {
+    bodies: u32,
+    bytes: u64,
+    /// Of the segment as a whole.
+    size: u32,
+}
+
 /// All bodies of a node.
 pub(crate) struct Bodies {
     disk: Box<dyn Disk>,
@@ -42,8 +51,8 @@ pub(crate) struct Bodies {
     size: u32,
     /// The segment that is written now, and where its free rest begins.
     current: Option<(u32, u32)>,
-    /// Segments that exist, with the number of bodies in each.
-    live: BTreeMap<u32, u32>,
+    /// Segments that exist, with what lives in each.
+    live: BTreeMap<u32, Live>,
     /// Bodies of the running batch, and their bytes that are not written yet: contiguous, at the end of `current`.
     appended: Vec<BodyAt>,
     buffer: Vec<u8>,
@@ -77,7 +86,8 @@ impl Bodies {
             }
             scrub(disk.as_mut(), segment, length, claimed)?;
             let end = claimed.iter().map(|claim| claim.start + claim.length).max().unwrap_or(0);
-            live.insert(segment, claimed.len() as u32);
+            let bytes = claimed.iter().map(|claim| u64::from(claim.length)).sum();
+            live.insert(segment, Live { bodies: claimed.len() as u32, bytes, size: length });
             // A segment of another size than configured is kept and read, but no longer written.
             current = (length == size).then_some((segment, end));
         }
@@ -107,7 +117,7 @@ impl Bodies {
         let last = self.live.last_key_value().map_or(0, |(last, _)| *last);
         if last > 0 {
             self.disk.create(last + 1, self.size)?;
-            self.live.insert(last + 1, 0);
+            self.live.insert(last + 1, Live { size: self.size, ..Live::default() });
             if let Some((sealed, _)) = self.current.replace((last + 1, 0)) {
                 // If nothing is in it any more, the next sync deletes it.
                 self.erased.insert(sealed);
@@ -145,7 +155,7 @@ impl Bodies {
                 self.flush()?;
                 let next = self.live.last_key_value().map_or(1, |(last, _)| last + 1);
                 self.disk.create(next, self.size)?;
-                self.live.insert(next, 0);
+                self.live.insert(next, Live { size: self.size, ..Live::default() });
                 (next, 0)
             }
         };
@@ -170,7 +180,9 @@ impl Bodies {
     /// The running batch was committed.
     pub(crate) fn keep_appended(&mut self) {
         for at in self.appended.drain(..) {
-            *self.live.entry(at.segment).or_insert(0) += 1;
+            let live = self.live.entry(at.segment).or_default();
+            live.bodies += 1;
+            live.bytes += u64::from(at.length);
             self.held.bodies += 1;
             self.held.bytes += u64::from(at.length);
         }
@@ -190,6 +202,15 @@ impl Bodies {
         }
     }
 
+    /// Takes so many bytes of the disk for nothing, to be given up when it is full.
+    pub(crate) fn hold_reserve(&mut self, bytes: u32) -> io::Result<()> {
+        self.disk.hold_reserve(bytes)
+    }
+
+    pub(crate) fn release_reserve(&mut self) -> io::Result<()> {
+        self.disk.release_reserve()
+    }
+
     /// The bytes of a committed body.
     pub(crate) fn read(&mut self, at: BodyAt) -> io::Result<Bytes> {
         let mut body = vec![0; at.length as usize];
@@ -203,7 +224,13 @@ impl Bodies {
             self.held.bodies = self.held.bodies.saturating_sub(1);
             self.held.bytes = self.held.bytes.saturating_sub(at.length.into());
             if let Some(live) = self.live.get_mut(&at.segment) {
-                *live = live.saturating_sub(1);
+                live.bodies = live.bodies.saturating_sub(1);
+                live.bytes = live.bytes.saturating_sub(at.length.into());
+            }
+            // Overwriting does not look at what is empty; the segment may be all dead nevertheless.
+            if at.length == 0 {
+                self.erased_since.get_or_insert(now);
+                self.erased.insert(at.segment);
             }
         }
         if planted(PlantedBug::KeepBody) {
@@ -216,11 +243,11 @@ impl Bodies {
             }
         }
         self.overwrite(bodies, now);
-        if let Some((segment, end)) = self.current.as_mut()
-            && self.live.get(segment) == Some(&0)
-            && !self.to_erase.iter().any(|at| at.segment == *segment)
+        if let Some((segment, _)) = self.current
+            && self.is_dead(segment)
+            && !self.is_pending(segment)
         {
-            *end = 0;
+            self.current = Some((segment, 0));
         }
     }
 
@@ -257,11 +284,33 @@ impl Bodies {
             synced => synced?,
         }
         let is_current = self.current.is_some_and(|(current, _)| current == segment);
-        if !is_current && !self.is_pending(segment) && self.live.get(&segment) == Some(&0) {
+        if !is_current && !self.is_pending(segment) && self.is_dead(segment) {
             self.disk.delete(segment)?;
             self.live.remove(&segment);
         }
         Ok(())
+    }
+
+    fn is_dead(&self, segment: u32) -> bool {
+        self.live.get(&segment).is_some_and(|live| live.bodies == 0)
+    }
+
+    /// How many there are.
+    pub(crate) fn segments(&self) -> u32 {
+        self.live.len() as u32
+    }
+
+    /// Segments of which so little lives that moving it is cheaper than keeping them: a quarter at most, and only where
+    /// there are more than `most` segments in all.
+    pub(crate) fn sparse(&self, most: u32) -> BTreeSet<u32> {
+        // A backup copies segment by segment: nothing moves meanwhile.
+        if self.rescue.is_some() || self.live.len() <= most as usize {
+            return BTreeSet::new();
+        }
+        let current = self.current.map(|(segment, _)| segment);
+        let is_sparse = |live: &Live| live.bodies > 0 && live.bytes * 4 <= u64::from(live.size);
+        let segments = self.live.iter().filter(|(segment, live)| Some(**segment) != current && is_sparse(live));
+        segments.map(|(&segment, _)| segment).collect()
     }
 
     /// Whether a range of the segment will still be overwritten: no body may come to lie there before.

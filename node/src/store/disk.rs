@@ -21,7 +21,14 @@ pub trait Disk: Send {
     fn sync(&mut self, segment: u32) -> io::Result<()>;
     /// Removes the segment.
     fn delete(&mut self, segment: u32) -> io::Result<()>;
+    /// Takes so many bytes of the medium for nothing, unless they are taken already.
+    fn hold_reserve(&mut self, bytes: u32) -> io::Result<()>;
+    /// Gives them up.
+    fn release_reserve(&mut self) -> io::Result<()>;
 }
+
+/// The file beside the segments that is given up when the disk is full.
+const RESERVE: &str = "reserve";
 
 /// `NNNNNNNN.seg` files in a folder.
 #[derive(Debug)]
@@ -163,6 +170,25 @@ impl Disk for FileDisk {
         self.open.remove(&segment);
         std::fs::remove_file(self.path(segment))?;
         self.sync_folder()
+    }
+
+    fn hold_reserve(&mut self, bytes: u32) -> io::Result<()> {
+        let path = self.folder.join(RESERVE);
+        if path.metadata().is_ok_and(|file| file.len() == u64::from(bytes)) {
+            return Ok(());
+        }
+        let filled = for_owner().create(true).truncate(true).open(&path).and_then(|file| fill(&file, bytes));
+        if filled.is_err() {
+            std::fs::remove_file(path)?;
+        }
+        filled
+    }
+
+    fn release_reserve(&mut self) -> io::Result<()> {
+        match std::fs::remove_file(self.folder.join(RESERVE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
     }
 }
 

@@ -18,6 +18,8 @@ struct Platter {
     current: BTreeMap<u32, Vec<u8>>,
     /// Writes since the last sync of their segment, in order.
     unsynced: Vec<(u32, usize, Vec<u8>)>,
+    /// Nothing new can be made.
+    is_full: bool,
 }
 
 /// All segments of a [`SimDisk`] at one time: an operator's copy.
@@ -53,6 +55,11 @@ impl SimDisk {
         self.lock().current.values().any(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
     }
 
+    /// From now on nothing new can be made, or it can again.
+    pub fn set_full(&self, is_full: bool) {
+        self.lock().is_full = is_full;
+    }
+
     /// Copies all segments.
     pub fn snapshot(&self) -> DiskImage {
         DiskImage(self.lock().current.clone())
@@ -82,6 +89,9 @@ impl Disk for SimDisk {
 
     fn create(&mut self, segment: u32, size: u32) -> io::Result<()> {
         let mut platter = self.lock();
+        if platter.is_full {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         platter.durable.insert(segment, vec![0; size as usize]);
         platter.current.insert(segment, vec![0; size as usize]);
         Ok(())
@@ -117,6 +127,14 @@ impl Disk for SimDisk {
         platter.durable.remove(&segment);
         platter.current.remove(&segment).ok_or_else(missing)?;
         platter.unsynced.retain(|(other, ..)| *other != segment);
+        Ok(())
+    }
+
+    fn hold_reserve(&mut self, _: u32) -> io::Result<()> {
+        if self.lock().is_full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn release_reserve(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -33,6 +33,8 @@ pub enum Fault {
     TimeToLiveShort,
     MailboxesSmall,
     DevicesSoonAbsent,
+    NodeDiskFull,
+    SegmentsSmall,
 }
 
 /// Per mille of the occasions on which a fault may strike.
@@ -61,6 +63,10 @@ pub(super) struct Climate {
     pub(super) mailbox: Option<u32>,
     /// Seconds after which a device is absent; `None` = the default of 30 days.
     pub(super) absent: Option<u32>,
+    /// How often the node's disk is full for a while.
+    pub(super) node_full: u64,
+    /// So that they are often nearly dead, and compacted.
+    pub(super) small_segments: bool,
 }
 
 impl Climate {
@@ -85,6 +91,8 @@ impl Climate {
             full_disk: sometimes(rng, 100, 600),
             mailbox: rng.chance(300).then(|| rng.between(3, 40) as u32),
             absent: rng.chance(250).then(|| rng.between(20, 200) as u32),
+            node_full: if rng.chance(250) { rng.between(1, 3) } else { 0 },
+            small_segments: rng.chance(300),
         };
         if climate.drop_socket + climate.device_crash + climate.node_crash == 0 {
             climate.drop_socket = 20;

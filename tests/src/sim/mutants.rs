@@ -44,6 +44,7 @@ impl Mutant {
         node("missed-untold", "what a device missed is forgotten without telling it", Node::MissedUntold),
         node("sole-device-emptied", "the only device of a user loses its mail for being away", Node::SoleDeviceEmptied),
         node("emptied-unerased", "the bodies of an absent device's mail stay", Node::EmptiedUnerased),
+        node("moved-unclaimed", "a body that was moved is still claimed where it lay", Node::MovedUnclaimed),
         node("share-ignored", "one sender may fill a whole mailbox", Node::ShareIgnored),
         node("reuse-seq", "a restored node gives positions twice", Node::ReuseSeq),
         node("era-twice", "a copy that is restored again begins the same era again", Node::EraTwice),

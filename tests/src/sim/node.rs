@@ -35,6 +35,8 @@ pub(super) struct NodeProcess {
     from_copy: Option<usize>,
     /// When the operator last restored a copy, and which.
     last_restore: Option<(u64, usize)>,
+    /// Nothing can be made larger on its disk.
+    pub(super) is_full: bool,
     /// Of each copy that the node started from, with the era that began then.
     pub(super) restored_heads: Vec<(u32, Heads)>,
 }
@@ -62,6 +64,9 @@ impl NodeProcess {
         if let Some(ttl) = climate.ttl {
             options.limits.ttl_seconds_max = ttl;
         }
+        if climate.small_segments {
+            (options.limits.body_bytes, options.segment_bytes, options.segments_kept) = (2_048, 2_048, 1);
+        }
         if let Some(entries) = climate.mailbox {
             options.limits.mailbox_entries = entries;
             options.mailbox_share_percent = rng.between(30, 100) as u32;
@@ -85,6 +90,7 @@ impl NodeProcess {
             copies: Vec::new(),
             from_copy: None,
             last_restore: None,
+            is_full: false,
             restored_heads: Vec::new(),
         };
         node.open(Timestamp(0));
@@ -296,13 +302,36 @@ impl World {
         self.node.tick_at = None;
         let clock = self.clock(self.node.skew_ms);
         let (events, error) = self.node.relay_mut().tick(clock);
-        assert!(error.is_none(), "the node's database works: {error:?}");
+        assert!(error.is_none() || self.node.is_full, "the node's database works: {error:?}");
         self.dispatch(events);
         // What is due again at once would never let time pass.
         if let Some(at) = self.node.relay.as_ref().and_then(Relay::wake_at) {
             let at = self.when(at, self.node.skew_ms).max(self.now + 1);
             self.node.tick_at = Some(at);
             self.at(at, Happening::NodeTick);
+        }
+    }
+
+    /// The disk of the node is full, or has room again.
+    pub(super) fn node_disk_fills(&mut self, is_full: bool) {
+        if is_full && (self.calm || self.node.is_full) {
+            return;
+        }
+        self.node.is_full = is_full;
+        self.node.disk.set_full(is_full);
+        let database = self.node.relay.as_ref().map(Relay::connection).or(self.node.parked.as_ref());
+        let database = database.expect("a database");
+        let used: i64 = database.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("a count");
+        let most = if is_full { used } else { i64::from(u32::MAX) };
+        database.query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(())).expect("a limit");
+        if is_full {
+            self.count(Fault::NodeDiskFull);
+            self.note("the node's disk is full");
+            let length = self.rng.between(2_000, 60_000);
+            self.after(length, Happening::NodeDiskFills(false));
+        } else {
+            self.note("the node's disk has room");
+            self.plan_tick();
         }
     }
 

@@ -36,6 +36,7 @@ pub(super) enum Happening {
     NodeCommit,
     NodeTick,
     NodeRestart,
+    NodeDiskFills(bool),
     SessionTick(SessionId),
     TakeCopy,
     /// The copy of that number, or any.
@@ -188,6 +189,9 @@ impl World {
         if self.climate.mailbox.is_some() {
             self.count(Fault::MailboxesSmall);
         }
+        if self.climate.small_segments {
+            self.count(Fault::SegmentsSmall);
+        }
         if self.climate.absent.is_some() {
             self.count(Fault::DevicesSoonAbsent);
         }
@@ -209,7 +213,8 @@ impl World {
             let longest = if self.rng.chance(500) { 3 } else { 12 };
             for _ in 0..self.rng.between(1, longest) {
                 text += 1;
-                let padding = if self.rng.chance(50) { self.rng.between(500, 20_000) } else { 0 };
+                let (chance, most) = if self.climate.small_segments { (400, 1_800) } else { (50, 20_000) };
+                let padding = if self.rng.chance(chance) { self.rng.between(500, most) } else { 0 };
                 let text = format!("message {text} of many {}", "x".repeat(padding as usize));
                 self.at(at, Happening::User(Action::Send { device, peer, text }));
                 at += self.rng.between(0, 200);
@@ -233,6 +238,10 @@ impl World {
                 let from = self.rng.between(0, span);
                 self.at(from, Happening::User(Action::Suspend(device)));
             }
+        }
+        for _ in 0..self.climate.node_full {
+            let at = self.rng.between(1_000, span);
+            self.at(at, Happening::NodeDiskFills(true));
         }
         self.storm_ends_at = span + self.rng.between(20_000, 60_000);
         if self.climate.restores > 1 && self.rng.chance(500) {
@@ -311,6 +320,7 @@ impl World {
             Happening::NodeCommit => self.node_commit(),
             Happening::NodeTick => self.node_tick(),
             Happening::NodeRestart => self.node_restarts(),
+            Happening::NodeDiskFills(is_full) => self.node_disk_fills(is_full),
             Happening::SessionTick(session) => self.session_tick(session),
             Happening::TakeCopy => self.take_copy(),
             Happening::RestoreCopy(copy) => self.restore_copy(copy),
@@ -322,7 +332,7 @@ impl World {
     fn act(&mut self, action: Action) {
         match action {
             Action::Enrol(device) => {
-                if self.node.is_up() {
+                if self.node.is_up() && !self.node.is_full {
                     self.enrol(device);
                 } else {
                     self.after(1_000, Happening::User(Action::Enrol(device)));
@@ -361,6 +371,7 @@ impl World {
     fn calm_down(&mut self) {
         self.note("the storm is over");
         self.calm = true;
+        self.node_disk_fills(false);
         if !self.node.is_up() {
             self.after(0, Happening::NodeRestart);
         }

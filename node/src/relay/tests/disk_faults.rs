@@ -44,6 +44,15 @@ impl Disk for Flaky {
     fn delete(&mut self, segment: u32) -> io::Result<()> {
         self.disk.delete(segment)
     }
+
+    fn hold_reserve(&mut self, bytes: u32) -> io::Result<()> {
+        unless(&self.no_writes)?;
+        self.disk.hold_reserve(bytes)
+    }
+
+    fn release_reserve(&mut self) -> io::Result<()> {
+        self.disk.release_reserve()
+    }
 }
 
 fn flaky() -> (World, Flaky) {
@@ -60,12 +69,90 @@ fn a_range_that_could_not_be_erased_takes_no_body_with_it_later() {
     flaky.no_writes.store(true, Ordering::Relaxed);
     assert_eq!(answer(&world.say(ana, 2, "second")), Err(ErrorCode::StorageFull));
     flaky.no_writes.store(false, Ordering::Relaxed);
+    world.tick_after(1_500);
     let again = Send { restart: true, ..send(ANA, BO, 2, "second") };
     assert_eq!(answer(&world.publish(ana, again)), Ok(Some(seq(2))));
     world.tick_after(1_500);
     let (_, events) = world.attach(BO_PHONE);
     let bodies: Vec<_> = mail_of(&events).iter().map(|entry| envelope(entry).body.clone()).collect();
     assert_eq!(bodies, ["first", "second"]);
+}
+
+/// What the relay answers to what it cannot do now, and when it may be asked again.
+fn refusals(events: &[(SessionId, Event)]) -> Vec<(ErrorCode, u32)> {
+    let refusal = |(_, event): &(SessionId, Event)| match event {
+        Event::Rejected(rejected) => Some((rejected.code, rejected.retry_after_ms)),
+        _ => None,
+    };
+    events.iter().filter_map(refusal).collect()
+}
+
+#[test]
+fn a_full_disk_refuses_all_at_once_and_mail_is_acknowledged_all_the_same() {
+    let (mut world, flaky) = flaky();
+    let (ana, _) = world.attach(ANA_PHONE);
+    let (bo, _) = world.attach(BO_PHONE);
+    let entry = mail(bo, &world.say(ana, 1, "canary"))[0].number;
+    flaky.no_writes.store(true, Ordering::Relaxed);
+    flaky.disk.set_full(true);
+    let publish = |number| Work::Session(ana, Op::Publish(Box::new(send(ANA, BO, number, "x"))));
+    let ack = vec![AckItem { number: entry, outcome: AckOutcome::Stored }].into();
+    let batch = vec![publish(2), publish(3), Work::Session(bo, Op::Acknowledge(ack))];
+    let before = world.relay.era_and_revision().1;
+    let events = world.relay.commit(world.now, batch);
+    assert_eq!(refusals(&events), [(ErrorCode::StorageFull, 1_000), (ErrorCode::StorageFull, 1_000)]);
+    assert_eq!(kinds(&mail(ana, &events)), [(BO, ReceiptKind::Received)]);
+    assert_eq!((world.relay.era_and_revision().1, world.count("envelope")), (before + 1, 0), "one commit did it");
+    // Asked again at once it does not even try.
+    flaky.no_writes.store(false, Ordering::Relaxed);
+    let again = |number| Send { restart: true, ..send(ANA, BO, number, "x") };
+    assert_eq!(refusals(&world.publish(ana, again(2))), [(ErrorCode::StorageFull, 1_000)]);
+    // The reserve cannot be taken back: it stays with what frees space, and the pause grows.
+    world.tick_after(1_000);
+    assert_eq!(refusals(&world.publish(ana, again(2))), [(ErrorCode::StorageFull, 2_000)]);
+    flaky.disk.set_full(false);
+    world.tick_after(2_000);
+    assert_eq!(answer(&world.publish(ana, again(2))), Ok(Some(seq(2))));
+    assert_eq!(answer(&world.say(ana, 3, "x")), Ok(Some(seq(3))));
+}
+
+#[test]
+fn a_full_database_refuses_all_at_once_too() {
+    let mut world = World::new();
+    let (ana, _) = world.attach(ANA_PHONE);
+    let pages: u32 = world.relay.connection().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    let limit = |world: &World, pages: u32| {
+        let set = format!("PRAGMA max_page_count = {pages}");
+        world.relay.connection().query_row(&set, [], |_| Ok(())).unwrap();
+    };
+    limit(&world, pages);
+    let batch = |number: u8| {
+        let publish = |number: u8| Work::Session(ana, Op::Publish(Box::new(send(ANA, BO, number, "x"))));
+        (number..number + 200).map(publish).collect::<Vec<_>>()
+    };
+    let refused = refusals(&world.relay.commit(world.now, batch(1)));
+    assert_eq!(refused, [(ErrorCode::StorageFull, 1_000); 200]);
+    assert_eq!(world.count("envelope"), 0);
+    limit(&world, 1 << 30);
+    world.tick_after(1_000);
+    world.work(ana, Op::Detach);
+    let (ana, _) = world.attach(ANA_PHONE);
+    assert!(answer(&world.say(ana, 1, "x")).is_ok());
+}
+
+#[test]
+fn one_work_that_cannot_be_done_is_no_failure_of_the_disk() {
+    let mut world = World::new();
+    let (ana, _) = world.attach(ANA_PHONE);
+    let trigger = "CREATE TEMP TRIGGER bad BEFORE INSERT ON accepted WHEN NEW.seq = 2
+                   BEGIN SELECT raise(ABORT, 'bad'); END";
+    world.relay.connection().execute_batch(trigger).unwrap();
+    let publish = |number| Work::Session(ana, Op::Publish(Box::new(send(ANA, BO, number, "x"))));
+    let (bo, _) = world.attach(BO_PHONE);
+    let back = Work::Session(bo, Op::Publish(Box::new(send(BO, BO, 9, "to myself"))));
+    let events = world.relay.commit(world.now, vec![publish(1), publish(2), back]);
+    assert_eq!(refusals(&events), [(ErrorCode::Internal, 1_000)]);
+    assert_eq!(events.iter().filter(|(_, event)| matches!(event, Event::Accepted(_))).count(), 2);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod backup;
+mod compaction;
 mod delivery;
 mod disk_faults;
 mod eras;
@@ -111,16 +112,21 @@ impl World {
 
     /// Loses power and opens again; `survives` says what becomes of writes that were not synced.
     pub(super) fn crash(&mut self, survives: bool) {
+        self.crash_with(options(), survives);
+    }
+
+    /// As [`Self::crash`], with these options from then on.
+    pub(super) fn crash_with(&mut self, options: RelayOptions, survives: bool) {
         let spare = Relay::open(
             Storage::memory(Connection::open_in_memory().unwrap(), SimDisk::new()),
-            options(),
+            RelayOptions::default(),
             self.now,
             [0; 32],
         );
         let crashed = std::mem::replace(&mut self.relay, spare.unwrap());
         self.disk.crash(|| survives);
         let storage = Storage::memory(crashed.into_connection(), self.disk.clone());
-        self.relay = Relay::open(storage, options(), self.now, [9; 32]).unwrap();
+        self.relay = Relay::open(storage, options, self.now, [9; 32]).unwrap();
     }
 
     pub(super) fn count(&self, table: &str) -> u32 {

@@ -108,6 +108,18 @@ fn every_planted_bug_has_an_effect() {
         world.say(ana, 1, "x");
         answer(&world.say(ana, 2, "x")) == Err(ErrorCode::MailboxFull)
     });
+    check(PlantedBug::MovedUnclaimed, || {
+        let limits = |limits: &mut Limits| limits.body_bytes = 1_024;
+        let mut world = World::with(RelayOptions { segment_bytes: 1_024, segments_kept: 1, ..small_limits(limits) });
+        let (ana, _) = world.attach(ANA_PHONE);
+        world.say(ana, 1, "canary");
+        world.publish(ana, Send { ttl_seconds: 5, ..send(ANA, BO, 2, &"x".repeat(1_000)) });
+        world.say(ana, 3, &"y".repeat(1_000));
+        world.tick_after(6_000);
+        world.tick_after(10_000);
+        let (_, events) = world.attach(BO_PHONE);
+        matches!(&mail_of(&events)[0].kind, EntryKind::Envelope(envelope) if envelope.body == "canary")
+    });
     check(PlantedBug::ReuseSeq, || {
         let (mut world, ..) = canary_to_bo();
         world.relay.begin_era(world.now).unwrap();

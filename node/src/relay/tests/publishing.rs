@@ -199,7 +199,10 @@ fn refusals_count_against_the_rate_and_are_bounded() {
     assert!(world.publish(ana, wrong(5)).is_empty(), "the session has ended");
     assert!(world.relay.state.stalls.is_empty());
     let (ana, _) = world.attach(ANA_PHONE);
-    assert_eq!(answer(&world.say(ana, 1, "one")), Ok(Some(seq(1))));
+    assert_eq!(answer(&world.say(ana, 1, "one")), Err(ErrorCode::RateLimited), "whatever the socket");
+    world.now = world.now.plus_millis(60_000);
+    let again = Send { restart: true, ..send(ANA, BO, 1, "one") };
+    assert_eq!(answer(&world.publish(ana, again)), Ok(Some(seq(1))));
 }
 
 #[test]

@@ -206,6 +206,25 @@ fn a_read_mark_above_what_the_node_gave_is_refused_for_now() {
 }
 
 #[test]
+fn a_new_socket_brings_no_new_allowance_and_a_second_device_little() {
+    let mut options = small_limits(|limits| limits.sends_per_minute = 2);
+    options.sends_per_minute_of_user = 3;
+    let mut world = World::with(options);
+    world.enrol(ANA, ANA_LAPTOP);
+    let say = |world: &mut World, device, number| {
+        let (session, _) = world.attach(device);
+        answer(&world.say(session, number, "hello"))
+    };
+    assert!(say(&mut world, ANA_PHONE, 1).is_ok());
+    assert!(say(&mut world, ANA_PHONE, 2).is_ok());
+    assert_eq!(say(&mut world, ANA_PHONE, 3), Err(ErrorCode::RateLimited));
+    assert_eq!(say(&mut world, ANA_LAPTOP, 4), Err(ErrorCode::RateLimited), "the user's third was refused too");
+    world.tick_after(60_000);
+    assert!(say(&mut world, ANA_LAPTOP, 4).is_ok());
+    assert!(say(&mut world, ANA_PHONE, 3).is_ok());
+}
+
+#[test]
 fn read_marks_are_limited_like_sends() {
     let mut world = World::with(small_limits(|limits| limits.sends_per_minute = 2));
     let (ana, _) = world.attach(ANA_PHONE);
