@@ -14,7 +14,7 @@ const CONNECTIONS_AHEAD: i64 = 1 << 20;
 /// Missing positions that are shown as gaps, in one conversation. More are only counted.
 const SHOWN_GAPS: i64 = 10_000;
 /// See [`chasqui_wire::Seq`]: the era stands above, the number below.
-const NUMBER_MASK: i64 = (1 << 40) - 1;
+const NUMBER_MASK: i64 = chasqui_wire::Seq::NUMBER_MAX.cast_signed();
 const SEQ_MAX: i64 = (1 << 53) - 1;
 
 /// Mends what was saved into `db`, and writes the report.
@@ -85,10 +85,12 @@ fn drop_impossible_rows(db: &Connection) -> Result<(), StoreError> {
             format!(
                 "length(sender) = 16 AND length(coalesce(sender_device, zeroblob(16))) = 16
                  AND length(coalesce(message, zeroblob(16))) = 16 AND incoming IN (0, 1) AND deleted IN (0, 1)
-                 AND kind IN (1, 2, 3) AND state IN (0, 1, 2) AND (seq IS NULL OR {})
-                 AND (kind = 3) = (message IS NULL) AND (kind = 3 OR sender_device IS NOT NULL)
+                 AND kind IN (1, 2, 3, 4) AND state IN (0, 1, 2) AND (seq IS NULL OR {})
+                 AND (kind > 2) = (message IS NULL) AND (kind > 2 OR sender_device IS NOT NULL)
+                 AND (kind = 4) = (until IS NOT NULL)
+                 AND (until IS NULL OR (until >= anchor AND until & ~{NUMBER_MASK} = anchor & ~{NUMBER_MASK}))
                  AND (state <> 1 OR (seq IS NOT NULL AND anchor = seq AND place = 0))
-                 AND (state <> 0 OR (seq IS NULL AND incoming = 0)) AND (kind <> 3 OR state = 1)
+                 AND (state <> 0 OR (seq IS NULL AND incoming = 0)) AND (kind < 3 OR state = 1)
                  AND coalesce(failure, 0) >= 0",
                 is_seq("seq")
             ),
@@ -186,12 +188,14 @@ fn mend_outbox(db: &Connection) -> Result<(), StoreError> {
 fn show_gaps(db: &Connection, owner: Option<UserId>) -> Result<u64, StoreError> {
     let mut missing = 0;
     // The head was known here, so it is an end like a message.
-    let sql = "SELECT conversation, seq, last FROM (
-                   SELECT conversation, seq, lag(seq) OVER (PARTITION BY conversation ORDER BY seq) AS last FROM (
-                       SELECT conversation, seq FROM message WHERE seq IS NOT NULL
-                       UNION SELECT id, head + 1 FROM conversation WHERE head > 0))
-               WHERE seq - last > 1 AND seq >> 40 = last >> 40";
-    let mut statement = db.prepare(sql)?;
+    let sql = format!(
+        "SELECT conversation, seq, last FROM (
+                   SELECT conversation, seq, lag(until) OVER (PARTITION BY conversation ORDER BY seq) AS last FROM (
+                       SELECT conversation, seq, coalesce(until, seq) AS until FROM message WHERE seq IS NOT NULL
+                       UNION SELECT id, head + 1, head + 1 FROM conversation WHERE head > 0))
+               WHERE seq - last > 1 AND seq & ~{NUMBER_MASK} = last & ~{NUMBER_MASK}"
+    );
+    let mut statement = db.prepare(&sql)?;
     let holes = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let holes: Vec<(i64, i64, i64)> = holes.collect::<Result<_, _>>()?;
     let nobody = UserId::from_bytes([0; 16]);
@@ -208,8 +212,10 @@ fn show_gaps(db: &Connection, owner: Option<UserId>) -> Result<u64, StoreError> 
 fn derive(db: &Connection) -> Result<(), StoreError> {
     db.execute_batch(
         "UPDATE conversation SET
-             head = max(head, coalesce((SELECT max(seq) FROM message WHERE message.conversation = conversation.id), 0));
+             head = max(head, coalesce((SELECT max(coalesce(until, seq)) FROM message WHERE message.conversation = conversation.id), 0));
          UPDATE conversation SET read_up_to = min(read_up_to, head), read_reported = min(read_reported, head),
+             has_holes = EXISTS (SELECT 1 FROM message WHERE message.conversation = conversation.id
+                                 AND until IS NOT NULL),
              unread = (SELECT count(*) FROM message WHERE message.conversation = conversation.id
                        AND anchor > min(read_up_to, head) AND incoming = 1 AND deleted = 0 AND message IS NOT NULL),
              last_message = (SELECT message.id FROM message WHERE message.conversation = conversation.id
