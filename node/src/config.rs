@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::jwt::JwtConfig;
+use crate::phone::PhoneConfig;
 use crate::relay::RelayOptions;
 use crate::serve::TlsFiles;
 
@@ -61,6 +62,8 @@ pub struct Config {
     pub buffered_bytes: u64,
     /// Proxies whose `X-Forwarded-For` is believed, as addresses or networks.
     pub trusted_proxies: Vec<IpNet>,
+    /// How codes get to telephones.
+    pub phone: PhoneConfig,
     /// What devices are told and held to.
     pub limits: LimitsConfig,
     /// With it the node speaks TLS itself.
@@ -129,6 +132,7 @@ impl Default for Config {
             connections_per_address: 1_000,
             buffered_bytes: 256 * 1024 * 1024,
             trusted_proxies: Vec::new(),
+            phone: PhoneConfig::default(),
             limits: LimitsConfig::default(),
             tls: TlsConfig::default(),
         }
@@ -261,7 +265,7 @@ impl Config {
         } else if self.absent_days == 0 {
             Some("absent_days is 0")
         } else {
-            self.jwt.contradiction()
+            self.jwt.contradiction().or_else(|| self.phone.contradiction())
         };
         contradiction.map_or(Ok(()), |problem| Err(ConfigError::Contradiction(problem)))
     }
@@ -307,6 +311,7 @@ impl From<LimitsConfig> for Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::phone::SenderKind;
 
     fn keys(prefix: &str, table: &toml::Table, found: &mut Vec<String>) {
         for (key, value) in table {
@@ -332,8 +337,16 @@ mod tests {
         };
         let metrics_listen = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
         let tls = TlsConfig { certificate: Some("cert.pem".into()), key: Some("key.pem".into()) };
-        let config =
-            Config { realm: Some(RealmId::from_bytes([1; 16])), metrics_listen, jwt, tls, ..Config::default() };
+        let phone = PhoneConfig {
+            sender: Some(SenderKind::Log),
+            webhook_url: text(),
+            secret_file: text().map(PathBuf::from),
+            secret_env: text(),
+            default_region: text(),
+            ..PhoneConfig::default()
+        };
+        let realm = Some(RealmId::from_bytes([1; 16]));
+        let config = Config { realm, metrics_listen, jwt, phone, tls, ..Config::default() };
         let mut exist = Vec::new();
         keys("", &toml::Table::try_from(&config).unwrap(), &mut exist);
         exist.sort();

@@ -24,6 +24,8 @@ pub mod inspect;
 pub mod jwt;
 mod metrics;
 mod outbound;
+#[doc(hidden)]
+pub mod phone;
 mod planted;
 pub mod relay;
 pub mod serve;

@@ -112,7 +112,7 @@ async fn carry_out(config: &Config, order: Order) -> Result<Done, AdminError> {
     Ok(done)
 }
 
-const NO_DEVICE: Refusal = Refusal { code: ErrorCode::NotFound, detail: "there is no such device" };
+const NO_DEVICE: Refusal = Refusal { code: ErrorCode::NotFound, detail: "there is no such device", retry_after_ms: 0 };
 
 fn revoke(accounts: &mut Accounts<'_, '_>, device: DeviceId) -> Result<Result<UserId, Refusal>, RelayError> {
     let Some((user, _)) = accounts.device_owner(device)? else { return Ok(Err(NO_DEVICE)) };

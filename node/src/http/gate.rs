@@ -14,7 +14,7 @@ use crate::admission::{Buckets, Delays, Growth, Share, Shares, Wait};
 use crate::serve::clock;
 
 /// Keys that one limit remembers: a few MiB when strangers fill it.
-pub(super) const REMEMBERED: usize = 16 * 1024;
+pub(crate) const REMEMBERED: usize = 16 * 1024;
 /// Passwords that wait for their turn or have it; more are refused rather than kept waiting.
 const QUEUE: usize = 64;
 /// Of these, one address's.

@@ -11,6 +11,8 @@ mod gate;
 mod jwt;
 mod login;
 mod password;
+mod phone;
+mod pin;
 mod problem;
 mod realm;
 mod register;
@@ -24,13 +26,13 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use chasqui_wire::ErrorCode;
 
 use crate::metrics::{self, Monitor};
 use crate::serve::App;
 pub(crate) use client::ClientAddress;
-pub(crate) use gate::Gate;
+pub(crate) use gate::{Gate, REMEMBERED};
 use problem::Problem;
 
 /// Bytes of one request body: the largest is a registration with a password of 1,024 bytes.
@@ -47,6 +49,9 @@ pub(crate) fn router(app: App, monitor: Monitor) -> Router {
         .route("/v1/register", post(register::register))
         .route("/v1/login", post(login::login))
         .route("/v1/enrol/jwt", post(jwt::enrol))
+        .route("/v1/phone/codes", post(phone::code))
+        .route("/v1/phone/enrol", post(phone::enrol))
+        .route("/v1/pin", put(pin::set).delete(pin::remove))
         .route("/v1/challenge", get(tokens::challenge))
         .route("/v1/tokens", post(tokens::token))
         .route("/v1/users", get(users::by_name))

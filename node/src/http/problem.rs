@@ -37,7 +37,8 @@ impl Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        Self::new(refusal.code, refusal.detail)
+        let problem = Self::new(refusal.code, refusal.detail);
+        if refusal.retry_after_ms > 0 { problem.after(Wait(refusal.retry_after_ms.into())) } else { problem }
     }
 }
 

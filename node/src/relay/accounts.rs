@@ -84,10 +84,21 @@ pub struct Refusal {
     pub code: ErrorCode,
     /// English, for developers.
     pub detail: &'static str,
+    /// Milliseconds after which it may be different; 0 = the code alone says.
+    pub retry_after_ms: u32,
 }
 
 pub(super) const fn refuse<T>(code: ErrorCode, detail: &'static str) -> Result<Result<T, Refusal>, RelayError> {
-    Ok(Err(Refusal { code, detail }))
+    Ok(Err(Refusal { code, detail, retry_after_ms: 0 }))
+}
+
+/// A refusal for so many milliseconds.
+pub(super) fn refuse_until<T>(
+    code: ErrorCode,
+    detail: &'static str,
+    wait_ms: u64,
+) -> Result<Result<T, Refusal>, RelayError> {
+    Ok(Err(Refusal { code, detail, retry_after_ms: u32::try_from(wait_ms).unwrap_or(u32::MAX) }))
 }
 
 impl<'a, 'b> Accounts<'a, 'b> {
@@ -244,7 +255,7 @@ impl<'a, 'b> Accounts<'a, 'b> {
         Ok(Ok(()))
     }
 
-    fn is_enrolled(&self, user: UserId, device: &Enrolment) -> Result<bool, RelayError> {
+    pub(super) fn is_enrolled(&self, user: UserId, device: &Enrolment) -> Result<bool, RelayError> {
         let mut query = self.step.sql(
             "SELECT EXISTS (SELECT 1 FROM device JOIN user USING (user)
              WHERE device.id = ?1 AND device.key = ?2 AND user.id = ?3)",

@@ -65,7 +65,7 @@ impl State {
         self.keys.checkpoint(era, revision, self.opening().id)
     }
 
-    fn opening(&self) -> Opening {
+    pub(super) fn opening(&self) -> Opening {
         *self.openings.last().expect("opening the data adds one")
     }
 

@@ -17,6 +17,8 @@ impl NodeKeys {
     const CHALLENGE_LIFETIME: u64 = 60_000;
     const TOKEN: &[u8] = b"chasqui/v1/http-token";
     const CHALLENGE: &[u8] = b"chasqui/v1/token-challenge";
+    const PHONE_NUMBER: &[u8] = b"chasqui/v1/phone-number";
+    const PHONE_CODE: &[u8] = b"chasqui/v1/phone-code";
 
     pub(super) fn new(secret: &[u8; 32], token_lifetime_ms: u64) -> Self {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, secret), token_lifetime_ms }
@@ -65,6 +67,21 @@ impl NodeKeys {
             let expires_at: [u8; 8] = payload[16..].try_into().expect("24 - 16 = 8");
             now < Timestamp(i64::from_be_bytes(expires_at))
         })
+    }
+
+    /// What a telephone number is known by.
+    pub fn phone_number(&self, e164: &str) -> [u8; 32] {
+        self.keyed(Self::PHONE_NUMBER, e164.as_bytes())
+    }
+
+    /// What the answer to a challenge is known by.
+    pub fn phone_code(&self, challenge: &[u8; 16], code: &str) -> [u8; 32] {
+        self.keyed(Self::PHONE_CODE, &[challenge, code.as_bytes()].concat())
+    }
+
+    fn keyed(&self, purpose: &[u8], bytes: &[u8]) -> [u8; 32] {
+        let tag = hmac::sign(&self.key, &[purpose, bytes].concat());
+        tag.as_ref().try_into().expect("HMAC-SHA256 has 32 bytes")
     }
 
     fn seal(&self, purpose: &[u8], payload: &[u8]) -> String {

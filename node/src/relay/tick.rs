@@ -17,6 +17,8 @@ const LOOK_EVERY: u64 = 60 * 60 * 1000;
 /// Milliseconds between two looks for segments that are mostly dead, and between two transactions that empty them.
 pub(super) const COMPACT_EVERY: u64 = 10_000;
 const COMPACT_AGAIN: u64 = 50;
+/// Milliseconds for which codes to a number count.
+const CODES_REMEMBERED: u64 = 24 * 60 * 60 * 1000;
 /// Milliseconds without a commit after which the log is truncated.
 const IDLE: u64 = 2_000;
 /// How long a commit waits for whoever else has opened the database, which only an operator can: rusqlite's default.
@@ -128,6 +130,9 @@ impl Relay {
     fn purge(&mut self, now: Timestamp) -> Result<(), RelayError> {
         let until = now.0.saturating_sub_unsigned(REMEMBERED);
         self.db.prepare_cached("DELETE FROM accepted WHERE at < ?1")?.execute([until])?;
+        let yesterday = now.0.saturating_sub_unsigned(CODES_REMEMBERED);
+        let sql = "DELETE FROM phone_code WHERE since < ?1 AND expires_at < ?2";
+        self.db.prepare_cached(sql)?.execute([yesterday, now.0])?;
         self.state.next_purge = now.plus_millis(PURGE_EVERY);
         Ok(())
     }

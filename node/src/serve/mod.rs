@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::http::Gate;
 use crate::jwt::{SetUpError, Verifier};
 use crate::metrics::{self, Metrics, Monitor};
+use crate::phone::{self, Phones};
 use crate::relay::{NodeKeys, Relay, RelayError, SessionId, Storage};
 pub(crate) use guests::{Full, Guests};
 pub(crate) use listener::Connection;
@@ -50,6 +51,8 @@ pub(crate) struct App {
     /// Checks tokens of the app's backend; `None` = this node takes none.
     pub(crate) jwt: Option<Arc<Verifier>>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Sends codes to telephones; `None` = numbers enrol nobody here.
+    pub(crate) phones: Option<Arc<Phones>>,
     /// Who may enrol now.
     pub(crate) gate: Arc<Gate>,
     /// Who is connected.
@@ -106,6 +109,12 @@ impl From<SetUpError> for ServeError {
     }
 }
 
+impl From<phone::SetUpError> for ServeError {
+    fn from(error: phone::SetUpError) -> Self {
+        Self::Enrolment(error.to_string())
+    }
+}
+
 /// A node that runs until it is stopped. Dropping it lets it run on for as long as the runtime does.
 pub struct Running {
     address: SocketAddr,
@@ -136,6 +145,9 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     };
     let jwt = if config.jwt.is_on() { Some(Arc::new(Verifier::start(&config.jwt).await?)) } else { None };
     let tls = config.tls_files().map(Tls::open).transpose()?;
+    let do_addresses_count = config.enrolments_per_minute > 0;
+    let phones =
+        config.phone.sender.map(|_| Phones::start(&config.phone, do_addresses_count).map(Arc::new)).transpose()?;
     let storage = Storage::folder(&config.data);
     let relay = Relay::open(storage, config.relay_options(), clock::now(), clock::random())?;
     let (realm, limits, keys) = (relay.realm(), relay.limits().clone(), relay.keys());
@@ -166,6 +178,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         guests: Arc::clone(&guests),
         proxies: Arc::clone(&proxies),
         allowance: Allowance::new(usize::try_from(config.buffered_bytes).unwrap_or(usize::MAX)),
+        phones,
         sessions: Arc::new(AtomicU64::new(1)),
         _present: present,
     };

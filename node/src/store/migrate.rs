@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0002_enrolment.sql"),
     include_str!("../../migrations/0003_missed.sql"),
     include_str!("../../migrations/0004_awaited.sql"),
+    include_str!("../../migrations/0005_phone.sql"),
 ];
 
 /// The schema that this node writes.

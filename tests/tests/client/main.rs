@@ -5,9 +5,12 @@
 mod conversation;
 mod damage;
 mod enrolment;
+mod enrolment_by_code;
 mod enrolment_by_token;
 mod flaky;
 mod full_disk;
+#[path = "../../../node/tests/app/mod.rs"]
+mod gateway;
 mod lifecycle;
 mod observers;
 mod refusals;

@@ -8,6 +8,7 @@ mod disk_faults;
 mod eras;
 mod forgetting;
 mod mailbox_limits;
+mod phone;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod publishing;
