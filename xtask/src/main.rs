@@ -16,7 +16,7 @@ cargo xtask COMMAND
   sim [ARGUMENTS]  the simulation: --seeds N [--from N], --seed N (replay), --mutant NAME, --mutants, --all-mutants
   bench WHAT [ARGUMENTS]  measures: relay | core, see --help of each; figures are in docs/benchmarks.md
   ci               what a change must pass before it lands: test, and a long simulation
-  fuzz [--seconds N]  every fuzz target for so long (needs cargo-fuzz and a nightly toolchain)
+  fuzz [--seconds N [TARGET]]  every fuzz target, or one, for so long (needs cargo-fuzz; better with a nightly)
   proto            generates the Rust of the .proto files
   help             this
 ";

@@ -171,18 +171,32 @@ fn signed_bytes_and_derived_ids_are_as_published() {
     }
 }
 
-/// The fuzzer starts from the golden frames: its corpus is these bytes.
+/// The fuzzer starts from the golden frames: these bytes, and mail as it is kept.
 #[test]
-fn the_fuzz_corpus_holds_every_golden_frame() {
-    let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/frames");
-    for (name, _) in samples::all() {
+fn the_fuzz_corpora_hold_everything_golden() {
+    for (name, sample) in samples::all() {
         let bytes = unhex(&std::fs::read_to_string(golden(&format!("{name}.hex"))).expect("blessed"));
-        let seed = corpus.join(&name);
-        if !seed.exists() && std::env::var_os("CHASQUI_BLESS").is_some() {
-            std::fs::create_dir_all(&corpus).expect("the corpus can be written");
-            std::fs::write(&seed, &bytes).expect("the corpus can be written");
+        match sample {
+            Sample::Client(_) => seed("frames", &name, &bytes),
+            Sample::Node(frame) => {
+                seed("frames", &name, &bytes);
+                let entries = if let NodeFrame::Deliver(deliver) = frame { deliver.entries } else { Vec::new() };
+                for entry in entries {
+                    seed("kept", &name, &entry.kind.encode());
+                }
+            }
+            Sample::Content(_) => seed("content", &name, &bytes),
         }
-        let found = std::fs::read(&seed).unwrap_or_else(|_| panic!("{name} is no seed: run with CHASQUI_BLESS=1"));
-        assert_eq!(hex(&found), hex(&bytes), "{name}");
     }
+}
+
+fn seed(target: &str, name: &str, bytes: &[u8]) {
+    let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let seed = corpus.join(name);
+    if !seed.exists() && std::env::var_os("CHASQUI_BLESS").is_some() {
+        std::fs::create_dir_all(&corpus).expect("the corpus can be written");
+        std::fs::write(&seed, bytes).expect("the corpus can be written");
+    }
+    let found = std::fs::read(&seed).unwrap_or_else(|_| panic!("{name} is no seed: run with CHASQUI_BLESS=1"));
+    assert_eq!(hex(&found), hex(bytes), "{target}/{name}");
 }

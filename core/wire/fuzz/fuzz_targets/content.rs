@@ -1,0 +1,11 @@
+//! What people write to each other.
+#![no_main]
+
+#[path = "../../tests/fuzzed/memory.rs"]
+mod memory;
+#[path = "../../tests/fuzzed/content.rs"]
+mod target;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    target::check(input);
+});

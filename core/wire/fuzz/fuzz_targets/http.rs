@@ -1,0 +1,11 @@
+//! Bodies of the HTTP API.
+#![no_main]
+
+#[path = "../../tests/fuzzed/memory.rs"]
+mod memory;
+#[path = "../../tests/fuzzed/http.rs"]
+mod target;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    target::check(input);
+});
