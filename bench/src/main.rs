@@ -18,6 +18,8 @@ struct Cli {
 enum What {
     /// The node as a process of its own, under the workloads by which its peers were measured.
     Relay(relay::Arguments),
+    /// The offline workload with a node that is killed again and again.
+    Crash(relay::crash::Arguments),
     /// The device's history: catch-up, lists, timelines, search.
     Core(core::Arguments),
 }
@@ -25,6 +27,7 @@ enum What {
 fn main() -> ExitCode {
     let done = match Cli::parse().what {
         What::Relay(arguments) => relay::run(&arguments),
+        What::Crash(arguments) => relay::crash::run(&arguments),
         What::Core(arguments) => core::run(&arguments),
     };
     match done {

@@ -15,6 +15,7 @@ cargo xtask COMMAND
                    NAME = fmt | clippy | unit | docs | sim | mutants | crash | quickstart | deny runs that step only
   sim [ARGUMENTS]  the simulation: --seeds N [--from N], --seed N (replay), --mutant NAME, --mutants, --all-mutants
   bench WHAT [ARGUMENTS]  measures: relay | core, see --help of each; figures are in docs/benchmarks.md
+                   crash kills the node (`kill -9`) ten times in the middle of the offline workload
   ci               what a change must pass before it lands: test, and a long simulation
   fuzz [--seconds N [TARGET]]  every fuzz target, or one, for so long (needs cargo-fuzz; better with a nightly)
   proto            generates the Rust of the .proto files
@@ -26,10 +27,15 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["test"] => run_all(&tests()),
-        ["test", name] => match tests().into_iter().find(|step| step.name == *name) {
-            Some(step) => run_all(&[step]),
-            None => refuse(&format!("no step is called {name}")),
-        },
+        ["test", name] => {
+            let steps: Vec<Step> = tests().into_iter().filter(|step| step.name == *name).collect();
+            if steps.is_empty() {
+                return refuse(&format!("no step is called {name}"));
+            }
+            // One after the other, each as if it had been asked for.
+            let all = steps.iter().map(|step| run_all(std::slice::from_ref(step)));
+            all.fold(ExitCode::SUCCESS, |so_far, next| if so_far == ExitCode::SUCCESS { next } else { so_far })
+        }
         ["ci"] => run_all(&ci()),
         ["sim", rest @ ..] => run_all(&[simulation("sim", rest)]),
         ["bench", rest @ ..] => bench(rest),
@@ -54,6 +60,8 @@ fn tests() -> Vec<Step> {
         simulation("mutants", &["--all-mutants", "--seeds", "200"]).in_debug(),
         cargo("crash", &["test", "--quiet", "--package", "chasqui-tests", "--test", "crash", "--", "--nocapture"])
             .alone(),
+        cargo("crash", &["build", "--quiet", "--package", "chasqui-node"]).alone(),
+        cargo("crash", &["run", "--quiet", "--package", "chasqui-bench", "--", "crash"]).alone(),
         cargo("full-disk", &["test", "--quiet", "--package", "chasqui-tests", "--", "full_disk", "--ignored"])
             .needs("mount")
             .alone(),

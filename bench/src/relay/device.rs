@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::Outcome;
-use super::node::{Node, Person};
+use super::node::{Person, Place};
 
 /// A welcomed device.
 pub(crate) struct Device {
@@ -23,8 +23,8 @@ pub(crate) struct Device {
 
 /// What a device was told.
 pub(crate) enum News {
-    /// Sends that are on the node's disk.
-    Accepted,
+    /// A send that is on the node's disk.
+    Accepted(MessageId),
     /// Mail; it is to be acknowledged.
     Mail(Vec<Entry>),
     /// All mail that waited has come.
@@ -32,7 +32,7 @@ pub(crate) enum News {
 }
 
 impl Device {
-    pub(crate) async fn connect(node: &Node, person: Person) -> Outcome<Self> {
+    pub(crate) async fn connect(node: Place, person: Person) -> Outcome<Self> {
         let stream = TcpStream::connect(node.address).await?;
         stream.set_nodelay(true)?;
         let config = WebSocketConfig::default().read_buffer_size(2048).write_buffer_size(0);
@@ -59,12 +59,14 @@ impl Device {
     /// Puts a message on its way; [`Self::flush`] sends it.
     pub(crate) async fn send(&mut self, to: Person, body: Bytes) -> Outcome {
         self.sent += 1;
-        let mut id = [0; 16];
-        id[..8].copy_from_slice(&self.sent.to_be_bytes());
-        id[8..12].copy_from_slice(&self.person.0.to_be_bytes());
+        self.send_as(self.person.message(self.sent), to, body).await
+    }
+
+    /// As [`Self::send`], under an id that may have been used before for the same message.
+    pub(crate) async fn send_as(&mut self, message: MessageId, to: Person, body: Bytes) -> Outcome {
         let protection = Protection::NodeReadable;
         let frame = ClientFrame::Send(Box::new(Send {
-            message: MessageId::from_bytes(id),
+            message,
             conversation: direct_conversation(self.person.user(), to.user(), protection),
             kind: ConversationKind::Direct,
             protection,
@@ -73,7 +75,7 @@ impl Device {
             storage: StorageClass::Durable,
             urgent: false,
             ttl_seconds: 0,
-            restart: self.sent == 1,
+            restart: false,
             reclaim_seq: None,
             resend_of: None,
             only_device: None,
@@ -99,7 +101,7 @@ impl Device {
     pub(crate) async fn news(&mut self) -> Outcome<News> {
         loop {
             match self.frame().await? {
-                NodeFrame::Accepted(_) => return Ok(News::Accepted),
+                NodeFrame::Accepted(accepted) => return Ok(News::Accepted(accepted.message)),
                 NodeFrame::Deliver(deliver) => return Ok(News::Mail(deliver.entries)),
                 NodeFrame::Drained(_) => return Ok(News::Drained),
                 NodeFrame::Pong(_) => {}

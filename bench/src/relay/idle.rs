@@ -18,7 +18,7 @@ pub(crate) async fn node(scale: Scale, verbose: bool) -> Outcome<Sample> {
     let started = texts::now();
     let mut devices = Vec::new();
     for person in 0..u32::try_from(connections)? {
-        devices.push(Device::connect(&node, Person(person)).await?);
+        devices.push(Device::connect(node.place, Person(person)).await?);
     }
     let mut sample = Sample::new("idle", "chasqui");
     sample.part("connect", connections, started.elapsed(), node.process.cpu()? - cpu_before);

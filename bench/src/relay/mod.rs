@@ -3,6 +3,7 @@
 //! The same messages can be passed through a peer (`--peer mosquitto`), in turns, so that the ratio survives a machine
 //! that other work disturbs.
 
+pub(crate) mod crash;
 mod device;
 mod idle;
 mod mosquitto;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use chasqui_node::relay::{Call, Enrolment, NewUser, Relay, RelayOptions, Storage, Work};
-use chasqui_wire::{DeviceId, RealmId, Timestamp, UserId};
+use chasqui_wire::{DeviceId, MessageId, RealmId, Timestamp, UserId};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use tempfile::TempDir;
 
@@ -32,6 +32,14 @@ impl Person {
         Ok(Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| "a seed has 32 bytes")?)
     }
 
+    /// The id of one of this person's messages.
+    pub(crate) fn message(self, number: u64) -> MessageId {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        id[8..12].copy_from_slice(&self.0.to_be_bytes());
+        MessageId::from_bytes(id)
+    }
+
     fn bytes(self, kind: u8) -> [u8; 16] {
         let mut bytes = [kind; 16];
         bytes[..4].copy_from_slice(&self.0.to_be_bytes());
@@ -39,12 +47,19 @@ impl Person {
     }
 }
 
-/// A running node.
-pub(crate) struct Node {
+/// Where a node is found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
     pub(crate) address: SocketAddr,
     pub(crate) realm: RealmId,
+}
+
+/// A running node.
+pub(crate) struct Node {
+    pub(crate) place: Place,
     pub(crate) process: Process,
     folder: TempDir,
+    verbose: bool,
 }
 
 impl Node {
@@ -53,30 +68,41 @@ impl Node {
         let folder = tempfile::tempdir()?;
         let data = folder.path().join("data");
         let realm = enrol(&data, people)?;
-        let config = folder.path().join("node.toml");
-        std::fs::write(&config, CONFIG)?;
-        let mut child = Command::new(binary()?)
-            .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--config"])
-            .arg(&config)
-            .arg("--data")
-            .arg(&data)
-            .stdout(Stdio::piped())
-            .stderr(if verbose { Stdio::inherit() } else { Stdio::null() })
-            .spawn()?;
-        let stdout = child.stdout.take().ok_or("no stdout")?;
-        let process = Process::new(child);
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        let listening: serde_json::Value =
-            serde_json::from_str(&line).map_err(|_| "the node did not start; see --verbose")?;
-        let address = listening["address"].as_str().ok_or("no address")?.parse()?;
-        Ok(Self { address, realm, process, folder })
+        std::fs::write(folder.path().join("node.toml"), CONFIG)?;
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (process, address) = serve(folder.path(), anywhere, verbose)?;
+        Ok(Self { place: Place { address, realm }, process, folder, verbose })
+    }
+
+    /// Ends it as a power cut would, and starts it again at the same place.
+    pub(crate) fn crash(&mut self) -> Outcome {
+        self.process.kill();
+        (self.process, _) = serve(self.folder.path(), self.place.address, self.verbose)?;
+        Ok(())
     }
 
     /// Its data folder.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
+}
+
+fn serve(folder: &Path, listen: SocketAddr, verbose: bool) -> Outcome<(Process, SocketAddr)> {
+    let mut child = Command::new(binary()?)
+        .args(["serve", "--log", "warn", "--listen", &listen.to_string(), "--config"])
+        .arg(folder.join("node.toml"))
+        .arg("--data")
+        .arg(folder.join("data"))
+        .stdout(Stdio::piped())
+        .stderr(if verbose { Stdio::inherit() } else { Stdio::null() })
+        .spawn()?;
+    let stdout = child.stdout.take().ok_or("no stdout")?;
+    let process = Process::new(child);
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    let listening: serde_json::Value =
+        serde_json::from_str(&line).map_err(|_| "the node did not start; see --verbose")?;
+    Ok((process, listening["address"].as_str().ok_or("no address")?.parse()?))
 }
 
 const CONFIG: &str = "connections_per_address = 100000\n[limits]\nsends_per_minute = 4000000000\n";

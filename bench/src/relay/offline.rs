@@ -16,7 +16,7 @@ const SENDERS: usize = 50;
 /// What the node allows to be unanswered.
 const IN_FLIGHT: usize = 64;
 /// The node's own promise for bodies.
-const FORGOTTEN_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const FORGOTTEN_WITHIN: Duration = Duration::from_secs(5);
 
 pub(crate) async fn node(scale: Scale, verbose: bool) -> Outcome<Sample> {
     let (receivers, senders) = (scale.of(RECEIVERS), SENDERS.min(scale.of(RECEIVERS)));
@@ -25,7 +25,7 @@ pub(crate) async fn node(scale: Scale, verbose: bool) -> Outcome<Sample> {
     let node = Node::start(receivers + senders, verbose)?;
     let mut devices = Vec::new();
     for number in 0..senders {
-        devices.push(Device::connect(&node, Person(u32::try_from(receivers + number)?)).await?);
+        devices.push(Device::connect(node.place, Person(u32::try_from(receivers + number)?)).await?);
     }
 
     let cpu_before = node.process.cpu()?;
@@ -47,7 +47,7 @@ pub(crate) async fn node(scale: Scale, verbose: bool) -> Outcome<Sample> {
     let started = texts::now();
     let mut draining = JoinSet::new();
     for receiver in 0..receivers {
-        let device = Device::connect(&node, Person(receiver as u32)).await?;
+        let device = Device::connect(node.place, Person(receiver as u32)).await?;
         draining.spawn(drain(device));
     }
     for device in senders {
@@ -79,7 +79,7 @@ async fn send(mut device: Device, to: Vec<Person>, messages: usize) -> Outcome<D
             sent += 1;
         }
         device.flush().await?;
-        if let News::Accepted = device.news().await? {
+        if let News::Accepted(_) = device.news().await? {
             accepted += 1;
         }
     }
@@ -97,7 +97,7 @@ async fn drain(mut device: Device) -> Outcome<usize> {
                 device.flush().await?;
             }
             News::Drained => is_drained = true,
-            News::Accepted => {}
+            News::Accepted(_) => {}
         }
     }
     Ok(received)
@@ -116,7 +116,7 @@ async fn until_receipted(mut device: Device, messages: usize) -> Outcome<usize> 
 }
 
 /// Copies of bodies in the folder's files, after as long as they may take to go.
-async fn canaries_after(folder: &Path, within: Duration) -> Outcome<usize> {
+pub(super) async fn canaries_after(folder: &Path, within: Duration) -> Outcome<usize> {
     let until = texts::now() + within;
     loop {
         let found = canaries(folder)?;
@@ -150,7 +150,7 @@ fn files(folder: &Path) -> Outcome<Vec<std::path::PathBuf>> {
         let path = entry?.path();
         if path.is_dir() {
             found.extend(files(&path)?);
-        } else {
+        } else if path.is_file() {
             found.push(path);
         }
     }

@@ -45,8 +45,8 @@ pub(crate) async fn node(name: &'static str, scale: Scale, shape: Shape, verbose
     let latencies = Arc::new(Mutex::new(Latencies::default()));
     for pair in 0..u32::try_from(shape.pairs)? {
         let (from, to) = (Person(2 * pair), Person(2 * pair + 1));
-        senders.push((Device::connect(&node, from).await?, to));
-        let receiver = Device::connect(&node, to).await?;
+        senders.push((Device::connect(node.place, from).await?, to));
+        let receiver = Device::connect(node.place, to).await?;
         receivers.spawn(receive(receiver, shape.each(scale), Arc::clone(&latencies)));
     }
     let total = shape.each(scale) * shape.pairs;

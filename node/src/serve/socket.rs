@@ -93,7 +93,9 @@ impl Carrier {
                 if let Poll::Ready(found) = self.bag.poll_take(cx) {
                     return Poll::Ready(self.found(found));
                 }
-                if let Poll::Ready(incoming) = self.socket.poll_next(cx) {
+                if self.session.wants_input()
+                    && let Poll::Ready(incoming) = self.socket.poll_next(cx)
+                {
                     return Poll::Ready(Happened::Input(read(incoming)));
                 }
             }
