@@ -80,6 +80,15 @@ fn a_token_signed_with_rsa_counts() {
     assert_eq!(checked(&forged, &keys, &rules), Err(TokenError::Signature));
 }
 
+/// Serde takes a list of a struct's fields for the struct.
+#[test]
+fn a_header_is_an_object() {
+    let key = Key::ed25519("a", 1);
+    let token = key.sign_as(&json!(["EdDSA", "a", null, null]), &claims());
+    let refused = Err(TokenError::Malformed("the header is not as JWTs have it"));
+    assert_eq!(checked(&token, &published(&[&key]), &rules(&[Algorithm::EdDSA])), refused);
+}
+
 #[test]
 fn claims_that_do_not_count() {
     let key = Key::ed25519("a", 1);

@@ -20,19 +20,20 @@ impl NodeKeys {
     const PHONE_NUMBER: &[u8] = b"chasqui/v1/phone-number";
     const PHONE_CODE: &[u8] = b"chasqui/v1/phone-code";
 
-    pub(super) fn new(secret: &[u8; 32], token_lifetime_ms: u64) -> Self {
+    /// The keys of a node whose secret this is.
+    pub fn new(secret: &[u8; 32], token_lifetime_ms: u64) -> Self {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, secret), token_lifetime_ms }
     }
 
     /// A checkpoint that devices cannot make up.
-    pub(super) fn checkpoint(&self, era: u32, revision: u64, opening: [u8; 8]) -> Checkpoint {
+    pub fn checkpoint(&self, era: u32, revision: u64, opening: [u8; 8]) -> Checkpoint {
         let tag = hmac::sign(&self.key, &Checkpoint::sealed_bytes(era, revision, &opening));
         let seal = tag.as_ref().try_into().expect("HMAC-SHA256 has 32 bytes");
         Checkpoint { era, revision, opening, seal }
     }
 
     /// Whether this node made it.
-    pub(super) fn made(&self, checkpoint: &Checkpoint) -> bool {
+    pub fn made(&self, checkpoint: &Checkpoint) -> bool {
         let sealed = Checkpoint::sealed_bytes(checkpoint.era, checkpoint.revision, &checkpoint.opening);
         hmac::verify(&self.key, &sealed, &checkpoint.seal).is_ok()
     }
