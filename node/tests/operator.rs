@@ -54,6 +54,26 @@ async fn with_mail(node: &Node, messages: u8) -> (Device, Device, Socket) {
     (ana, bo, socket)
 }
 
+/// A certificate that ends in so many days, and its key.
+fn certify(folder: &Path, days: i64) -> [String; 2] {
+    let mut parameters = rcgen::CertificateParams::new(["chat.example.org".to_owned()]).unwrap();
+    // Begins long ago, whatever the test's clock says.
+    parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    parameters.not_after = parameters.not_before - std::time::Duration::from_secs(1_577_836_800) + now;
+    parameters.not_after += std::time::Duration::from_secs(3600);
+    if let Ok(days) = u64::try_from(days) {
+        parameters.not_after += std::time::Duration::from_secs(days * 24 * 3600);
+    } else {
+        parameters.not_after -= std::time::Duration::from_secs(days.unsigned_abs() * 24 * 3600);
+    }
+    let key = rcgen::KeyPair::generate().unwrap();
+    let files = [folder.join("cert.pem"), folder.join("key.pem")];
+    std::fs::write(&files[0], parameters.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(&files[1], key.serialize_pem()).unwrap();
+    files.map(|file| file.to_str().unwrap().to_owned())
+}
+
 /// `chasqui-node ARGUMENTS --data FOLDER`, beside whatever runs in this process.
 async fn run(arguments: &[&str], data: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chasqui-node"));
@@ -270,4 +290,39 @@ async fn what_did_not_end_is_no_backup_and_no_data() {
     let other = tempfile::tempdir().unwrap();
     assert!(refused(&run(&["restore", target], other.path()).await).1.contains("holds no backup"));
     node.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_is_looked_at_before_anybody_is_turned_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let [certificate, key] = certify(folder.path(), 60);
+    let file = folder.path().join("node.toml");
+    std::fs::write(&file, format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n")).unwrap();
+    let file = file.to_str().unwrap();
+    let check = async || run(&["config", "--check", "--config", file], folder.path()).await;
+    let printed = said(&check().await);
+    assert!(
+        printed.contains("is for chat.example.org\ncertificate: the certificate is valid for 60 days"),
+        "{printed}"
+    );
+
+    certify(folder.path(), 13);
+    let printed = said(&check().await);
+    assert!(printed.contains("note: the certificate ends in 13 days: renew it"), "{printed}");
+
+    certify(folder.path(), -2);
+    let (printed, _) = refused(&check().await);
+    assert!(printed.contains("problem: the certificate has ended"), "{printed}");
+
+    let old_key = std::fs::read(&key).unwrap();
+    certify(folder.path(), 60);
+    std::fs::write(&key, old_key).unwrap();
+    let (printed, _) = refused(&check().await);
+    assert!(printed.contains("problem: the key in "), "{printed}");
+
+    // With the data, once a node has made it.
+    let node = node().await;
+    let data = stop(node).await;
+    let (printed, complaint) = refused(&run(&["check", "--config", file], data.path()).await);
+    assert!(printed.contains("is whole") && complaint.contains("certificate"), "{printed}{complaint}");
 }

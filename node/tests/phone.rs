@@ -13,7 +13,7 @@ use chasqui_node::phone::{PhoneConfig, SenderKind};
 use chasqui_node::serve;
 use chasqui_wire::UserId;
 use chasqui_wire::http::{CodeRequest, CodeSent, EnrolByCode, Enrolled, Key, NewPin, Newcomer};
-use client::{Device, Node, Response, config, request};
+use client::{Device, Node, Response, config, raw_request, request};
 use serde_json::{Value, json};
 
 const NUMBER: &str = "+5491123456789";
@@ -37,7 +37,8 @@ impl Stage {
             ..PhoneConfig::default()
         };
         change(&mut phone);
-        let running = serve::start(Config { phone, ..config(&folder) }).await.unwrap();
+        let metrics_listen = Some(([127, 0, 0, 1], 0).into());
+        let running = serve::start(Config { phone, metrics_listen, ..config(&folder) }).await.unwrap();
         Self { node: Node { running, folder }, gateway }
     }
 
@@ -264,6 +265,10 @@ async fn a_gateway_that_fails_is_said_so_and_costs_no_code() {
     assert!(!waiting.is_finished());
     stage.gateway.answers(Answer::Status(200));
     assert_eq!(waiting.await.unwrap(), 200);
+    let page = raw_request(stage.node.running.metrics_address().unwrap(), "GET", "/metrics", None, "").await;
+    for counted in ["chasqui_codes_sent_total 1", "chasqui_codes_failed_total 3"] {
+        assert!(page.lines().any(|line| line == counted), "{page}");
+    }
     stage.node.running.stop().await;
 }
 

@@ -105,6 +105,32 @@ async fn a_message_is_counted_on_its_way() {
 }
 
 #[tokio::test]
+async fn the_end_of_the_certificate_is_known() {
+    let certificates = tempfile::tempdir().unwrap();
+    let files = [certificates.path().join("cert.pem"), certificates.path().join("key.pem")];
+    let certify = |year| {
+        let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        parameters.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        std::fs::write(&files[1], key.serialize_pem()).unwrap();
+        std::fs::write(&files[0], parameters.self_signed(&key).unwrap().pem()).unwrap();
+    };
+    certify(2100);
+    let (node, operator) = watched(|config| {
+        config.tls.certificate = Some(files[0].clone());
+        config.tls.key = Some(files[1].clone());
+    })
+    .await;
+    until(operator, "chasqui_tls_certificate_expires_at_seconds", 4_102_444_800.0).await;
+    certify(2101);
+    until(operator, "chasqui_tls_certificate_expires_at_seconds", 4_133_980_800.0).await;
+    node.running.stop().await;
+    let (node, operator) = watched(|_| {}).await;
+    assert_eq!(metric(operator, "chasqui_tls_certificate_expires_at_seconds").await, 0.0, "no TLS");
+    node.running.stop().await;
+}
+
+#[tokio::test]
 async fn what_people_reach_shows_health_and_no_metrics() {
     let (node, operator) = watched(|_| {}).await;
     let people = node.running.address();

@@ -1,12 +1,12 @@
-//! `chasqui-node check`: whether a stopped node's data, or a backup, is whole.
+//! `chasqui-node check`: whether a stopped node's data, or a backup, is whole; and whether its certificate is of use.
 
 use std::path::PathBuf;
 
 use chasqui_node::inspect::{Finding, Inspection};
 use clap::Args;
 
-use super::Failure;
 use super::settings::Settings;
+use super::{Failure, certificate};
 
 #[derive(Args)]
 pub(super) struct Check {
@@ -20,13 +20,15 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = self.settings.resolve()?;
-        let folder = match self.backup {
+        let folder = match &self.backup {
             Some(backup) => {
-                chasqui_node::relay::Manifest::read(&backup)?;
-                backup
+                chasqui_node::relay::Manifest::read(backup)?;
+                backup.clone()
             }
             None => config.data.clone(),
         };
+        // It is not in a backup.
+        let certificate = if self.backup.is_none() { certificate::look(&config) } else { Ok(()) };
         let inspection = Inspection::open_stopped(&folder)?;
         let verdict = inspection.check(config.realm)?;
         for finding in &verdict.findings {
@@ -44,7 +46,7 @@ impl Check {
                     verdict.messages,
                     verdict.segments
                 );
-                Ok(())
+                certificate
             }
             problems => Err(Failure::Problems { problems, folder }),
         }

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use chasqui_node::config::{ConfigError, manual};
 use clap::{ArgMatches, Args};
 
-use super::Failure;
 use super::settings::{Settings, Source};
+use super::{Failure, certificate};
 
 #[derive(Args)]
 pub(super) struct ShowConfig {
@@ -17,12 +17,20 @@ pub(super) struct ShowConfig {
     /// Print a commented file with every key at its default instead.
     #[arg(long)]
     default: bool,
+    /// Look instead whether its values fit together and its certificate is of use; a node may run meanwhile.
+    #[arg(long, conflicts_with = "default")]
+    check: bool,
 }
 
 impl ShowConfig {
     pub(super) fn run(self, given: &ArgMatches) -> Result<(), Failure> {
         if self.default {
             print!("{}", manual::example());
+            return Ok(());
+        }
+        if self.check {
+            certificate::look(&self.settings.resolve()?)?;
+            println!("the configuration can be used");
             return Ok(());
         }
         let file = match self.settings.file() {

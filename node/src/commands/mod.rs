@@ -3,6 +3,7 @@
 //! A command says what it did on stdout, and why it could not in one line on stderr, with exit code 1.
 
 mod backup;
+mod certificate;
 mod check;
 mod config;
 mod notify;
@@ -68,6 +69,8 @@ enum Failure {
     Admin(#[from] AdminError),
     #[error("{} is not whole; problems found: {problems}", folder.display())]
     Problems { problems: usize, folder: PathBuf },
+    #[error("nobody can connect with the certificate as it is")]
+    Certificate,
     #[error("there is no user {0}")]
     NoUser(String),
 }

@@ -29,6 +29,8 @@ pub(crate) struct Metrics {
     pub(crate) delivered: Counter,
     pub(crate) acknowledged: Counter,
     pub(crate) slow_readers: Counter,
+    pub(crate) codes_sent: Counter,
+    pub(crate) codes_failed: Counter,
     /// Works in one transaction.
     pub(crate) batch: Histogram,
     /// Seconds that one took.
@@ -42,6 +44,7 @@ pub(crate) struct Metrics {
     requests: Family<[(&'static str, String); 2], Counter>,
     hashing: Gauge,
     free_bytes: Gauge,
+    certificate: Gauge,
     erase_lag: Seconds,
     online: Gauge,
     entries: Gauge,
@@ -83,6 +86,7 @@ impl Metrics {
             body_bytes: add(r, "bodies_waiting_bytes", "Bytes of the bodies that wait"),
             segments: add(r, "segments", "Files that hold bodies"),
             free_bytes: add(r, "disk_free_bytes", "Bytes that the disk of the data folder has left"),
+            certificate: add(r, "tls_certificate_expires_at_seconds", "When the certificate ends, Unix time"),
             failures: add(r, "commit_failures", "Transactions that the disk or the database refused"),
             failing: add(r, "failing", "1 while the last transaction failed"),
             queue: add(r, "relay_queue", "Messages on their way to the relay's thread"),
@@ -91,6 +95,8 @@ impl Metrics {
             goodbyes: add(r, "goodbyes", "Sockets that the node ended, by reason"),
             refused: add(r, "connections_refused", "Connections that were turned away, by reason"),
             slow_readers: add(r, "slow_readers", "Sockets that were cut because nothing was taken from them"),
+            codes_sent: add(r, "codes_sent", "Codes to telephones that the gateway took"),
+            codes_failed: add(r, "codes_failed", "Codes to telephones that it did not take"),
             requests: add(r, "http_requests", "HTTP requests, by route and status"),
             hashing: add(r, "passwords_hashing", "Passwords that are hashed or wait for it"),
             era: add(r, "era", "The node's incarnation"),
@@ -134,6 +140,7 @@ impl Metrics {
         if let Some(entries) = asked.entries {
             self.entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
         }
+        self.certificate.set(asked.certificate_ends_at.map_or(0, |at| at.0.div_euclid(1000)));
         let lag = asked.erasing_since.map_or(0, |since| asked.now.millis_since(since));
         self.erase_lag.set(lag as f64 / 1000.0);
         let mut page = String::new();
@@ -150,6 +157,8 @@ struct Asked {
     entries: Option<u64>,
     free_bytes: Option<u64>,
     erasing_since: Option<Timestamp>,
+    /// `None`: the node speaks no TLS.
+    certificate_ends_at: Option<Timestamp>,
 }
 
 const fn reason_name(reason: GoodbyeReason) -> &'static str {
@@ -178,7 +187,14 @@ mod tests {
 
     #[test]
     fn every_metric_is_documented_and_every_documented_metric_exists() {
-        let asked = Asked { now: Timestamp(0), hashing: 0, entries: None, free_bytes: None, erasing_since: None };
+        let asked = Asked {
+            now: Timestamp(0),
+            hashing: 0,
+            entries: None,
+            free_bytes: None,
+            erasing_since: None,
+            certificate_ends_at: None,
+        };
         let metrics = Metrics::new();
         // What has labels appears with the first of each.
         metrics.rejected(ErrorCode::RateLimited);

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::{Asked, Metrics};
 use crate::http::Gate;
 use crate::inspect::Inspection;
-use crate::serve::{RelayHandle, clock};
+use crate::serve::{RelayHandle, Tls, clock};
 use crate::store;
 
 /// How long the relay's thread may take to answer: a commit on a slow disk is under way.
@@ -31,6 +31,7 @@ pub(crate) struct Monitor {
     pub(crate) gate: Arc<Gate>,
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) data: PathBuf,
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 /// Why nobody should be sent here now.
@@ -84,6 +85,7 @@ async fn metrics(State(monitor): State<Monitor>) -> impl IntoResponse {
         entries: monitor.entries().await,
         free_bytes: store::free_bytes(&monitor.data),
         erasing_since,
+        certificate_ends_at: monitor.tls.as_ref().map(|tls| tls.ends_at()),
     };
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], monitor.metrics.page(&asked))

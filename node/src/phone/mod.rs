@@ -17,6 +17,7 @@ pub(crate) use sender::CodeSender;
 
 use crate::admission::Buckets;
 use crate::http::{ClientAddress, REMEMBERED};
+use crate::metrics::Metrics;
 use crate::relay::PhoneRules;
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
@@ -33,13 +34,13 @@ pub(crate) struct Phones {
 
 impl Phones {
     /// Says so when codes go to the log.
-    pub(crate) fn start(config: &PhoneConfig, do_addresses_count: bool) -> Result<Self, SetUpError> {
+    pub(crate) fn start(config: &PhoneConfig, do_addresses_count: bool, metrics: &Metrics) -> Result<Self, SetUpError> {
         let hourly = |count: u32| (count, HOUR_MS / u64::from(count.max(1)));
         let (of_address, of_all) = (hourly(config.codes_per_address), hourly(config.codes_per_hour));
         // Reads the numbering plans, so that the first request does not wait for it.
         drop(normalise("+1", None));
         Ok(Self {
-            sender: CodeSender::start(config)?,
+            sender: CodeSender::start(config, metrics)?,
             rules: config.rules(),
             region: config.region(),
             of_address: do_addresses_count.then(|| Mutex::new(Buckets::new(of_address.0, of_address.1, REMEMBERED))),

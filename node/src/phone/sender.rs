@@ -1,13 +1,14 @@
 //! Who carries codes to telephones: a gateway of the app's, or, while an app is made, the log.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chasqui_wire::http::Sensitive;
+use prometheus_client::metrics::counter::Counter;
 use serde::Serialize;
 
 use super::config::{PhoneConfig, SenderKind};
 use super::{Code, E164, SetUpError};
+use crate::metrics::Metrics;
 use crate::outbound::{self, AnswerError};
 
 /// Somebody waits for it.
@@ -15,8 +16,8 @@ const SENT_WITHIN: Duration = Duration::from_secs(5);
 
 pub(crate) struct CodeSender {
     way: Way,
-    sent: AtomicU64,
-    failed: AtomicU64,
+    sent: Counter,
+    failed: Counter,
 }
 
 enum Way {
@@ -38,7 +39,7 @@ struct Order<'a> {
 }
 
 impl CodeSender {
-    pub(super) fn start(config: &PhoneConfig) -> Result<Self, SetUpError> {
+    pub(super) fn start(config: &PhoneConfig, metrics: &Metrics) -> Result<Self, SetUpError> {
         let way = match (config.sender, &config.webhook_url) {
             (Some(SenderKind::Webhook), Some(url)) => Way::Webhook {
                 http: outbound::client(SENT_WITHIN)?,
@@ -50,7 +51,7 @@ impl CodeSender {
                 Way::Log
             }
         };
-        Ok(Self { way, sent: AtomicU64::new(0), failed: AtomicU64::new(0) })
+        Ok(Self { way, sent: metrics.codes_sent.clone(), failed: metrics.codes_failed.clone() })
     }
 
     /// Returns when the gateway has taken it. `challenge` is for the log, which never has a number.
@@ -71,13 +72,12 @@ impl CodeSender {
         };
         match sent {
             Ok(()) => {
-                let sent = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
-                tracing::debug!(sent, "a code was sent");
+                self.sent.inc();
                 Ok(())
             }
             Err(error) => {
-                let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
-                tracing::warn!(%error, failed, "a code could not be sent");
+                self.failed.inc();
+                tracing::warn!(%error, "a code could not be sent");
                 Err(NotSent)
             }
         }

@@ -1,5 +1,6 @@
 //! The node as it runs: relay thread, listener, a task a socket, and an end that loses nothing.
 
+mod certificate;
 pub(crate) mod clock;
 mod guests;
 mod listener;
@@ -28,6 +29,7 @@ use crate::jwt::{SetUpError, Verifier};
 use crate::metrics::{self, Metrics, Monitor};
 use crate::phone::{self, Phones};
 use crate::relay::{NodeKeys, Relay, RelayError, SessionId, Storage};
+pub use certificate::{Age, Certificate};
 pub(crate) use guests::{Full, Guests};
 pub(crate) use listener::Connection;
 use listener::Door;
@@ -35,7 +37,7 @@ use mailbag::Allowance;
 pub(crate) use proxies::Proxies;
 pub(crate) use relay_thread::{CallError, RelayHandle};
 pub(crate) use socket::run as run_socket;
-use tls::Tls;
+pub(crate) use tls::Tls;
 pub use tls::{TlsError, TlsFiles, check as check_tls};
 pub(crate) use transport::Transport;
 
@@ -146,12 +148,12 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let jwt = if config.jwt.is_on() { Some(Arc::new(Verifier::start(&config.jwt).await?)) } else { None };
     let tls = config.tls_files().map(Tls::open).transpose()?;
     let do_addresses_count = config.enrolments_per_minute > 0;
-    let phones =
-        config.phone.sender.map(|_| Phones::start(&config.phone, do_addresses_count).map(Arc::new)).transpose()?;
+    let metrics = Arc::new(Metrics::new());
+    let phones = config.phone.sender.map(|_| Phones::start(&config.phone, do_addresses_count, &metrics).map(Arc::new));
+    let phones = phones.transpose()?;
     let storage = Storage::folder(&config.data);
     let relay = Relay::open(storage, config.relay_options(), clock::now(), clock::random())?;
     let (realm, limits, keys) = (relay.realm(), relay.limits().clone(), relay.keys());
-    let metrics = Arc::new(Metrics::new());
     let relay_thread::Started { handle: relay, thread, ended } =
         relay_thread::spawn(relay, &metrics).map_err(ServeError::Thread)?;
     let (stop, stopping) = watch::channel(false);
@@ -163,6 +165,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         gate: Arc::clone(&gate),
         stopping: stopping.clone(),
         data: config.data.clone(),
+        tls: tls.clone(),
     };
     let guests = Guests::new(config.connections as usize, config.connections_per_address as usize);
     let proxies = Arc::new(Proxies::new(config.trusted_proxies.clone()));

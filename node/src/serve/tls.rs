@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use chasqui_wire::Timestamp;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
+
+use super::certificate::{Age, Certificate};
+use super::clock;
 
 /// Between two looks at the files: two calls to the operating system.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -55,9 +59,15 @@ pub enum TlsError {
 }
 
 /// What the node proves itself with.
-pub(super) struct Tls {
+pub(crate) struct Tls {
     files: TlsFiles,
-    current: RwLock<Arc<ServerConfig>>,
+    current: RwLock<Arc<InUse>>,
+}
+
+/// A certificate with its key, as rustls wants both.
+struct InUse {
+    config: Arc<ServerConfig>,
+    certificate: Certificate,
 }
 
 /// When and how large each file was.
@@ -65,12 +75,22 @@ type Look = [Option<(SystemTime, u64)>; 2];
 
 impl Tls {
     pub(super) fn open(files: TlsFiles) -> Result<Arc<Self>, TlsError> {
-        let current = RwLock::new(Arc::new(read(&files)?));
-        Ok(Arc::new(Self { files, current }))
+        let in_use = read(&files)?;
+        in_use.remark();
+        Ok(Arc::new(Self { files, current: RwLock::new(Arc::new(in_use)) }))
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)).into()
+        Arc::clone(&self.current().config).into()
+    }
+
+    /// When nobody accepts the certificate any more.
+    pub(crate) fn ends_at(&self) -> Timestamp {
+        self.current().certificate.ends_at
+    }
+
+    fn current(&self) -> Arc<InUse> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reads the files anew whenever they change, for as long as the node runs.
@@ -95,8 +115,9 @@ impl Tls {
 
     fn reload(&self) {
         match read(&self.files) {
-            Ok(config) => {
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+            Ok(in_use) => {
+                in_use.remark();
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(in_use);
                 tracing::info!("a new certificate is in use");
             }
             Err(error) => tracing::error!(%error, "the new certificate is not used; the old one stays"),
@@ -104,21 +125,37 @@ impl Tls {
     }
 }
 
-/// Whether the files can be used.
+impl InUse {
+    /// Says in the log what an operator should know of its dates.
+    fn remark(&self) {
+        match self.certificate.age(clock::now()) {
+            Age::Good(_) => {}
+            age @ Age::Ending(_) => tracing::warn!("{age}"),
+            age @ (Age::NotYet(_) | Age::Ended) => tracing::error!("{age}"),
+        }
+    }
+}
+
+/// Whether the files can be used, and what the certificate says, and where in its life it is now.
 ///
 /// # Errors
 /// [`TlsError`]: says which file, and why not.
-pub fn check(files: &TlsFiles) -> Result<(), TlsError> {
-    read(files).map(drop)
+pub fn check(files: &TlsFiles) -> Result<(Certificate, Age), TlsError> {
+    let certificate = read(files)?.certificate;
+    let age = certificate.age(clock::now());
+    Ok((certificate, age))
 }
 
-fn read(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
+fn read(files: &TlsFiles) -> Result<InUse, TlsError> {
     let TlsFiles { certificate, key } = files;
     let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = chain.map_err(|error| unreadable(certificate, error))?;
     if chain.is_empty() {
         return Err(TlsError::Wrong { path: certificate.clone(), problem: "holds no certificate".to_owned() });
     }
+    let unreadable_dates =
+        || TlsError::Wrong { path: certificate.clone(), problem: "is no X.509 certificate".to_owned() };
+    let said = Certificate::read(&chain).ok_or_else(unreadable_dates)?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
@@ -132,7 +169,7 @@ fn read(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(TlsError::Unusable)?;
     config.send_tls13_tickets = 1;
-    Ok(config)
+    Ok(InUse { config: Arc::new(config), certificate: said })
 }
 
 fn unreadable(path: &Path, error: PemError) -> TlsError {
@@ -163,7 +200,9 @@ mod tests {
         let files = files(folder.path());
         assert!(matches!(check(&files), Err(TlsError::Unreadable { .. })));
         certify(&files);
-        check(&files).unwrap();
+        let (certificate, age) = check(&files).unwrap();
+        assert_eq!(certificate.names, ["localhost"]);
+        assert!(matches!(age, Age::Good(_)), "{age}");
         let key = std::fs::read(&files.key).unwrap();
         certify(&files);
         std::fs::write(&files.key, key).unwrap();
