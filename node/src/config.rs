@@ -15,6 +15,7 @@ use crate::jwt::JwtConfig;
 use crate::phone::PhoneConfig;
 use crate::relay::RelayOptions;
 use crate::serve::TlsFiles;
+use crate::traces::TracesConfig;
 
 /// A node's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +69,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// With it the node speaks TLS itself.
     pub tls: TlsConfig,
+    /// Where spans go.
+    pub traces: TracesConfig,
 }
 
 /// Where the node's certificate lies: both or none. Read anew when a file changes.
@@ -135,6 +138,7 @@ impl Default for Config {
             phone: PhoneConfig::default(),
             limits: LimitsConfig::default(),
             tls: TlsConfig::default(),
+            traces: TracesConfig::default(),
         }
     }
 }
@@ -273,7 +277,7 @@ impl Config {
         } else if self.absent_days == 0 {
             Some("absent_days is 0")
         } else {
-            self.jwt.contradiction().or_else(|| self.phone.contradiction())
+            self.jwt.contradiction().or_else(|| self.phone.contradiction()).or_else(|| self.traces.contradiction())
         };
         contradiction.map_or(Ok(()), |problem| Err(ConfigError::Contradiction(problem)))
     }
@@ -354,7 +358,9 @@ mod tests {
             ..PhoneConfig::default()
         };
         let realm = Some(RealmId::from_bytes([1; 16]));
-        let config = Config { realm, metrics_listen, jwt, phone, tls, ..Config::default() };
+        let headers_file = text().map(PathBuf::from);
+        let traces = TracesConfig { endpoint: text(), headers_file, ..TracesConfig::default() };
+        let config = Config { realm, metrics_listen, jwt, phone, tls, traces, ..Config::default() };
         let mut exist = Vec::new();
         keys("", &toml::Table::try_from(&config).unwrap(), &mut exist);
         exist.sort();

@@ -31,6 +31,7 @@ pub mod relay;
 pub mod serve;
 pub mod session;
 mod store;
+pub mod traces;
 
 #[cfg(feature = "planted-bugs")]
 pub use planted::{PlantedBug, plant};

@@ -20,6 +20,7 @@ use chasqui_node::admin::AdminError;
 use chasqui_node::config::ConfigError;
 use chasqui_node::relay::RelayError;
 use chasqui_node::serve::ServeError;
+use chasqui_node::traces::TracesError;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 /// The Chasqui relay node: passes messages on and forgets them.
@@ -57,6 +58,8 @@ enum Failure {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Serve(#[from] ServeError),
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     #[error("the log filter is wrong: {0}")]
     Log(#[from] tracing_subscriber::filter::ParseError),
     #[error("the relay ended unexpectedly; nothing that was accepted is lost")]

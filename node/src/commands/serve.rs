@@ -4,8 +4,13 @@ use std::io::Write as _;
 
 use chasqui_node::config::{Config, LogFormat};
 use chasqui_node::serve;
+use chasqui_node::traces::Traces;
 use clap::Args;
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use super::Failure;
 use super::notify::{self, Stage};
@@ -21,12 +26,13 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = self.settings.resolve()?;
-        log(&config)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
+            let traces = Traces::start(&config.traces)?;
+            log(&config, traces.as_ref())?;
             // Before anybody is told that the node listens, and may ask it to stop.
             let asked = asked_to_stop()?;
-            let mut running = serve::start(config).await?;
+            let mut running = serve::start_with(config, traces.as_ref()).await?;
             let line = serde_json::json!({
                 "event": "listening",
                 "address": running.address().to_string(),
@@ -43,19 +49,33 @@ impl Serve {
             };
             notify::tell(Stage::Stopping);
             running.stop().await;
+            if let Some(traces) = traces {
+                traces.stop().await;
+            }
             if has_failed { Err(Failure::Relay) } else { Ok(()) }
         })
     }
 }
 
-fn log(config: &Config) -> Result<(), Failure> {
+/// Spans are made for the log alone, unless they are exported too.
+fn log(config: &Config, traces: Option<&Traces>) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&config.log)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
+    match traces {
+        None => tracing_subscriber::registry().with(filter).with(lines(config.log_format)).init(),
+        Some(traces) => {
+            let lines = lines(config.log_format).with_filter(filter);
+            tracing_subscriber::registry().with(lines).with(traces.layer()).init();
+        }
     }
     Ok(())
+}
+
+fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync> {
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    }
 }
 
 /// SIGTERM or SIGINT, from this call on.

@@ -4,6 +4,7 @@ use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use chasqui_wire::ErrorCode;
 use chasqui_wire::http::Sensitive;
+use tracing::Instrument as _;
 
 use super::gate::{Gate, Place};
 use super::problem::Problem;
@@ -58,5 +59,5 @@ async fn in_turn<T: Send + 'static>(
         drop((turn, place));
         done
     });
-    done.await.map_err(|_| failed())
+    done.instrument(tracing::debug_span!("hash")).await.map_err(|_| failed())
 }

@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::relay::Vitals;
+use crate::traces;
 pub(crate) use monitor::{Monitor, health, router};
 pub(crate) use requests::observe;
 
@@ -65,7 +66,8 @@ fn add<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    /// `spans` are counted elsewhere, whether this node runs or not.
+    pub(crate) fn new(spans: traces::Counts) -> Self {
         let mut registry = Registry::with_prefix("chasqui");
         let r = &mut registry;
         // From 1 to the most that a batch takes; from 100 microseconds to 13 seconds.
@@ -75,6 +77,8 @@ impl Metrics {
         r.register_with_unit("commit", "Time of one transaction, until it is on disk", Unit::Seconds, commit.clone());
         let erase_lag = Seconds::default();
         r.register_with_unit("erase_lag", "Age of the oldest erasure not on disk", Unit::Seconds, erase_lag.clone());
+        r.register("spans_exported", "Spans that the collector took", spans.exported);
+        r.register("spans_dropped", "Spans that nobody will see, by reason", spans.dropped);
         Self {
             accepted: add(r, "sends_accepted", "Sends and read marks that are on disk"),
             rejected: add(r, "sends_rejected", "Sends and read marks that were refused, by code"),
@@ -195,11 +199,13 @@ mod tests {
             erasing_since: None,
             certificate_ends_at: None,
         };
-        let metrics = Metrics::new();
+        let spans = traces::Counts::default();
+        let metrics = Metrics::new(spans.clone());
         // What has labels appears with the first of each.
         metrics.rejected(ErrorCode::RateLimited);
         metrics.goodbye(GoodbyeReason::ShuttingDown);
         metrics.refused("connections");
+        spans.dropped.get_or_create(&[("reason", "queue_full")]).inc();
         metrics.requests.get_or_create(&[("route", String::new()), ("status", String::new())]).inc();
         let exported = metrics.page(&asked);
         let kind = |line: &str| {

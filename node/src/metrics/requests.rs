@@ -10,6 +10,7 @@ use tracing::Instrument as _;
 
 use super::Metrics;
 use crate::serve::clock;
+use crate::traces;
 
 /// Names the request in the answer and in every line that is logged about it.
 const REQUEST_ID: &str = "x-request-id";
@@ -19,6 +20,7 @@ pub(crate) async fn observe(State(metrics): State<Arc<Metrics>>, request: Reques
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let id = given_id(&request).unwrap_or_else(new_id);
     let span = tracing::info_span!("request", id = %id.to_str().unwrap_or_default(), method = %request.method(), route);
+    traces::continue_trace(&span, request.headers());
     let answering = async {
         let mut response = next.run(request).await;
         if response.status().is_server_error() {
@@ -27,7 +29,8 @@ pub(crate) async fn observe(State(metrics): State<Arc<Metrics>>, request: Reques
         response.headers_mut().insert(REQUEST_ID, id);
         response
     };
-    let response = answering.instrument(span).await;
+    let response = answering.instrument(span.clone()).await;
+    traces::answered(&span, response.status());
     metrics.requests.get_or_create(&[("route", route), ("status", response.status().as_str().to_owned())]).inc();
     response
 }

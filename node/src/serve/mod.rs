@@ -29,6 +29,7 @@ use crate::jwt::{SetUpError, Verifier};
 use crate::metrics::{self, Metrics, Monitor};
 use crate::phone::{self, Phones};
 use crate::relay::{NodeKeys, Relay, RelayError, SessionId, Storage};
+use crate::traces::Traces;
 pub use certificate::{Age, Certificate};
 pub(crate) use guests::{Full, Guests};
 pub(crate) use listener::Connection;
@@ -140,6 +141,14 @@ pub struct Running {
 /// # Errors
 /// [`ServeError`], each with one clear line.
 pub async fn start(config: Config) -> Result<Running, ServeError> {
+    start_with(config, None).await
+}
+
+/// As [`start`]; its metrics tell what became of the spans of `traces` too.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn start_with(config: Config, traces: Option<&Traces>) -> Result<Running, ServeError> {
     let (listener, address) = bind(config.listen).await?;
     let for_operator = match config.metrics_listen {
         Some(address) => Some(bind(address).await?),
@@ -148,7 +157,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let jwt = if config.jwt.is_on() { Some(Arc::new(Verifier::start(&config.jwt).await?)) } else { None };
     let tls = config.tls_files().map(Tls::open).transpose()?;
     let do_addresses_count = config.enrolments_per_minute > 0;
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::new(traces.map(Traces::counts).unwrap_or_default()));
     let phones = config.phone.sender.map(|_| Phones::start(&config.phone, do_addresses_count, &metrics).map(Arc::new));
     let phones = phones.transpose()?;
     let storage = Storage::folder(&config.data);

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use super::clock;
 use super::mailbag::Mailbag;
@@ -69,6 +70,7 @@ impl RelayHandle {
         // A caller that went away needs no answer.
         let call = Call::new(run, move |result| drop(reply.send(result)));
         self.send(Message::Work(Work::Call(call))).map_err(|_| CallError::Stopped)?;
+        let answer = answer.instrument(tracing::debug_span!("relay_call"));
         answer.await.map_err(|_| CallError::Stopped)?.map_err(CallError::Relay)
     }
 
