@@ -30,7 +30,7 @@ CREATE TABLE user (
     folded_name TEXT NOT NULL UNIQUE,
     identity_key BLOB NOT NULL CHECK (length(identity_key) = 32),
     created_at INTEGER NOT NULL
-) STRICT;
+, deleted_at INTEGER) STRICT;
 
 -- Who is enrolled on another word has none.
 CREATE TABLE password (
@@ -45,6 +45,7 @@ CREATE TABLE subject (
     user INTEGER NOT NULL REFERENCES user,
     PRIMARY KEY (issuer, subject)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX subject_of_user ON subject (user);
 
 -- Whom a telephone number belongs to. Of the number, only a keyed hash.
 CREATE TABLE phone (

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use chasqui_wire::{ConversationId, DeviceId, MessageId, RealmId, Seq, UserId};
 
 use crate::domain::{
-    Account, ConversationSummary, Cursor, DeviceInfo, Incomplete, Message, Salvage, SearchHit, TimelinePage, UserInfo,
+    Account, AccountProof, ConversationSummary, Cursor, DeviceInfo, Incomplete, Message, Salvage, SearchHit,
+    TimelinePage, UserInfo,
 };
 use crate::driver::{self, Credentials, Driver, Topic, fresh_id};
 use crate::engine::{Command, ConnectionState, Reply, ResolvedUser};
@@ -77,7 +78,7 @@ impl Client {
         let device = self.account().await?.ok_or(Error::NotEnrolled)?.device;
         match self.revoke_device(device).await {
             // Revoked already, from elsewhere.
-            Ok(()) | Err(Error::NotFound { .. } | Error::Unauthorised) => {}
+            Ok(()) | Err(Error::NotFound { .. } | Error::Unauthorised | Error::AccountDeleted) => {}
             Err(error) => return Err(error),
         }
         self.driver.command(Command::ForgetEnrolment).await?;
@@ -87,6 +88,28 @@ impl Client {
 
     /// Closes the client and removes its history from this device. Does not tell the node: see [`Self::logout`].
     pub async fn wipe(self) -> Result<(), Error> {
+        self.driver.stop().await?;
+        driver::wipe(&self.config.folder)
+    }
+
+    /// Deletes the user's account at the node, for good and on all devices, then everything in this folder. What was sent
+    /// is still delivered; what waits in the outbox is not sent any more. All clones are closed then.
+    ///
+    /// Repeating it after a lost answer or a crash ends the same: as long as this folder is enrolled, call it again.
+    /// Other devices of the user are shut out ([`crate::Blocked::Revoked`]); this call removes their folders, too.
+    ///
+    /// # Errors
+    /// [`Error::ProofNeeded`], [`Error::WrongPin`], [`Error::AttemptsExhausted`], [`Error::InvalidToken`],
+    /// [`Error::RateLimited`], [`Error::NotEnrolled`], [`Error::Offline`]: nothing was deleted, as far as this device heard.
+    pub async fn delete_account(&self, proof: AccountProof) -> Result<(), Error> {
+        let _alone = self.enrolling.lock().await;
+        self.account().await?.ok_or(Error::NotEnrolled)?;
+        let api = Arc::clone(&self.driver.api);
+        match self.driver.on_network(async move { api.delete_account(&proof.0).await }).await {
+            // An earlier try, or another device.
+            Ok(()) | Err(Error::AccountDeleted) => {}
+            Err(error) => return Err(error),
+        }
         self.driver.stop().await?;
         driver::wipe(&self.config.folder)
     }

@@ -80,6 +80,12 @@ pub enum Error {
     /// Not the account's PIN.
     #[error("the PIN is wrong")]
     WrongPin,
+    /// The account was deleted, for good: the caller's own, or the one that was asked for.
+    #[error("the account was deleted")]
+    AccountDeleted,
+    /// A proof that the account has is missing, or the password is wrong: ask for it, and repeat the call with it.
+    #[error("the account's password, PIN or a fresh token is needed")]
+    ProofNeeded,
     /// Something that the node itself needs does not answer.
     #[error("not available now: {detail}")]
     Unavailable {
@@ -146,6 +152,8 @@ impl Error {
             Self::WaitingPeriod { .. } => "waiting_period",
             Self::PinNeeded => "pin_needed",
             Self::WrongPin => "wrong_pin",
+            Self::AccountDeleted => "account_deleted",
+            Self::ProofNeeded => "proof_needed",
             Self::Unavailable { .. } => "unavailable",
             Self::StorageFull => "storage_full",
             Self::NotEnrolled => "not_enrolled",
@@ -177,6 +185,8 @@ impl Error {
             | Self::WaitingPeriod { .. }
             | Self::PinNeeded
             | Self::WrongPin
+            | Self::AccountDeleted
+            | Self::ProofNeeded
             | Self::NotEnrolled
             | Self::LogInAgain
             | Self::AlreadyEnrolled
@@ -220,6 +230,8 @@ impl Error {
             ErrorCode::WaitingPeriod => Self::WaitingPeriod { retry_after_ms },
             ErrorCode::PinNeeded => Self::PinNeeded,
             ErrorCode::WrongPin => Self::WrongPin,
+            ErrorCode::AccountDeleted => Self::AccountDeleted,
+            ErrorCode::ProofNeeded => Self::ProofNeeded,
             ErrorCode::Unavailable => Self::Unavailable { detail },
             ErrorCode::StorageFull => Self::StorageFull,
             ErrorCode::Incompatible | ErrorCode::NotSupported => Self::Incompatible { detail },

@@ -241,3 +241,28 @@ async fn without_an_issuer_there_are_no_tokens() {
     assert_eq!(enrol(&ana, &Key::ed25519("a", 1).sign(&claims("7"))).await.code(), "not_supported");
     node.running.stop().await;
 }
+
+#[tokio::test]
+async fn a_fresh_token_of_the_same_subject_deletes_the_account() {
+    let key = Key::ed25519("a", 1);
+    let app = App::start(Answer::Json(set(&[&key]))).await;
+    let node = node_with(settings(&app)).await;
+    let ana = Device::new(&node, 1, 1);
+    user_of(&enrol(&ana, &key.sign(&claims("7"))).await);
+    user_of(&enrol(&Device::new(&node, 2, 2), &key.sign(&claims("8"))).await);
+    let bearer = ana.token().await;
+    let delete = async |body: Value| request(ana.node, "DELETE", "/v1/account", Some(&bearer), &body.to_string()).await;
+    assert_eq!(delete(json!({})).await.code(), "proof_needed");
+    assert_eq!(delete(json!({"password": "correct horse"})).await.code(), "proof_needed", "it has none");
+    let of_another = delete(json!({"token": key.sign(&claims("8"))})).await;
+    assert_eq!((of_another.status, of_another.code()), (401, "invalid_token"));
+    assert_eq!(delete(json!({"token": "forged"})).await.code(), "invalid_token");
+    assert_eq!(delete(json!({"token": key.sign(&claims("7"))})).await.status, 204);
+    let again = delete(json!({})).await;
+    assert_eq!((again.status, again.code()), (410, "account_deleted"));
+    // The subject is somebody new.
+    let anew = Device::new(&node, 3, 3);
+    assert_eq!(user_of(&enrol(&anew, &key.sign(&claims("7"))).await), anew.user);
+    let found = anew.get(&format!("/v1/users/{}", ana.user), &anew.token().await).await;
+    assert_eq!((found.status, found.code()), (410, "account_deleted"));
+}

@@ -16,7 +16,7 @@ use chasqui_node::relay::RelayError;
 use chasqui_node::serve;
 use chasqui_wire::{
     ClientFrame, ConversationKind, EntryKind, GoodbyeReason, MessageId, NodeFrame, Protection, Send, StorageClass,
-    direct_conversation,
+    UserId, direct_conversation,
 };
 use client::{Device, Node, Socket, config, node};
 use serde_json::Value;
@@ -219,6 +219,29 @@ async fn a_stolen_device_is_shut_out_whether_the_node_runs_or_not() {
     let devices = said(&run(&["device", "list", "bo"], folder.path()).await);
     assert!(devices.contains(" revoked "), "{devices}");
     assert!(said(&run(&["check"], folder.path()).await).contains("0 messages"), "its mail is dropped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_deleted_whether_the_node_runs_or_not() {
+    let node = node().await;
+    let (_, bo, mut socket) = with_mail(&node, 1).await;
+    let folder = node.folder.path();
+    assert!(refused(&run(&["user", "delete", "nobody"], folder).await).1.contains("there is no such user"));
+    assert!(said(&run(&["user", "delete", "ANA"], folder).await).starts_with("deleted "));
+    let NodeFrame::Goodbye(goodbye) = socket.frame().await else { panic!("goodbye") };
+    assert_eq!(goodbye.reason, GoodbyeReason::Revoked);
+    let again = run(&["user", "delete", &UserId::from_bytes([1; 16]).to_string()], folder).await;
+    assert!(refused(&again).1.contains("the account was deleted"));
+    let listed = said(&run(&["user", "list"], folder).await);
+    assert!(listed.lines().count() == 1 && listed.contains("bo"), "{listed}");
+    let deleted = said(&run(&["user", "list", "--deleted"], folder).await);
+    assert_eq!(deleted.trim(), UserId::from_bytes([1; 16]).to_string());
+    let folder = stop(node).await;
+    let whole = said(&run(&["check"], folder.path()).await);
+    assert!(whole.contains("1 messages"), "what ana sent still waits: {whole}");
+    said(&run(&["user", "delete", &bo.user.to_string()], folder.path()).await);
+    assert!(said(&run(&["check"], folder.path()).await).contains("0 messages"));
+    assert_eq!(said(&run(&["user", "list"], folder.path()).await), "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

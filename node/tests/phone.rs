@@ -302,3 +302,33 @@ async fn no_log_has_a_number() {
     assert!(log.contains("a code could not be sent"), "{log}");
     assert!(!log.contains("23456789") && !log.contains(&shown.1), "{log}");
 }
+
+#[tokio::test]
+async fn a_pin_guards_the_account_from_being_deleted() {
+    let stage = Stage::new(|phone| phone.resend_seconds = 0).await;
+    user_of(&stage.enrol(1, &stage.code(NUMBER).await, None).await);
+    let device = stage.device(1);
+    let bearer = device.token().await;
+    let ask = async |method: &str, path: &str, body: Value| {
+        request(device.node, method, path, Some(&bearer), &body.to_string()).await
+    };
+    let pin = serde_json::to_value(NewPin { pin: "2468".into() }).unwrap();
+    assert_eq!(ask("PUT", "/v1/pin", pin.clone()).await.status, 204);
+    let code = stage.code(NUMBER).await;
+    assert_eq!(ask("DELETE", "/v1/account", json!({})).await.code(), "proof_needed");
+    for _ in 0..4 {
+        assert_eq!(ask("DELETE", "/v1/account", json!({"pin": "1357"})).await.code(), "wrong_pin");
+    }
+    assert_eq!(ask("DELETE", "/v1/account", pin.clone()).await.code(), "attempts_exhausted", "right or not");
+    assert_eq!(ask("PUT", "/v1/pin", pin.clone()).await.status, 204);
+    assert_eq!(ask("DELETE", "/v1/account", pin).await.status, 204);
+    // A code that was on its way is worth nothing any more; another makes a new account, without a waiting period.
+    assert_eq!(stage.enrol(2, &code, None).await.code(), "attempts_exhausted");
+    let anew = stage.device(2).user;
+    assert_eq!(user_of(&stage.enrol(2, &stage.code(NUMBER).await, None).await), anew);
+
+    // Without a PIN there is nothing to prove.
+    let device = stage.device(2);
+    let answer = request(device.node, "DELETE", "/v1/account", Some(&device.token().await), "{}").await;
+    assert_eq!(answer.status, 204);
+}

@@ -1,5 +1,6 @@
 //! Who this device belongs to.
 
+use chasqui_wire::http::DeleteAccount;
 use chasqui_wire::{DeviceId, Timestamp, UserId};
 
 /// The account of a data folder.
@@ -49,4 +50,30 @@ pub struct DeviceInfo {
     pub last_seen_at: Option<Timestamp>,
     /// Whether it is the device that asks.
     pub is_this_device: bool,
+}
+
+/// What proves that it is the account's owner who deletes it, and not whoever holds the device: one of what the account has.
+#[derive(Clone, Debug, Default)]
+pub struct AccountProof(pub(crate) DeleteAccount);
+
+impl AccountProof {
+    /// For an account that has nothing to be proved by: of a telephone number without a PIN.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// As registered.
+    pub fn password(password: &str) -> Self {
+        Self(DeleteAccount { password: Some(password.into()), ..DeleteAccount::default() })
+    }
+
+    /// See [`crate::Client::set_pin`].
+    pub fn pin(pin: &str) -> Self {
+        Self(DeleteAccount { pin: Some(pin.into()), ..DeleteAccount::default() })
+    }
+
+    /// A fresh token (JWT) of the app's own backend.
+    pub fn token(token: &str) -> Self {
+        Self(DeleteAccount { token: Some(token.into()), ..DeleteAccount::default() })
+    }
 }

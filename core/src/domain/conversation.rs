@@ -17,6 +17,8 @@ pub struct ConversationSummary {
     pub peer: Option<UserId>,
     /// The peer's name, once known here.
     pub peer_name: Option<String>,
+    /// The peer's account was deleted, for good: nothing can be sent any more.
+    pub peer_deleted: bool,
     /// Messages by others that were not read on any of the user's devices.
     pub unread: u32,
     /// Everything up to here is read.

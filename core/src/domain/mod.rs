@@ -6,7 +6,7 @@ mod message;
 mod salvage;
 mod timeline;
 
-pub use account::{Account, DeviceInfo, PhoneChallenge, UserInfo};
+pub use account::{Account, AccountProof, DeviceInfo, PhoneChallenge, UserInfo};
 pub use conversation::ConversationSummary;
 pub use message::{Delivery, Failure, Message, MessageContent, MessageState, Undelivered};
 pub use salvage::{Salvage, SavedTable};

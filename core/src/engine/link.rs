@@ -31,7 +31,8 @@ pub enum Blocked {
     Suspended,
     /// The node does not know this device or its key.
     Unauthorised,
-    /// The device was revoked.
+    /// The device was revoked, or the account deleted: [`crate::Client::devices`] fails with
+    /// [`crate::Error::AccountDeleted`] then.
     Revoked,
     /// The node speaks no protocol version that this version speaks, or serves another app.
     Incompatible,

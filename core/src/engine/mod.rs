@@ -59,6 +59,8 @@ pub enum Input {
     Resume,
     /// The answer to [`Output::Resolve`]; `None` when it could not be asked.
     Resolved(UserId, Option<ResolvedUser>),
+    /// The answer to [`Output::Resolve`]: the account was deleted.
+    Deleted(UserId),
     /// The time named by the last step came.
     Wake,
 }
@@ -302,6 +304,10 @@ impl Engine {
                     self.names_wanted = true;
                 }
             }
+            Input::Deleted(user) => {
+                self.resolving.remove(&user);
+                self.account_deleted(turn, user)?;
+            }
             Input::Wake => {}
         }
         Ok(())
@@ -382,6 +388,18 @@ impl Engine {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Asks who that is now, although it is known who it was.
+    fn ask_again(&mut self, turn: &mut Turn<'_>, user: UserId) {
+        if self.resolving.insert(user) {
+            turn.outputs.push(Output::Resolve(user));
+        }
+    }
+
+    fn account_deleted(&mut self, turn: &mut Turn<'_>, user: UserId) -> Result<(), StoreError> {
+        turn.changes.users |= crate::store::mark_user_deleted(turn.db, user)?;
         Ok(())
     }
 

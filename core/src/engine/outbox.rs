@@ -291,6 +291,9 @@ impl Engine {
         OutboxRow::remove(turn.db, entry)?;
         let Some(message) = MessageRow::find(turn.db, rejected.message)? else { return Ok(()) };
         let conversation = ConversationRow::get(turn.db, key)?;
+        if let (ErrorCode::AccountDeleted, Some(peer)) = (rejected.code, conversation.peer) {
+            self.account_deleted(turn, peer)?;
+        }
         fail(turn, &conversation, &message, Failure::Refused(rejected.code))
     }
 }

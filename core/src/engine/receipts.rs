@@ -1,6 +1,6 @@
 //! What became of own messages, and who read what.
 
-use chasqui_wire::{AckOutcome, Read, ReadNotice, Receipt, Seq, signing};
+use chasqui_wire::{AckOutcome, Read, ReadNotice, Receipt, ReceiptKind, Seq, signing};
 
 use super::{Engine, Turn};
 use crate::planted::{PlantedBug, planted};
@@ -14,6 +14,10 @@ impl Engine {
         };
         let mark = ReceiptMark::from_receipt(receipt.user, receipt.kind, receipt.at);
         self.apply(turn, &conversation, receipt.ranges.iter(), &mark)?;
+        if receipt.kind == ReceiptKind::DeviceGone {
+            // The whole account may be.
+            self.ask_again(turn, receipt.user);
+        }
         Ok(AckOutcome::Stored)
     }
 

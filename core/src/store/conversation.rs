@@ -187,7 +187,8 @@ fn summaries(
 ) -> Result<Vec<ConversationSummary>, StoreError> {
     let sql = format!(
         "SELECT id, conversation, kind, protection, peer, unread, read_up_to, last_message, activity,
-                (SELECT name FROM user WHERE user = peer) AS peer_name FROM conversation WHERE {which}"
+                (SELECT name FROM user WHERE user = peer) AS peer_name,
+                coalesce((SELECT deleted FROM user WHERE user = peer), 0) AS peer_deleted FROM conversation WHERE {which}"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([parameter])?;
@@ -203,6 +204,7 @@ fn summaries(
             protection: protection(row)?,
             peer: row.wire_opt("peer")?,
             peer_name: row.get("peer_name")?,
+            peer_deleted: row.get("peer_deleted")?,
             unread: row.get("unread")?,
             read_up_to: position(row, "read_up_to")?,
             last_message,

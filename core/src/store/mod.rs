@@ -45,8 +45,8 @@ pub(crate) use room::probe as probe_room;
 pub(crate) use salvage::{Damage, salvage};
 pub(crate) use search::{IndexChange, find as search, index_all};
 pub(crate) use user::{
-    by_name as user_by_name, mention as mention_user, nameless as nameless_users, pin_device_key,
-    remember as remember_user,
+    by_name as user_by_name, mark_deleted as mark_user_deleted, mention as mention_user, nameless as nameless_users,
+    pin_device_key, remember as remember_user,
 };
 
 /// The database failed. Says what happened; the border turns it into what an app can do.

@@ -11,7 +11,7 @@ pub(crate) fn mention(connection: &Connection, user: UserId) -> Result<bool, Sto
     Ok(connection.prepare_cached(sql)?.execute([Sql(user)])? > 0)
 }
 
-/// Remembers who `user` is.
+/// Remembers who `user` is. Names are given anew when an account was deleted: whoever had this one before is asked for again.
 pub(crate) fn remember(
     connection: &Connection,
     user: UserId,
@@ -21,19 +21,29 @@ pub(crate) fn remember(
     let sql = "INSERT INTO user (user, name, identity_key) VALUES (?, ?, ?)
                ON CONFLICT (user) DO UPDATE SET name = excluded.name, identity_key = excluded.identity_key";
     connection.prepare_cached(sql)?.execute((Sql(user), name, identity_key))?;
+    let sql = "UPDATE user SET name = NULL WHERE name = ?2 COLLATE NOCASE AND user <> ?1";
+    connection.prepare_cached(sql)?.execute((Sql(user), name))?;
     Ok(())
+}
+
+/// The account was deleted; says whether that is news.
+pub(crate) fn mark_deleted(connection: &Connection, user: UserId) -> Result<bool, StoreError> {
+    let sql = "UPDATE user SET deleted = 1 WHERE user = ? AND deleted = 0";
+    Ok(connection.prepare_cached(sql)?.execute([Sql(user)])? > 0)
 }
 
 /// Users whose names are not known here, at most `limit`.
 pub(crate) fn nameless(connection: &Connection, limit: u32) -> Result<Vec<UserId>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT user FROM user WHERE name IS NULL ORDER BY user LIMIT ?")?;
+    let mut statement =
+        connection.prepare_cached("SELECT user FROM user WHERE name IS NULL AND deleted = 0 ORDER BY user LIMIT ?")?;
     let rows = statement.query_map([limit], |row| row.wire("user"))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The user of that name, if met before.
 pub(crate) fn by_name(connection: &Connection, name: &str) -> Result<Option<(UserId, String)>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT user, name FROM user WHERE name = ? COLLATE NOCASE")?;
+    let mut statement =
+        connection.prepare_cached("SELECT user, name FROM user WHERE name = ? COLLATE NOCASE AND deleted = 0")?;
     Ok(statement.query_row([name], |row| Ok((row.wire("user")?, row.get("name")?))).optional()?)
 }
 

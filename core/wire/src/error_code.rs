@@ -96,6 +96,10 @@ codes! {
     WrongPin = 25, "wrong_pin", false;
     /// Something that the node itself needs does not answer.
     Unavailable = 26, "unavailable", true;
+    /// The account was deleted, for good.
+    AccountDeleted = 27, "account_deleted", false;
+    /// A proof that the account has (password, PIN, fresh token) is missing, or the password is wrong.
+    ProofNeeded = 28, "proof_needed", false;
 }
 
 impl std::fmt::Display for ErrorCode {

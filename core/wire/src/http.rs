@@ -136,6 +136,21 @@ pub struct NewPin {
     pub pin: Sensitive,
 }
 
+/// `DELETE /v1/account`: deletes the caller's account. One proof that the account has, if it has any. Repeating it is
+/// harmless: `account_deleted`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteAccount {
+    /// As registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Sensitive>,
+    /// The account's PIN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Sensitive>,
+    /// A token (JWT) of the app's backend that names this user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Sensitive>,
+}
+
 /// The answer to every enrolment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrolled {
@@ -304,6 +319,7 @@ mod tests {
             format!("{by_code:?}"),
             format!("{:?}", CodeRequest { realm, phone: secret() }),
             format!("{:?}", NewPin { pin: secret() }),
+            format!("{:?}", DeleteAccount { password: Some(secret()), ..DeleteAccount::default() }),
         ];
         for shown in shown {
             assert!(shown.contains("Sensitive(…)") && !shown.contains("horse"), "{shown}");

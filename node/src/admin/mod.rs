@@ -25,6 +25,8 @@ pub(crate) use server::{Door, open};
 pub(crate) enum Order {
     /// Answered by [`Done::Revoked`].
     RevokeDevice { device: DeviceId },
+    /// Answered by [`Done::Deleted`].
+    DeleteUser { id_or_name: String },
     /// Answered by [`Done::BackedUp`].
     Backup { target: PathBuf },
 }
@@ -34,6 +36,7 @@ pub(crate) enum Order {
 #[serde(tag = "done", rename_all = "snake_case")]
 pub(crate) enum Done {
     Revoked { user: UserId },
+    Deleted { user: UserId },
     BackedUp { manifest: Manifest },
 }
 
@@ -70,7 +73,18 @@ impl From<Refusal> for AdminError {
 pub async fn revoke_device(config: &Config, device: DeviceId) -> Result<UserId, AdminError> {
     match carry_out(config, Order::RevokeDevice { device }).await? {
         Done::Revoked { user } => Ok(user),
-        Done::BackedUp { .. } => Err(AdminError::Refused("an answer to another question".to_owned())),
+        Done::Deleted { .. } | Done::BackedUp { .. } => Err(another_answer()),
+    }
+}
+
+/// Deletes an account, as its owner can: what it had sent is still delivered, everything else of it goes. Returns whose.
+///
+/// # Errors
+/// [`AdminError`].
+pub async fn delete_user(config: &Config, id_or_name: &str) -> Result<UserId, AdminError> {
+    match carry_out(config, Order::DeleteUser { id_or_name: id_or_name.to_owned() }).await? {
+        Done::Deleted { user } => Ok(user),
+        Done::Revoked { .. } | Done::BackedUp { .. } => Err(another_answer()),
     }
 }
 
@@ -81,8 +95,12 @@ pub async fn revoke_device(config: &Config, device: DeviceId) -> Result<UserId, 
 pub async fn back_up(config: &Config, target: &Path) -> Result<Manifest, AdminError> {
     match carry_out(config, Order::Backup { target: target.to_owned() }).await? {
         Done::BackedUp { manifest } => Ok(manifest),
-        Done::Revoked { .. } => Err(AdminError::Refused("an answer to another question".to_owned())),
+        Done::Revoked { .. } | Done::Deleted { .. } => Err(another_answer()),
     }
+}
+
+fn another_answer() -> AdminError {
+    AdminError::Refused("an answer to another question".to_owned())
 }
 
 /// Brings a backup back into the data folder of `config`, which must be missing or empty, and begins a new era.
@@ -106,6 +124,10 @@ async fn carry_out(config: &Config, order: Order) -> Result<Done, AdminError> {
             let (revoked, _nobody_listens) = relay.call(clock::now(), |accounts| revoke(accounts, device))?;
             Done::Revoked { user: revoked? }
         }
+        Order::DeleteUser { id_or_name } => {
+            let (deleted, _nobody_listens) = relay.call(clock::now(), |accounts| delete(accounts, &id_or_name))?;
+            Done::Deleted { user: deleted? }
+        }
         Order::Backup { target } => Done::BackedUp { manifest: relay.begin_backup(&target, clock::now())?.finish()? },
     };
     relay.settle_down(clock::now())?;
@@ -114,9 +136,20 @@ async fn carry_out(config: &Config, order: Order) -> Result<Done, AdminError> {
 
 const NO_DEVICE: Refusal = Refusal { code: ErrorCode::NotFound, detail: "there is no such device", retry_after_ms: 0 };
 
+const NO_USER: Refusal = Refusal { code: ErrorCode::UnknownUser, detail: "there is no such user", retry_after_ms: 0 };
+
 fn revoke(accounts: &mut Accounts<'_, '_>, device: DeviceId) -> Result<Result<UserId, Refusal>, RelayError> {
     let Some((user, _)) = accounts.device_owner(device)? else { return Ok(Err(NO_DEVICE)) };
     Ok(accounts.revoke(user, device)?.map(|()| user))
+}
+
+fn delete(accounts: &mut Accounts<'_, '_>, id_or_name: &str) -> Result<Result<UserId, Refusal>, RelayError> {
+    let user = match id_or_name.parse() {
+        Ok(user) => Some(user),
+        Err(_) => accounts.find_user_by_name(id_or_name)?.map(|known| known.user),
+    };
+    let Some(user) = user else { return Ok(Err(NO_USER)) };
+    Ok(accounts.delete(user)?.map(|()| user))
 }
 
 /// Where the admin socket of a data folder lies.

@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
-use super::{Done, Order, revoke};
+use super::{Done, Order, delete, revoke};
 use crate::relay::RelayError;
 use crate::serve::{CallError, RelayHandle, clock};
 
@@ -59,6 +59,11 @@ async fn carry_out(relay: &RelayHandle, order: Order) -> Result<Done, String> {
             tracing::info!(%device, "the operator revokes a device");
             let revoked = relay.call(move |accounts| revoke(accounts, device)).await.map_err(in_words)?;
             Ok(Done::Revoked { user: revoked.map_err(|refusal| refusal.detail.to_owned())? })
+        }
+        Order::DeleteUser { id_or_name } => {
+            tracing::info!("the operator deletes an account");
+            let deleted = relay.call(move |accounts| delete(accounts, &id_or_name)).await.map_err(in_words)?;
+            Ok(Done::Deleted { user: deleted.map_err(|refusal| refusal.detail.to_owned())? })
         }
         Order::Backup { target } => {
             tracing::info!("the operator begins a backup");

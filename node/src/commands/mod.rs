@@ -41,7 +41,7 @@ enum Command {
     Check(check::Check),
     /// Show how much of everything there is, and whose mail fills the disk.
     Stats(stats::ShowStats),
-    /// Look at users.
+    /// Look at users, or delete an account.
     User(user::User),
     /// Look at devices, or shut one out.
     Device(user::Device),

@@ -1,4 +1,4 @@
-//! `chasqui-node user` and `chasqui-node device`: who is known, and shutting a device out.
+//! `chasqui-node user` and `chasqui-node device`: who is known, deleting an account, and shutting a device out.
 
 use chasqui_node::inspect::{DeviceReport, Inspection, UserReport};
 use chasqui_wire::DeviceId;
@@ -29,6 +29,9 @@ enum UserCommand {
         /// At most so many.
         #[arg(long, default_value_t = 100)]
         at_most: u32,
+        /// Instead, the ids of all accounts that were deleted, one a line: to delete them again after a restore.
+        #[arg(long, conflicts_with_all = ["prefix", "after", "at_most", "json"])]
+        deleted: bool,
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
@@ -42,6 +45,13 @@ enum UserCommand {
         /// One JSON object a line: the user, then each device.
         #[arg(long)]
         json: bool,
+    },
+    /// Delete an account for good: what it had sent is still delivered, everything else of it goes.
+    Delete {
+        /// The user's id or name.
+        user: String,
+        #[command(flatten)]
+        settings: Settings,
     },
 }
 
@@ -75,7 +85,10 @@ enum DeviceCommand {
 impl User {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self.command {
-            UserCommand::List { settings, prefix, after, at_most, json: is_json } => {
+            UserCommand::List { settings, deleted: true, .. } => {
+                Inspection::open(&settings.resolve()?.data)?.deleted()?.iter().for_each(|user| println!("{user}"));
+            }
+            UserCommand::List { settings, prefix, after, at_most, json: is_json, deleted: false } => {
                 let users = Inspection::open(&settings.resolve()?.data)?.users(&prefix, &after, at_most)?;
                 users.iter().for_each(|user| if is_json { json(user) } else { print_user(user) });
             }
@@ -88,6 +101,11 @@ impl User {
                     print_user(&user)
                 }
                 print_devices(&inspection.devices(user.user)?, is_json);
+            }
+            UserCommand::Delete { user, settings } => {
+                let config = settings.resolve()?;
+                let deleted = super::block_on(chasqui_node::admin::delete_user(&config, &user))??;
+                println!("deleted {deleted}");
             }
         }
         Ok(())

@@ -24,10 +24,7 @@ impl FromRequestParts<App> for Caller {
         });
         let holder = token.and_then(|token| app.keys.token_holder(token, clock::now()));
         let device = holder.ok_or_else(|| Problem::new(ErrorCode::Unauthorised, "a valid bearer token is needed"))?;
-        match app.relay.call(move |accounts| accounts.device_owner(device)).await? {
-            Some((user, false)) => Ok(Self { user }),
-            Some((_, true)) => Err(Problem::new(ErrorCode::DeviceRevoked, "the device was revoked")),
-            None => Err(Problem::new(ErrorCode::Unauthorised, "no such device")),
-        }
+        let user = app.relay.call(move |accounts| accounts.caller(device)).await??;
+        Ok(Self { user })
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Handlers check what a request proves; what may stand beside what is decided in [`crate::relay`].
 
+mod account;
 mod bearer;
 mod body;
 mod client;
@@ -51,6 +52,7 @@ pub(crate) fn router(app: App, monitor: Monitor) -> Router {
         .route("/v1/enrol/jwt", post(jwt::enrol))
         .route("/v1/phone/codes", post(phone::code))
         .route("/v1/phone/enrol", post(phone::enrol))
+        .route("/v1/account", delete(account::delete))
         .route("/v1/pin", put(pin::set).delete(pin::remove))
         .route("/v1/challenge", get(tokens::challenge))
         .route("/v1/tokens", post(tokens::token))

@@ -74,7 +74,10 @@ fn status(code: ErrorCode) -> StatusCode {
     use ErrorCode as E;
     match code {
         E::Unauthorised | E::DeviceRevoked | E::InvalidToken => StatusCode::UNAUTHORIZED,
-        E::Forbidden | E::InvalidCode | E::WaitingPeriod | E::PinNeeded | E::WrongPin => StatusCode::FORBIDDEN,
+        E::Forbidden | E::InvalidCode | E::WaitingPeriod | E::PinNeeded | E::WrongPin | E::ProofNeeded => {
+            StatusCode::FORBIDDEN
+        }
+        E::AccountDeleted => StatusCode::GONE,
         E::NotFound | E::UnknownUser => StatusCode::NOT_FOUND,
         E::NameTaken | E::TooManyDevices => StatusCode::CONFLICT,
         E::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -25,6 +25,7 @@ pub(super) async fn token(State(app): State<App>, Body(request): Body<TokenReque
     if !is_signed(&key, &signing::token(app.realm, request.nonce.as_bytes(), device), &request.signature.0) {
         return Err(refused());
     }
+    app.relay.call(move |accounts| accounts.caller(device)).await??;
     let (token, expires_at) = app.keys.token(device, now);
     Ok(Json(Token { token: token.into(), expires_at }))
 }

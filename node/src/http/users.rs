@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::bearer::Caller;
 use super::problem::Problem;
-use crate::relay::KnownUser;
+use crate::relay::{Accounts, KnownUser};
 use crate::serve::App;
 
 #[derive(Deserialize)]
@@ -22,7 +22,11 @@ pub(super) async fn by_id(
     Path(id): Path<String>,
 ) -> Result<Json<User>, Problem> {
     let id: UserId = id.parse().map_err(|_| Problem::invalid("a user id is a UUID"))?;
-    found(app.relay.call(move |accounts| accounts.find_user(id)).await?)
+    let living = move |accounts: &mut Accounts<'_, '_>| match accounts.living(id)? {
+        Ok(_) => accounts.find_user(id).map(Ok),
+        Err(refusal) => Ok(Err(refusal)),
+    };
+    found(app.relay.call(living).await??)
 }
 
 pub(super) async fn by_name(

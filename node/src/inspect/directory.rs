@@ -50,12 +50,23 @@ impl Inspection {
     /// The database cannot be read.
     pub fn users(&self, prefix: &str, after: &str, at_most: u32) -> Result<Vec<UserReport>, RelayError> {
         let mut query = self.db.prepare(&format!(
-            "{USER} WHERE user.folded_name > ?2 AND substr(user.folded_name, 1, length(?1)) = ?1
+            "{USER} WHERE deleted_at IS NULL AND user.folded_name > ?2 AND substr(user.folded_name, 1, length(?1)) = ?1
              ORDER BY user.folded_name LIMIT ?3"
         ))?;
         let (prefix, after) = (prefix.to_ascii_lowercase(), after.to_ascii_lowercase());
         let users = query.query_map((prefix, after, at_most), user)?.collect::<Result<_, _>>()?;
         Ok(users)
+    }
+
+    /// Accounts that were deleted, in the order in which they were.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn deleted(&self) -> Result<Vec<UserId>, RelayError> {
+        let mut query =
+            self.db.prepare("SELECT id FROM user WHERE deleted_at IS NOT NULL ORDER BY deleted_at, user")?;
+        let deleted = query.query_map([], |row| row.get(0).map(UserId::from_bytes))?.collect::<Result<_, _>>()?;
+        Ok(deleted)
     }
 
     /// The user of that id or name.
@@ -64,10 +75,12 @@ impl Inspection {
     /// The database cannot be read.
     pub fn user(&self, id_or_name: &str) -> Result<Option<UserReport>, RelayError> {
         let found = match id_or_name.parse::<UserId>() {
-            Ok(id) => self.db.query_row(&format!("{USER} WHERE user.id = ?1"), [id.as_bytes()], user),
+            Ok(id) => {
+                self.db.query_row(&format!("{USER} WHERE deleted_at IS NULL AND user.id = ?1"), [id.as_bytes()], user)
+            }
             Err(_) => {
                 let name = id_or_name.to_ascii_lowercase();
-                self.db.query_row(&format!("{USER} WHERE user.folded_name = ?1"), [name], user)
+                self.db.query_row(&format!("{USER} WHERE deleted_at IS NULL AND user.folded_name = ?1"), [name], user)
             }
         };
         Ok(found.optional()?)

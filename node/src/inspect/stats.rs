@@ -93,7 +93,7 @@ impl Inspection {
             realm,
             era,
             revision,
-            users: number("SELECT count(*) FROM user")?,
+            users: number("SELECT count(*) FROM user WHERE deleted_at IS NULL")?,
             devices: number("SELECT count(*) FROM device WHERE revoked_at IS NULL")?,
             devices_revoked: number("SELECT count(*) FROM device WHERE revoked_at IS NOT NULL")?,
             messages: number("SELECT count(*) FROM envelope")?,

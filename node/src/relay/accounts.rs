@@ -155,8 +155,9 @@ impl<'a, 'b> Accounts<'a, 'b> {
     /// # Errors
     /// The database failed.
     pub fn enrol(&mut self, user: UserId, new: &Enrolment) -> Result<Result<(), Refusal>, RelayError> {
-        let Some(row) = self.step.user_by_id(user)? else {
-            return refuse(ErrorCode::UnknownUser, "no such user");
+        let row = match self.living(user)? {
+            Ok(row) => row,
+            Err(refusal) => return Ok(Err(refusal)),
         };
         if self.is_enrolled(user, new)? {
             return match self.device_owner(new.device)? {
@@ -186,12 +187,26 @@ impl<'a, 'b> Accounts<'a, 'b> {
         Ok(owner.optional()?)
     }
 
-    /// A device's public key, unless it was revoked.
+    /// Whose device it is, if it may still speak for its user.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn caller(&mut self, device: DeviceId) -> Result<Result<UserId, Refusal>, RelayError> {
+        let Some((user, is_revoked)) = self.device_owner(device)? else {
+            return refuse(ErrorCode::Unauthorised, "no such device");
+        };
+        match self.living(user)? {
+            Ok(_) if is_revoked => refuse(ErrorCode::DeviceRevoked, "the device was revoked"),
+            living => Ok(living.map(|_| user)),
+        }
+    }
+
+    /// A device's public key, whether it was revoked or not.
     ///
     /// # Errors
     /// The database failed.
     pub fn device_key(&mut self, device: DeviceId) -> Result<Option<[u8; 32]>, RelayError> {
-        let mut query = self.step.sql("SELECT key FROM device WHERE id = ?1 AND revoked_at IS NULL")?;
+        let mut query = self.step.sql("SELECT key FROM device WHERE id = ?1")?;
         Ok(query.query_row([device.as_bytes()], |row| row.get(0)).optional()?)
     }
 
@@ -212,7 +227,8 @@ impl<'a, 'b> Accounts<'a, 'b> {
     /// The database failed.
     pub fn find_user_by_name(&mut self, name: &str) -> Result<Option<KnownUser>, RelayError> {
         let mut query = self.step.sql(
-            "SELECT id, name, identity_key, hash FROM user LEFT JOIN password USING (user) WHERE folded_name = ?1",
+            "SELECT id, name, identity_key, hash FROM user LEFT JOIN password USING (user)
+             WHERE folded_name = ?1 AND deleted_at IS NULL",
         )?;
         Ok(query.query_row([fold(name)], known_user).optional()?)
     }

@@ -196,7 +196,8 @@ impl Accounts<'_, '_> {
     /// # Errors
     /// The database failed.
     pub fn set_pin(&mut self, user: UserId, hash: Option<&str>) -> Result<(), RelayError> {
-        let Some(row) = self.step.user_by_id(user)? else { return Ok(()) };
+        // It may have been deleted since the caller was let in.
+        let Ok(row) = self.living(user)? else { return Ok(()) };
         match hash {
             Some(hash) => self
                 .step
@@ -269,8 +270,7 @@ impl Accounts<'_, '_> {
                 retry_after_ms: u32::try_from(free_at.millis_since(now)).unwrap_or(u32::MAX),
             })
         };
-        let pin: Option<String> =
-            self.step.sql("SELECT hash FROM pin WHERE user = ?1")?.query_row([row], |row| row.get(0)).optional()?;
+        let pin = self.pin_hash(row)?;
         let has_devices = !self.step.active_devices(row)?.is_empty();
         Ok(match pin {
             Some(_) if shown.fresh && is_free => Standing::Replaces(row),
@@ -302,7 +302,17 @@ impl Accounts<'_, '_> {
         Ok(Timestamp(last.unwrap_or(0)))
     }
 
-    fn try_pin(&mut self, user: UserRow, hash: String) -> Result<Result<Option<PinToVerify>, Refusal>, RelayError> {
+    pub(super) fn pin_hash(&self, user: UserRow) -> Result<Option<String>, RelayError> {
+        let mut query = self.step.sql("SELECT hash FROM pin WHERE user = ?1")?;
+        Ok(query.query_row([user], |row| row.get(0)).optional()?)
+    }
+
+    /// Counts a guess before it is verified.
+    pub(super) fn try_pin(
+        &mut self,
+        user: UserRow,
+        hash: String,
+    ) -> Result<Result<Option<PinToVerify>, Refusal>, RelayError> {
         let now = self.step.now;
         let (wrong, next_at): (u32, i64) = self
             .step

@@ -135,7 +135,11 @@ impl Step<'_> {
         if peer != who.user {
             let devices = self.active_devices(peer)?;
             if devices.is_empty() {
-                return Ok(Err(No(ErrorCode::Unreachable, "the peer has no device", 0)));
+                return Ok(Err(if self.is_deleted(peer)? {
+                    No(ErrorCode::AccountDeleted, "the peer deleted the account", 0)
+                } else {
+                    No(ErrorCode::Unreachable, "the peer has no device", 0)
+                }));
             }
             match self.route_to_peer(who, &devices, bytes)? {
                 Some(to_peer) => route = to_peer,

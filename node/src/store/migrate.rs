@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0003_missed.sql"),
     include_str!("../../migrations/0004_awaited.sql"),
     include_str!("../../migrations/0005_phone.sql"),
+    include_str!("../../migrations/0006_deleted.sql"),
 ];
 
 /// The schema that this node writes.

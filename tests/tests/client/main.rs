@@ -4,6 +4,7 @@
 
 mod conversation;
 mod damage;
+mod deletion;
 mod enrolment;
 mod enrolment_by_code;
 mod enrolment_by_token;

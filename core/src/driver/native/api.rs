@@ -4,8 +4,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use chasqui_wire::http::{
-    CodeRequest, CodeSent, Device, Devices, EnrolByCode, EnrolByToken, Enrolled, ErrorBody, Key, Login, NewPin, Realm,
-    Register, Token, TokenChallenge, TokenRequest, User,
+    CodeRequest, CodeSent, DeleteAccount, Device, Devices, EnrolByCode, EnrolByToken, Enrolled, ErrorBody, Key, Login,
+    NewPin, Realm, Register, Token, TokenChallenge, TokenRequest, User,
 };
 use chasqui_wire::{DeviceId, RealmId, Timestamp, UserId, signing};
 use reqwest::{Method, RequestBuilder, Response};
@@ -119,6 +119,10 @@ impl Api {
 
     pub(crate) async fn remove_pin(&self) -> Result<(), Error> {
         self.ask(Method::DELETE, "/v1/pin").await.map(drop)
+    }
+
+    pub(crate) async fn delete_account(&self, proof: &DeleteAccount) -> Result<(), Error> {
+        self.ask_with(Method::DELETE, "/v1/account", Some(proof)).await.map(drop)
     }
 
     pub(crate) async fn user(&self, user: UserId) -> Result<ResolvedUser, Error> {

@@ -329,8 +329,11 @@ impl EngineThread {
             Output::Resolve(user) => {
                 let (api, engine) = (Arc::clone(&self.api), self.to_self.clone());
                 self.net.spawn(async move {
-                    let answer = api.user(user).await.ok();
-                    let _ = engine.send(ToEngine::Input(Input::Resolved(user, answer)));
+                    let answer = match api.user(user).await {
+                        Err(Error::AccountDeleted) => Input::Deleted(user),
+                        answer => Input::Resolved(user, answer.ok()),
+                    };
+                    let _ = engine.send(ToEngine::Input(answer));
                 });
             }
             Output::Changed(changes) => {

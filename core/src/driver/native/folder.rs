@@ -16,6 +16,9 @@ const FRESH: &str = "history.fresh.db";
 /// Complete: from here on it is the history.
 const SALVAGED: &str = "history.salvaged.db";
 
+/// Stands there while everything is being removed; what a crash interrupted goes on at the next opening.
+const WIPING: &str = "wiping";
+
 /// In the file `lock`: whether the history is in use. Empty before the first time.
 const IN_USE: &[u8] = b"in use\n";
 const CLOSED: &[u8] = b"closed\n";
@@ -38,6 +41,10 @@ impl Folder {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::FolderInUse),
             Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        }
+        if path.join(WIPING).exists() {
+            erase(path).and_then(|()| lock.set_len(0)).map_err(unusable)?;
+            remove(&path.join(WIPING)).map_err(unusable)?;
         }
         remove(&path.join(FRESH)).map_err(unusable)?;
         finish_exchange(path).map_err(unusable)?;
@@ -165,19 +172,27 @@ pub(super) fn history_file(folder: &Path) -> PathBuf {
     folder.join("history.db")
 }
 
-/// Removes everything that a client keeps in its folder, unless another client has it open.
+/// Removes everything that a client keeps in its folder, unless another client has it open. Once begun it will end: at the
+/// next opening, if not now.
 pub(crate) fn wipe(folder: &Path) -> Result<(), Error> {
     let _held = Folder::open(folder)?;
+    let wipe = || {
+        private_file(&folder.join(WIPING)).and_then(|_| sync_folder(folder))?;
+        erase(folder)?;
+        remove(&folder.join("lock"))?;
+        remove(&folder.join(WIPING))?;
+        sync_folder(folder)
+    };
+    wipe().map_err(|error| unusable(folder, &error))
+}
+
+/// Removes every file but the lock.
+fn erase(folder: &Path) -> io::Result<()> {
     let is_kept = |name: &str| name.starts_with("damaged-") && (name.ends_with(".db") || name.ends_with(".db-wal"));
-    let found = std::fs::read_dir(folder).map_err(|error| unusable(folder, &error))?;
-    let names = found.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let names = std::fs::read_dir(folder)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let kept: Vec<String> = names.filter(|name| is_kept(name)).collect();
-    let own = ["history.db", "history.db-wal", "history.db-shm"].map(str::to_owned);
-    // The lock goes last: it says that there was a history.
-    for name in own.into_iter().chain(kept).chain(["lock".to_owned()]) {
-        remove(&folder.join(name)).map_err(|error| unusable(folder, &error))?;
-    }
-    Ok(())
+    let own = ["history.db", "history.db-wal", "history.db-shm", FRESH, SALVAGED].map(str::to_owned);
+    own.into_iter().chain(kept).try_for_each(|name| remove(&folder.join(name)))
 }
 
 /// What is not there is removed already.
@@ -215,6 +230,31 @@ mod tests {
     }
 
     /// As a crash leaves it behind, wherever in the exchange it struck: the new history is there, the old one kept.
+    #[test]
+    fn a_wipe_that_a_crash_interrupted_ends_at_the_next_opening() {
+        let place = tempfile::tempdir().unwrap();
+        let names = || {
+            let mut names: Vec<_> =
+                std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let mut folder = Folder::open(place.path()).unwrap();
+        folder.mark_in_use().unwrap();
+        drop(folder);
+        // The database is gone already, the rest is not.
+        std::fs::remove_file(history_file(place.path())).unwrap();
+        for left in ["history.db-wal", "damaged-1.db", WIPING] {
+            std::fs::write(place.path().join(left), "left").unwrap();
+        }
+        let mut folder = Folder::open(place.path()).unwrap();
+        assert!(folder.take_suspicion().is_none(), "nothing is missed");
+        drop(folder);
+        assert_eq!(names(), ["history.db", "lock"], "as in a new folder");
+        wipe(place.path()).unwrap();
+        assert!(names().is_empty());
+    }
+
     #[test]
     fn an_exchange_that_a_crash_interrupted_is_finished() {
         for done in 0..4 {

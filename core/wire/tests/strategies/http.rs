@@ -76,6 +76,11 @@ pub(crate) fn new_pin() -> impl Strategy<Value = NewPin> {
     text().prop_map(|pin| NewPin { pin: pin.into() })
 }
 
+pub(crate) fn delete_account() -> impl Strategy<Value = DeleteAccount> {
+    let proof = || maybe(text().prop_map(Sensitive::from));
+    (proof(), proof(), proof()).prop_map(|(password, pin, token)| DeleteAccount { password, pin, token })
+}
+
 fn newcomer() -> impl Strategy<Value = Newcomer> {
     (user(), key(), maybe(user()), new_device()).prop_map(|(user, identity_key, only, device)| Newcomer {
         user,

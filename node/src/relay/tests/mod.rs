@@ -3,6 +3,7 @@
 mod accounts;
 mod backup;
 mod compaction;
+mod delete;
 mod delivery;
 mod disk_faults;
 mod eras;
