@@ -70,7 +70,7 @@ impl IntoResponse for Problem {
 }
 
 /// As docs/protocol.md lists them; those that only a socket can give are invalid here.
-fn status(code: ErrorCode) -> StatusCode {
+pub(super) fn status(code: ErrorCode) -> StatusCode {
     use ErrorCode as E;
     match code {
         E::Unauthorised | E::DeviceRevoked | E::InvalidToken => StatusCode::UNAUTHORIZED,

@@ -17,6 +17,8 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::relay::Vitals;
 use crate::traces;
+#[cfg(test)]
+pub(crate) use monitor::health_resources;
 pub(crate) use monitor::{Monitor, health, router};
 pub(crate) use requests::observe;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::{Asked, Metrics};
-use crate::http::Gate;
+use crate::http::{Gate, Resources};
 use crate::inspect::Inspection;
 use crate::serve::{RelayHandle, Tls, clock};
 use crate::store;
@@ -56,7 +56,11 @@ struct Readiness {
 
 /// `/healthz` and `/readyz`, for the listener that people use too.
 pub(crate) fn health(monitor: Monitor) -> Router {
-    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(monitor)
+    health_resources().router().with_state(monitor)
+}
+
+pub(crate) fn health_resources() -> Resources<Monitor> {
+    Resources::new().on(Method::GET, "/healthz", healthz).on(Method::GET, "/readyz", readyz)
 }
 
 /// Everything, for the listener that only the operator reaches.
