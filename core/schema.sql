@@ -13,7 +13,7 @@ CREATE TABLE account (
     checkpoint_revision INTEGER,
     checkpoint_opening  BLOB,
     checkpoint_seal     BLOB
-, connections INTEGER NOT NULL DEFAULT 0, stored_up_to INTEGER NOT NULL DEFAULT 0, copied INTEGER NOT NULL DEFAULT 0) STRICT;
+, connections INTEGER NOT NULL DEFAULT 0, stored_up_to INTEGER NOT NULL DEFAULT 0, copied INTEGER NOT NULL DEFAULT 0, sent INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE owner (
     id   INTEGER PRIMARY KEY CHECK (id = 1),
     user BLOB NOT NULL,

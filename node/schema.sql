@@ -83,7 +83,7 @@ CREATE TABLE device (
     created_at INTEGER NOT NULL,
     last_seen_at INTEGER,
     revoked_at INTEGER
-, absent_since INTEGER, empty_below INTEGER) STRICT;
+, absent_since INTEGER, empty_below INTEGER, connections INTEGER NOT NULL DEFAULT 0, stored_up_to INTEGER NOT NULL DEFAULT 0, sent INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX device_of_user ON device (user);
 CREATE INDEX device_seen ON device (coalesce(last_seen_at, created_at))
     WHERE revoked_at IS NULL AND absent_since IS NULL;

@@ -10,7 +10,7 @@ use crate::domain::{
     TimelinePage, UserInfo,
 };
 use crate::driver::{self, Credentials, Driver, Topic, fresh_id};
-use crate::engine::{Command, ConnectionState, Reply, ResolvedUser};
+use crate::engine::{Command, ConnectionState, Reply, ResolvedUser, Secret};
 use crate::error::Error;
 use crate::observer::{ConnectionObserver, ConversationsObserver, SalvageObserver, TimelineObserver};
 
@@ -20,13 +20,40 @@ pub struct Config {
     pub(crate) folder: PathBuf,
     pub(crate) node: String,
     pub(crate) realm: Option<RealmId>,
+    home: Home,
+}
+
+/// Whether the folder is where it belongs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Home {
+    pub(crate) binding: Option<Secret>,
+    pub(crate) adopts_copies: bool,
 }
 
 impl Config {
     /// `folder` is made if it does not exist, and belongs to one account and one client at a time. `node` is the base URL
     /// of the node: `https://relay.example.org`.
     pub fn new(folder: impl AsRef<Path>, node: impl Into<String>) -> Self {
-        Self { folder: folder.as_ref().to_owned(), node: node.into(), realm: None }
+        Self { folder: folder.as_ref().to_owned(), node: node.into(), realm: None, home: Home::default() }
+    }
+
+    /// Binds the folder to this device by 32 random bytes that the app keeps in the platform's keystore, where no backup and
+    /// no copy of the folder takes them along.
+    ///
+    /// The first one given is remembered as a keyed hash. From then on the folder opens with no other and not without:
+    /// [`Error::OtherDevice`], before anything is sent. [`Self::adopt_copy`] is the way out.
+    #[must_use]
+    pub fn device_binding(mut self, secret: [u8; 32]) -> Self {
+        self.home.binding = Some(Secret::new(secret));
+        self
+    }
+
+    /// Opens a folder that is bound to another device: as a copy, that has to log in again as a new device
+    /// ([`Blocked::Copied`](crate::Blocked::Copied)), and is bound to this one. What is at home already is opened as always.
+    #[must_use]
+    pub fn adopt_copy(mut self) -> Self {
+        self.home.adopts_copies = true;
+        self
     }
 
     /// Refuses to enrol at a node that serves another app.
@@ -55,9 +82,10 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::FolderInUse`] when another client has it open, [`Error::Incompatible`] when a newer version wrote it,
-    /// [`Error::StorageFull`], [`Error::Invalid`] for an unusable folder or address.
+    /// [`Error::OtherDevice`] when it is bound to another device, [`Error::StorageFull`], [`Error::Invalid`] for an unusable
+    /// folder or address.
     pub async fn open(config: Config) -> Result<Self, Error> {
-        let driver = Arc::new(Driver::start(&config.folder, &config.node).await?);
+        let driver = Arc::new(Driver::start(&config.folder, &config.node, config.home.clone()).await?);
         let client = Self { driver, config: Arc::new(config), enrolling: Arc::default() };
         client.use_credentials().await?;
         Ok(client)
@@ -75,8 +103,11 @@ impl Client {
     /// [`Error::Offline`] when the node cannot be told; the device stays enrolled then.
     pub async fn logout(&self) -> Result<(), Error> {
         let _alone = self.enrolling.lock().await;
-        let device = self.account().await?.ok_or(Error::NotEnrolled)?.device;
-        match self.revoke_device(device).await {
+        let row = self.driver.query(|history| history.account_row()).await?.filter(|row| row.enrolled);
+        let row = row.ok_or(Error::NotEnrolled)?;
+        // The device of a copy goes on elsewhere: it is not this client's to revoke.
+        let revoked = if row.copied { Ok(()) } else { self.revoke_device(row.device).await };
+        match revoked {
             // Revoked already, from elsewhere.
             Ok(()) | Err(Error::NotFound { .. } | Error::Unauthorised | Error::AccountDeleted) => {}
             Err(error) => return Err(error),
@@ -302,7 +333,7 @@ impl Client {
     }
 
     pub(crate) async fn use_credentials(&self) -> Result<(), Error> {
-        let row = self.driver.query(|history| history.account_row()).await?.filter(|row| row.enrolled);
+        let row = self.driver.query(|history| history.account_row()).await?.filter(|row| row.enrolled && !row.copied);
         let credentials = |row: crate::store::AccountRow| Credentials {
             realm: row.realm,
             device: row.device,

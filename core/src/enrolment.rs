@@ -222,12 +222,13 @@ impl Client {
         let owner = self.driver.query(|history| history.owner()).await?;
         let owner_id = owner.as_ref().map(|(user, _)| *user);
         if let Some(row) = self.driver.query(|history| history.account_row()).await? {
-            if row.enrolled {
+            // A copy gives way to a new device.
+            if row.enrolled && !row.copied {
                 return Err(Error::AlreadyEnrolled);
             }
             let same_app = self.config.realm.is_none_or(|expected| expected == row.realm);
             let same_user = row.name == word.remembered_as() && row.identity_seed.is_some() == word.may_be_new();
-            if same_user && same_app && row.node == self.config.node {
+            if !row.enrolled && same_user && same_app && row.node == self.config.node {
                 let enrolment = Enrolment {
                     node: row.node,
                     realm: row.realm,

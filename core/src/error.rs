@@ -14,6 +14,12 @@ pub enum Error {
         /// English, for developers.
         detail: String,
     },
+    /// The node's certificate is not valid at the time that this device's clock shows. Ask people to look at the clock.
+    #[error("the node's certificate is not valid now: is this device's clock right? {detail}")]
+    WrongClock {
+        /// English, for developers.
+        detail: String,
+    },
     /// Wrong name, password or key.
     #[error("name, password or device key is wrong")]
     Unauthorised,
@@ -102,6 +108,9 @@ pub enum Error {
     /// device's. Log in again, as a new device; the history and what was not sent stay.
     #[error("this folder's device cannot go on: log in again as a new device")]
     LogInAgain,
+    /// The folder is bound to another device: see [`crate::Config::device_binding`].
+    #[error("the folder belongs to another device")]
+    OtherDevice,
     /// The folder belongs to an account already.
     #[error("this folder has an enrolled device already")]
     AlreadyEnrolled,
@@ -139,6 +148,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Offline { .. } => "offline",
+            Self::WrongClock { .. } => "wrong_clock",
             Self::Unauthorised => "unauthorised",
             Self::Forbidden { .. } => "forbidden",
             Self::NotFound { .. } => "not_found",
@@ -158,6 +168,7 @@ impl Error {
             Self::StorageFull => "storage_full",
             Self::NotEnrolled => "not_enrolled",
             Self::LogInAgain => "log_in_again",
+            Self::OtherDevice => "other_device",
             Self::AlreadyEnrolled => "already_enrolled",
             Self::FolderInUse => "folder_in_use",
             Self::Incompatible { .. } => "incompatible",
@@ -172,7 +183,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Offline { .. } | Self::RateLimited { .. } | Self::StorageFull | Self::Suspended => true,
-            Self::Internal { .. } | Self::FolderInUse | Self::Unavailable { .. } => true,
+            Self::Internal { .. } | Self::FolderInUse | Self::Unavailable { .. } | Self::WrongClock { .. } => true,
             Self::Unauthorised
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
@@ -189,6 +200,7 @@ impl Error {
             | Self::ProofNeeded
             | Self::NotEnrolled
             | Self::LogInAgain
+            | Self::OtherDevice
             | Self::AlreadyEnrolled
             | Self::Incompatible { .. }
             | Self::Closed

@@ -38,6 +38,8 @@ pub enum PlantedBug {
     ShareIgnored,
     /// A copy that is restored again begins the same era again.
     EraTwice,
+    /// An older copy of a device's data is taken for the device.
+    CopiesWelcome,
 }
 
 #[cfg(feature = "planted-bugs")]

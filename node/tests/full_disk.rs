@@ -11,8 +11,8 @@ use std::process::{Command, Stdio};
 use bytes::Bytes;
 use chasqui_node::relay::{Attach, Enrolment, Event, NewUser, Op, Relay, RelayOptions, SessionId, Storage, Work};
 use chasqui_wire::{
-    AckItem, AckOutcome, ConversationKind, DeviceId, ErrorCode, MessageId, Protection, Send, StorageClass, Timestamp,
-    UserId, direct_conversation,
+    AckItem, AckOutcome, ConversationKind, DeviceId, ErrorCode, MessageId, Progress, Protection, Send, StorageClass,
+    Timestamp, UserId, direct_conversation,
 };
 
 const ANA: UserId = UserId::from_bytes([0xA; 16]);
@@ -67,7 +67,8 @@ fn send(number: u32) -> Send {
 }
 
 fn attach(relay: &mut Relay, now: Timestamp, session: SessionId, device: DeviceId) -> Vec<(SessionId, Event)> {
-    let attach = Attach { device, window_entries: 64, window_bytes: MEGABYTE, checkpoint: None };
+    let progress = Progress::default();
+    let attach = Attach { device, window_entries: 64, window_bytes: MEGABYTE, checkpoint: None, progress };
     relay.commit(now, vec![Work::Session(session, Op::Attach(attach))])
 }
 

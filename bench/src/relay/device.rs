@@ -42,6 +42,7 @@ impl Device {
         let NodeFrame::Challenge(challenge) = device.frame().await? else { return Err("no challenge".into()) };
         let signature = person.key()?.sign(&signing::hello(node.realm, &challenge.nonce, person.device(), 1));
         let hello = Hello {
+            progress: chasqui_wire::Progress::default(),
             version: 1,
             realm: node.realm,
             device: person.device(),

@@ -54,7 +54,7 @@ pub enum MessageState {
     Read,
     /// Some recipient will not get it.
     Undelivered(Undelivered),
-    /// The node refused it, or it waited too long. [`crate::Client::retry`] tries again.
+    /// The node refused it, or did not answer for too long. [`crate::Client::retry`] tries again.
     Failed(Failure),
 }
 
@@ -64,7 +64,8 @@ pub enum MessageState {
 pub enum Failure {
     /// The node's word.
     Refused(ErrorCode),
-    /// It waited here for 30 days.
+    /// It was sent 30 days ago or earlier, by the node's clock, and never answered: the node may not know any more whether it
+    /// was accepted, so sending it again by itself could double it.
     TooOld,
 }
 

@@ -19,9 +19,12 @@ impl Engine {
     pub(super) fn command(&mut self, turn: &mut Turn<'_>, command: Command) -> Answer {
         match command {
             Command::BeginEnrolment(enrolment) => {
-                if self.account.is_some() {
+                // A copy gives way to a new device.
+                let is_copied = self.link.state() == ConnectionState::Blocked(Blocked::Copied);
+                if self.account.is_some() && !is_copied {
                     return Ok(Err(Error::AlreadyEnrolled));
                 }
+                self.account = None;
                 AccountRow::begin(turn.db, &enrolment)?;
                 Ok(Ok(Reply::Done))
             }
@@ -35,6 +38,8 @@ impl Engine {
                 let row = AccountRow::load(turn.db)?.ok_or(StoreError::Corrupt("no account to confirm"))?;
                 self.account = Some(Identity::new(row)?);
                 store::has_keys_again(turn.db)?;
+                MessageRow::adopt_pending(turn.db, device)?;
+                AccountRow::count_outbox_as_sent(turn.db)?;
                 self.link.want();
                 Ok(Ok(Reply::Done))
             }
@@ -60,8 +65,8 @@ impl Engine {
     }
 
     fn not_enrolled(&self) -> Error {
-        let is_lost = self.link.state() == ConnectionState::Blocked(Blocked::KeysLost);
-        if is_lost { Error::LogInAgain } else { Error::NotEnrolled }
+        let again = [Blocked::KeysLost, Blocked::Copied].map(ConnectionState::Blocked);
+        if again.contains(&self.link.state()) { Error::LogInAgain } else { Error::NotEnrolled }
     }
 
     fn open_direct(&mut self, turn: &mut Turn<'_>, peer: chasqui_wire::UserId) -> Answer {

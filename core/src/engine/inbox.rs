@@ -12,8 +12,8 @@ use chasqui_wire::{
 use super::{Engine, Turn};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
-    self, ConversationHead, ConversationRow, IndexChange, MAX_FAILURES, MessageKind, MessageRow, NewHole, NewMessage,
-    Place, ReadOutboxRow, StoreError,
+    self, AccountRow, ConversationHead, ConversationRow, IndexChange, MAX_FAILURES, MessageKind, MessageRow, NewHole,
+    NewMessage, Place, ReadOutboxRow, StoreError,
 };
 
 /// How an entry is acknowledged.
@@ -53,11 +53,16 @@ impl Engine {
                 for (entry, dealt) in deliver.entries.iter().zip(outcomes) {
                     turn.acknowledge(entry.number, dealt);
                 }
-                Ok(())
             }
-            Err(error) if error.is_systemic() && !planted(PlantedBug::FullDiskIsPoison) => Err(error),
-            Err(_) => self.deliver_one_by_one(turn, deliver.entries),
+            Err(error) if error.is_systemic() && !planted(PlantedBug::FullDiskIsPoison) => return Err(error),
+            Err(_) => self.deliver_one_by_one(turn, deliver.entries)?,
         }
+        // In the transaction after which they are acknowledged: the node takes whoever knows less for a copy.
+        let holes = turn.hole_acks.iter().flat_map(|ack| &ack.items);
+        if let Some(highest) = turn.acks.iter().chain(holes).map(|item| item.number).max() {
+            AccountRow::raise_stored_up_to(turn.db, highest)?;
+        }
+        Ok(())
     }
 
     fn deliver_one_by_one(&mut self, turn: &mut Turn<'_>, entries: Vec<Entry>) -> Result<(), StoreError> {
@@ -254,7 +259,13 @@ fn redelivered(
 ) -> Result<AckOutcome, StoreError> {
     let known = MessageRow::find(turn.db, envelope.message)?;
     let known = known.ok_or(StoreError::Corrupt("a message that is there and is not"))?;
-    if known.sender_device != Some(envelope.sender_device) || known.conversation != conversation.key {
+    // Own messages may have been sent by the device that this one was before it logged in anew.
+    let is_same_author = if conversation.peer == Some(known.sender) {
+        known.sender_device == Some(envelope.sender_device)
+    } else {
+        known.sender == envelope.sender_user
+    };
+    if !is_same_author || known.conversation != conversation.key {
         tracing::warn!("a message id was used twice");
         return Ok(AckOutcome::Unreadable);
     }

@@ -39,6 +39,9 @@ pub enum Blocked {
     /// The device's disk is full or takes no writes. Mail waits at the node, queries are answered, and everything goes on
     /// by itself when there is room.
     StorageFull,
+    /// This folder is a copy, or was restored from an older one, and its device went on elsewhere: log in again, as a new
+    /// device. The history stays, and what was not sent goes out then.
+    Copied,
     /// The history was damaged and the device's keys could not be saved: log in again, as a new device.
     KeysLost,
 }
@@ -151,7 +154,7 @@ impl Link {
     /// Also a fresh chance for a device that was refused.
     pub(super) fn resume(&mut self, now: Timestamp) {
         match self.phase {
-            Phase::Blocked(Blocked::NotEnrolled | Blocked::KeysLost | Blocked::Revoked) => {}
+            Phase::Blocked(Blocked::NotEnrolled | Blocked::KeysLost | Blocked::Copied | Blocked::Revoked) => {}
             Phase::Blocked(_) => self.want(),
             _ => self.network_up(now),
         }
@@ -191,6 +194,20 @@ impl Link {
         current
     }
 
+    /// The clock was set back by so much: what was to happen in a while still does.
+    pub(super) fn clock_went_back(&mut self, millis: u64) {
+        let shift = |at: &mut Timestamp| at.0 = at.0.saturating_sub_unsigned(millis);
+        match &mut self.phase {
+            Phase::Blocked(_) => {}
+            Phase::Waiting { until } => shift(until),
+            Phase::Opening { since, .. } => shift(since),
+            Phase::Live { heard_at, pinged_at, .. } => {
+                shift(heard_at);
+                pinged_at.iter_mut().for_each(shift);
+            }
+        }
+    }
+
     /// Says whether it is the current one.
     pub(super) fn heard(&mut self, from: SocketId, now: Timestamp) -> bool {
         let current = self.socket() == Some(from);
@@ -222,6 +239,7 @@ impl Link {
             GoodbyeReason::IncompatibleVersion | GoodbyeReason::WrongRealm => {
                 return self.block(Blocked::Incompatible);
             }
+            GoodbyeReason::Copied => return self.block(Blocked::Copied),
             GoodbyeReason::NewEra => 0,
             GoodbyeReason::Displaced => DISPLACED_MS + self.random(DISPLACED_MS),
             GoodbyeReason::ShuttingDown => {

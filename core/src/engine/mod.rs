@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use chasqui_wire::{
-    ClientFrame, ConversationId, DeviceId, Limits, MessageId, NodeFrame, RealmId, Seq, Timestamp, UserId,
+    ClientFrame, ConversationId, DeviceId, GoodbyeReason, Limits, MessageId, NodeFrame, RealmId, Seq, Timestamp, UserId,
 };
 
 pub use self::identity::{public_key, sign_with};
@@ -158,7 +158,7 @@ pub enum Output {
     Changed(ChangeSet),
     /// The connection is now like this.
     Connection(ConnectionState),
-    /// A bearer token for the HTTP API.
+    /// A bearer token for the HTTP API, and when it ends by this device's clock.
     HttpToken(String, Timestamp),
 }
 
@@ -188,14 +188,23 @@ pub struct Step {
     pub wake_at: Option<Timestamp>,
 }
 
+/// From before this was written to the year 2200, in milliseconds.
+const NODE_TIMES: std::ops::Range<i64> = 1_735_689_600_000..7_258_118_400_000;
+
 /// See the module.
 pub struct Engine {
     account: Option<Identity>,
     link: Link,
     outbox: Outbox,
     resolving: BTreeSet<UserId>,
+    /// Asked for on this socket, answered or not.
+    names_asked: BTreeSet<UserId>,
     names_wanted: bool,
     recycle_socket: bool,
+    /// The time of the last step.
+    stepped_at: Timestamp,
+    /// How far the node's clock was ahead when it last told, in milliseconds.
+    node_ahead_ms: i64,
 }
 
 impl std::fmt::Debug for Engine {
@@ -211,9 +220,13 @@ impl Engine {
     /// [`StoreError`] when the history cannot be read.
     pub fn load(store: &Store, entropy: u64) -> Result<Self, StoreError> {
         let db = store.connection();
-        let account = AccountRow::load(db)?.filter(|row| row.enrolled).map(Identity::new).transpose()?;
+        let row = AccountRow::load(db)?.filter(|row| row.enrolled);
+        let is_copied = row.as_ref().is_some_and(|row| row.copied);
+        let account = row.map(Identity::new).transpose()?;
         let mut link = Link::new(entropy);
-        if account.is_some() {
+        if is_copied {
+            link.block(Blocked::Copied);
+        } else if account.is_some() {
             link.want();
         } else if crate::store::are_keys_lost(db)? {
             link.block(Blocked::KeysLost);
@@ -223,8 +236,11 @@ impl Engine {
             link,
             outbox: Outbox::load(db)?,
             resolving: BTreeSet::new(),
+            names_asked: BTreeSet::new(),
             names_wanted: true,
             recycle_socket: false,
+            stepped_at: Timestamp(i64::MIN),
+            node_ahead_ms: 0,
         })
     }
 
@@ -244,6 +260,7 @@ impl Engine {
     /// [`StoreError`] when the transaction did not commit. Nothing happened then; the engine must be loaded anew, and
     /// its sockets closed.
     pub fn handle(&mut self, store: &mut Store, now: Timestamp, inputs: Vec<Input>) -> Result<Step, StoreError> {
+        self.heed_clock(now);
         let transaction = store.connection().unchecked_transaction()?;
         let mut turn = Turn::new(&transaction, now);
         let before = self.link.state();
@@ -266,6 +283,29 @@ impl Engine {
             outputs.push(Output::Connection(state));
         }
         Ok(Step { outputs, wake_at: self.wake_at() })
+    }
+
+    /// Timers count on, whatever people do to the clock. One that was set forward looks like a device that slept: all is
+    /// due, and the socket is asked whether it lives.
+    fn heed_clock(&mut self, now: Timestamp) {
+        let back = if self.stepped_at.0 == i64::MIN { 0 } else { self.stepped_at.millis_since(now) };
+        if back > 0 {
+            self.link.clock_went_back(back);
+            self.outbox.clock_went_back(back);
+            self.node_ahead_ms = self.node_ahead_ms.saturating_add_unsigned(back);
+        }
+        self.stepped_at = now;
+    }
+
+    fn node_told_time(&mut self, time: Timestamp, now: Timestamp) {
+        // A node can have a wrong clock as well. What cannot be the time is not believed: the device's own serves then.
+        let is_possible = NODE_TIMES.contains(&time.0);
+        self.node_ahead_ms = if is_possible { time.0.saturating_sub(now.0) } else { 0 };
+    }
+
+    /// The node's clock: what counts where both must agree on an age.
+    fn node_time(&self, now: Timestamp) -> Timestamp {
+        Timestamp(now.0.saturating_add(self.node_ahead_ms))
     }
 
     /// How the connection is.
@@ -298,10 +338,11 @@ impl Engine {
             Input::Resume => self.link.resume(turn.now),
             Input::Resolved(user, answer) => {
                 self.resolving.remove(&user);
+                // Who is not known any more must not stand in the way of the others.
+                self.names_wanted = true;
                 if let Some(answer) = answer {
                     crate::store::remember_user(turn.db, user, &answer.name, &answer.identity_key)?;
                     turn.changes.users = true;
-                    self.names_wanted = true;
                 }
             }
             Input::Deleted(user) => {
@@ -338,11 +379,15 @@ impl Engine {
                 self.link.drained();
             }
             NodeFrame::Pong(pong) => {
+                self.node_told_time(pong.time, turn.now);
                 if let Some(checkpoint) = pong.checkpoint {
                     AccountRow::set_checkpoint(turn.db, &checkpoint)?;
                 }
             }
             NodeFrame::Goodbye(goodbye) => {
+                if goodbye.reason == GoodbyeReason::Copied {
+                    AccountRow::set_copied(turn.db)?;
+                }
                 self.link.dismissed(&goodbye, turn.now);
                 self.disconnect(turn);
             }
@@ -368,7 +413,10 @@ impl Engine {
         }
         match self.link.tick(turn.now) {
             link::Tick::Nothing => {}
-            link::Tick::Dial(socket) => turn.outputs.push(Output::Connect(socket)),
+            link::Tick::Dial(socket) => {
+                AccountRow::count_connection(turn.db)?;
+                turn.outputs.push(Output::Connect(socket));
+            }
             link::Tick::Ping(socket, ping) => turn.transmit(socket, &ClientFrame::Ping(ping)),
             link::Tick::Dead => self.break_off(turn),
         }
@@ -380,10 +428,13 @@ impl Engine {
     }
 
     fn ask_names(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
-        const AT_ONCE: u32 = 16;
-        if std::mem::take(&mut self.names_wanted) {
-            for user in crate::store::nameless_users(turn.db, AT_ONCE)? {
-                if self.resolving.insert(user) {
+        const AT_ONCE: usize = 16;
+        if std::mem::take(&mut self.names_wanted) && self.resolving.len() < AT_ONCE {
+            // Enough to find somebody who was not asked for, if there is anybody.
+            let limit = u32::try_from(AT_ONCE + self.names_asked.len()).unwrap_or(u32::MAX);
+            for user in crate::store::nameless_users(turn.db, limit)? {
+                if self.resolving.len() < AT_ONCE && self.names_asked.insert(user) {
+                    self.resolving.insert(user);
                     turn.outputs.push(Output::Resolve(user));
                 }
             }

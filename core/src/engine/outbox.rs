@@ -15,10 +15,11 @@ use super::{Engine, SocketId, Turn};
 use crate::domain::Failure;
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
-    self, ConversationKey, ConversationRow, MessageRow, MessageState, OutboxKey, OutboxRow, ReadOutboxRow, StoreError,
+    self, AccountRow, ConversationKey, ConversationRow, MessageRow, MessageState, OutboxKey, OutboxRow, ReadOutboxRow,
+    StoreError,
 };
 
-/// The greatest age of an outbox entry: as long as the node remembers message ids.
+/// Since it was first sent, by the node's clock: as long as the node remembers message ids. What was never sent has no age.
 const MAX_AGE_MS: u64 = 30 * 24 * 3600 * 1000;
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LAST_PAUSE_MS: u64 = 5 * 60_000;
@@ -93,6 +94,14 @@ impl Outbox {
         self.reads.wanted = true;
     }
 
+    /// The clock was set back by so much.
+    pub(super) fn clock_went_back(&mut self, millis: u64) {
+        let lanes = self.lanes.values_mut().filter_map(|lane| lane.not_before.as_mut());
+        for at in lanes.chain(self.reads.pauses.values_mut()) {
+            at.0 = at.0.saturating_sub_unsigned(millis);
+        }
+    }
+
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         let lanes = self.lanes.values().filter(|lane| !lane.queued.is_empty() && lane.unanswered.is_empty());
         let reads = self.reads.pauses.values().copied();
@@ -147,10 +156,18 @@ impl Engine {
         };
         let message = MessageRow::get(turn.db, row.message)?;
         let conversation_row = ConversationRow::get(turn.db, conversation)?;
-        if turn.now.millis_since(row.queued_at) > MAX_AGE_MS {
-            self.outbox.forget(conversation, entry);
-            OutboxRow::remove(turn.db, entry)?;
-            return fail(turn, &conversation_row, &message, Failure::TooOld);
+        let node_time = self.node_time(turn.now);
+        match row.first_sent_at {
+            None => {
+                OutboxRow::set_first_sent_at(turn.db, entry, node_time)?;
+                AccountRow::count_sent(turn.db)?;
+            }
+            Some(first) if node_time.millis_since(first) > MAX_AGE_MS => {
+                self.outbox.forget(conversation, entry);
+                OutboxRow::remove(turn.db, entry)?;
+                return fail(turn, &conversation_row, &message, Failure::TooOld);
+            }
+            Some(_) => {}
         }
         let Some(lane) = self.outbox.lanes.get_mut(&conversation) else { return Ok(()) };
         let send = Send {
@@ -289,6 +306,7 @@ impl Engine {
             return Ok(());
         }
         OutboxRow::remove(turn.db, entry)?;
+        AccountRow::uncount_sent(turn.db)?;
         let Some(message) = MessageRow::find(turn.db, rejected.message)? else { return Ok(()) };
         let conversation = ConversationRow::get(turn.db, key)?;
         if let (ErrorCode::AccountDeleted, Some(peer)) = (rejected.code, conversation.peer) {

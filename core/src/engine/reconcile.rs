@@ -24,7 +24,7 @@ impl Engine {
             self.disconnect(turn);
             return Ok(());
         };
-        let checkpoint = AccountRow::load(turn.db)?.and_then(|row| row.checkpoint);
+        let row = AccountRow::load(turn.db)?.ok_or(StoreError::Corrupt("no account behind its keys"))?;
         let hello = Hello {
             version,
             realm: account.realm,
@@ -32,8 +32,9 @@ impl Engine {
             signature: account.sign_hello(challenge, version),
             window_entries: 0,
             window_bytes: 0,
-            checkpoint,
+            checkpoint: row.checkpoint,
             agent: AGENT.to_owned(),
+            progress: row.progress,
         };
         turn.transmit(socket, &ClientFrame::Hello(hello));
         Ok(())
@@ -45,13 +46,16 @@ impl Engine {
         socket: SocketId,
         welcome: Welcome,
     ) -> Result<(), StoreError> {
-        turn.outputs.push(Output::HttpToken(welcome.http_token.clone(), welcome.http_token_expires_at));
+        self.node_told_time(welcome.time, turn.now);
+        let lifetime = welcome.http_token_expires_at.millis_since(welcome.time);
+        turn.outputs.push(Output::HttpToken(welcome.http_token.clone(), turn.now.plus_millis(lifetime)));
         self.reconcile(turn, &welcome)?;
         store::drop_stale_early_receipts(turn.db)?;
         AccountRow::set_checkpoint(turn.db, &welcome.checkpoint)?;
         self.link.welcomed(socket, welcome.limits, turn.now);
         self.names_wanted = true;
         self.resolving.clear();
+        self.names_asked.clear();
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use chasqui_wire::{
 use rusqlite::Connection;
 
 mod bookkeeping;
+mod clock;
 mod damage;
 mod full_disk;
 
@@ -291,18 +292,6 @@ fn a_receipt_over_an_absurd_range_costs_nothing() {
     // It came before the answer to the send, and counts once that is there.
     ana.accept(1, seq(5), 2);
     assert_eq!(ana.state_of(1), MessageState::Received);
-}
-
-#[test]
-fn what_waited_too_long_fails_and_can_be_retried() {
-    let mut ana = Ana::new();
-    ana.send(1, "late");
-    ana.now = ana.now.plus_millis(31 * DAY_MS);
-    ana.connect();
-    assert_eq!(ana.state_of(1), MessageState::Failed(crate::domain::Failure::TooOld));
-    let step = ana.handle(vec![Input::Command(CommandId(2), Command::Retry(id(1)))]);
-    assert!(matches!(ana.frames(&step).as_slice(), [ClientFrame::Send(_)]));
-    assert_eq!(ana.state_of(1), MessageState::Pending);
 }
 
 #[test]

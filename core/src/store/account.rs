@@ -1,6 +1,6 @@
 //! Who this device belongs to, and how far the node had come when it last spoke.
 
-use chasqui_wire::{Checkpoint, DeviceId, RealmId, UserId};
+use chasqui_wire::{Checkpoint, DeviceId, Progress, RealmId, UserId};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::{RowExt as _, Sql, StoreError};
@@ -19,12 +19,16 @@ pub(crate) struct AccountRow {
     pub(crate) identity_seed: Option<Secret>,
     pub(crate) era: u32,
     pub(crate) checkpoint: Option<Checkpoint>,
+    pub(crate) progress: Progress,
+    /// The node said that this folder is a copy.
+    pub(crate) copied: bool,
 }
 
 impl AccountRow {
     pub(crate) fn load(connection: &Connection) -> Result<Option<Self>, StoreError> {
         let sql = "SELECT enrolled, node, realm, user, name, device, device_seed, identity_seed, era,
-                          checkpoint_era, checkpoint_revision, checkpoint_opening, checkpoint_seal FROM account";
+                          checkpoint_era, checkpoint_revision, checkpoint_opening, checkpoint_seal,
+                          connections, stored_up_to, sent, copied FROM account";
         let read = |row: &rusqlite::Row<'_>| {
             let checkpoint = match row.get::<_, Option<u32>>("checkpoint_era")? {
                 Some(era) => Some(Checkpoint {
@@ -46,6 +50,12 @@ impl AccountRow {
                 identity_seed: row.get::<_, Option<[u8; 32]>>("identity_seed")?.map(Secret::new),
                 era: row.get("era")?,
                 checkpoint,
+                progress: Progress {
+                    connections: row.get::<_, i64>("connections")?.cast_unsigned(),
+                    stored_up_to: row.get::<_, i64>("stored_up_to")?.cast_unsigned(),
+                    sent: row.get::<_, i64>("sent")?.cast_unsigned(),
+                },
+                copied: row.get("copied")?,
             })
         };
         Ok(connection.prepare_cached(sql)?.query_row([], read).optional()?)
@@ -113,6 +123,44 @@ impl AccountRow {
 
     pub(crate) fn set_era(connection: &Connection, era: u32) -> Result<(), StoreError> {
         connection.execute("UPDATE account SET era = ?", [era])?;
+        Ok(())
+    }
+
+    /// One more attempt to connect, counted before it is made.
+    pub(crate) fn count_connection(connection: &Connection) -> Result<(), StoreError> {
+        connection.prepare_cached("UPDATE account SET connections = connections + 1")?.execute([])?;
+        Ok(())
+    }
+
+    /// A message goes out for the first time.
+    pub(crate) fn count_sent(connection: &Connection) -> Result<(), StoreError> {
+        connection.prepare_cached("UPDATE account SET sent = sent + 1 WHERE sent < ?")?.execute([i64::MAX])?;
+        Ok(())
+    }
+
+    /// It was finally refused: the node has not accepted it.
+    pub(crate) fn uncount_sent(connection: &Connection) -> Result<(), StoreError> {
+        connection.execute("UPDATE account SET sent = sent - 1 WHERE sent BETWEEN 1 AND ?", [i64::MAX - 1])?;
+        Ok(())
+    }
+
+    /// A new device goes on with the outbox of an earlier one, of which the node may accept everything.
+    pub(crate) fn count_outbox_as_sent(connection: &Connection) -> Result<(), StoreError> {
+        let sql = "UPDATE account SET sent = (SELECT count(*) FROM outbox WHERE first_sent_at IS NOT NULL)";
+        connection.execute(sql, [])?;
+        Ok(())
+    }
+
+    /// Mailbox entries up to this one were dealt with.
+    pub(crate) fn raise_stored_up_to(connection: &Connection, entry: u64) -> Result<(), StoreError> {
+        let sql = "UPDATE account SET stored_up_to = ?1 WHERE stored_up_to < ?1";
+        connection.prepare_cached(sql)?.execute([i64::try_from(entry).unwrap_or(i64::MAX)])?;
+        Ok(())
+    }
+
+    /// This folder is a copy: its device goes on elsewhere.
+    pub(crate) fn set_copied(connection: &Connection) -> Result<(), StoreError> {
+        connection.execute("UPDATE account SET copied = 1", [])?;
         Ok(())
     }
 }

@@ -72,6 +72,7 @@ fn drop_impossible_rows(db: &Connection) -> Result<(), StoreError> {
     let is_seq = |column: &str| format!("({column} BETWEEN 1 AND {SEQ_MAX} AND ({column} & {NUMBER_MASK}) > 0)");
     let rules = [
         ("owner", "length(user) = 16".to_owned()),
+        ("binding", "length(tag) = 32".to_owned()),
         ("user", "length(user) = 16 AND length(coalesce(identity_key, zeroblob(32))) = 32".to_owned()),
         ("device", "length(device) = 16 AND length(user) = 16 AND length(key) = 32".to_owned()),
         (
@@ -118,7 +119,8 @@ fn mend_account(db: &Connection, report: &mut Salvage) -> Result<Option<UserId>,
         && report.rows("account") == 0
         && !report.is_log_missing;
     report.keys_lost = account.is_none() && !was_never_enrolled;
-    let sql = "UPDATE account SET connections = max(connections, 0) + ?, stored_up_to = ?";
+    // An account that cannot be counted on is not compared either.
+    let sql = "UPDATE account SET connections = min(max(connections, 0), 1 << 62) + ?1, stored_up_to = ?2, sent = ?2";
     db.execute(sql, (CONNECTIONS_AHEAD, i64::MAX))?;
     if let Some(account) = &account {
         let sql = "INSERT OR IGNORE INTO owner (id, user, name) VALUES (1, ?, ?)";

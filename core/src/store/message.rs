@@ -68,6 +68,7 @@ pub(crate) struct MessageRow {
     pub(crate) conversation: ConversationKey,
     pub(crate) id: MessageId,
     pub(crate) seq: Option<Seq>,
+    pub(crate) sender: UserId,
     pub(crate) sender_device: Option<DeviceId>,
     pub(crate) body: Bytes,
     pub(crate) deleted: bool,
@@ -93,7 +94,7 @@ impl MessageRow {
         parameter: impl rusqlite::ToSql,
     ) -> Result<Option<Self>, StoreError> {
         let sql = format!(
-            "SELECT id, conversation, message, seq, sender_device, body, deleted, state
+            "SELECT id, conversation, message, seq, sender, sender_device, body, deleted, state
              FROM message WHERE {which}"
         );
         let read = |row: &Row<'_>| {
@@ -103,6 +104,7 @@ impl MessageRow {
                 conversation: ConversationKey(row.get("conversation")?),
                 id: row.wire("message")?,
                 seq: row.wire_opt("seq")?,
+                sender: row.wire("sender")?,
                 sender_device: row.wire_opt("sender_device")?,
                 body: row.get::<_, Option<Vec<u8>>>("body")?.unwrap_or_default().into(),
                 deleted: row.get("deleted")?,
@@ -148,6 +150,13 @@ impl MessageRow {
     pub(crate) fn set_pending(connection: &Connection, key: MessageKey, entry: OutboxKey) -> Result<(), StoreError> {
         let sql = "UPDATE message SET state = ?2, failure = NULL, anchor = ?3, place = ?4 WHERE id = ?1";
         connection.prepare_cached(sql)?.execute((key.0, State::Pending as i64, PENDING, entry.0))?;
+        Ok(())
+    }
+
+    /// What waits is sent by this device from here on, whichever had written it.
+    pub(crate) fn adopt_pending(connection: &Connection, device: DeviceId) -> Result<(), StoreError> {
+        let sql = "UPDATE message SET sender_device = ? WHERE state = ?";
+        connection.execute(sql, (Sql(device), State::Pending as i64))?;
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! aggregate, its SQL beside its functions. Nothing here decides anything about the network.
 
 mod account;
+mod binding;
 mod conversation;
 mod era;
 mod hole;
@@ -26,6 +27,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRe
 use rusqlite::{Connection, OpenFlags, ToSql};
 
 pub(crate) use account::AccountRow;
+pub(crate) use binding::{adopt, is_at_home};
 pub(crate) use conversation::{ConversationHead, ConversationKey, ConversationRow, list, summary, total_unread};
 pub(crate) use era::{eras, set_eras};
 pub(crate) use hole::{NewHole, incomplete, note as note_hole, note_absence};

@@ -13,7 +13,8 @@ pub(crate) struct OutboxKey(pub(crate) i64);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OutboxRow {
     pub(crate) message: MessageKey,
-    pub(crate) queued_at: Timestamp,
+    /// By the node's clock; `None` when no node can have seen it.
+    pub(crate) first_sent_at: Option<Timestamp>,
     pub(crate) reclaim: Option<Seq>,
 }
 
@@ -44,15 +45,21 @@ impl OutboxRow {
     }
 
     pub(crate) fn get(connection: &Connection, key: OutboxKey) -> Result<Option<Self>, StoreError> {
-        let sql = "SELECT message, queued_at, reclaim FROM outbox WHERE id = ?";
+        let sql = "SELECT message, first_sent_at, reclaim FROM outbox WHERE id = ?";
         let read = |row: &rusqlite::Row<'_>| {
             Ok(Self {
                 message: MessageKey(row.get("message")?),
-                queued_at: row.wire("queued_at")?,
+                first_sent_at: row.wire_opt("first_sent_at")?,
                 reclaim: row.wire_opt("reclaim")?,
             })
         };
         Ok(connection.prepare_cached(sql)?.query_row([key.0], read).optional()?)
+    }
+
+    /// It leaves the device for the first time.
+    pub(crate) fn set_first_sent_at(connection: &Connection, key: OutboxKey, at: Timestamp) -> Result<(), StoreError> {
+        connection.prepare_cached("UPDATE outbox SET first_sent_at = ?2 WHERE id = ?1")?.execute((key.0, Sql(at)))?;
+        Ok(())
     }
 
     /// Whether a message waits.

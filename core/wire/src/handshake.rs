@@ -63,6 +63,19 @@ pub struct Hello {
     pub checkpoint: Option<Checkpoint>,
     /// SDK and version, for the operator's logs.
     pub agent: String,
+    /// How far the device has come.
+    pub progress: Progress,
+}
+
+/// How far a device has come, as it counts itself: tells its data from an older copy of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Attempts to connect, this one included; 0 = the device does not count.
+    pub connections: u64,
+    /// The highest mailbox entry that it has dealt with.
+    pub stored_up_to: u64,
+    /// Messages that it sent and that were not finally refused: at least those that were accepted.
+    pub sent: u64,
 }
 
 impl Hello {
@@ -76,6 +89,7 @@ impl Hello {
             window_bytes: frame.window_bytes,
             checkpoint: frame.checkpoint.map(Checkpoint::parse).transpose()?,
             agent: short(frame.agent, 64),
+            progress: Progress { connections: frame.connections, stored_up_to: frame.stored_up_to, sent: frame.sent },
         })
     }
 
@@ -89,6 +103,9 @@ impl Hello {
             window_bytes: self.window_bytes,
             checkpoint: self.checkpoint.as_ref().map(Checkpoint::wire),
             agent: self.agent.clone(),
+            connections: self.progress.connections,
+            stored_up_to: self.progress.stored_up_to,
+            sent: self.progress.sent,
         }
     }
 }
@@ -209,6 +226,7 @@ pub enum GoodbyeReason {
     Overloaded,
     NodeFailure,
     NewEra,
+    Copied,
 }
 
 impl Goodbye {
@@ -228,6 +246,7 @@ impl Goodbye {
             R::Overloaded => GoodbyeReason::Overloaded,
             R::NodeFailure => GoodbyeReason::NodeFailure,
             R::NewEra => GoodbyeReason::NewEra,
+            R::Copied => GoodbyeReason::Copied,
         };
         Self { reason, detail: short(frame.detail, 256), retry_after_ms: frame.retry_after_ms }
     }
@@ -248,6 +267,7 @@ impl Goodbye {
             GoodbyeReason::Overloaded => R::Overloaded,
             GoodbyeReason::NodeFailure => R::NodeFailure,
             GoodbyeReason::NewEra => R::NewEra,
+            GoodbyeReason::Copied => R::Copied,
         };
         v1::Goodbye { reason: reason.into(), detail: self.detail.clone(), retry_after_ms: self.retry_after_ms }
     }

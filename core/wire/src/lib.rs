@@ -47,7 +47,7 @@ pub use delivery::{
 pub use direct::direct_conversation;
 pub use error_code::ErrorCode;
 pub use frame::{ClientFrame, NodeFrame, Ping, Pong, Signal, Unsupported};
-pub use handshake::{Challenge, Checkpoint, Era, Goodbye, GoodbyeReason, Hello, Welcome};
+pub use handshake::{Challenge, Checkpoint, Era, Goodbye, GoodbyeReason, Hello, Progress, Welcome};
 pub use ids::{ConversationId, DeviceId, MessageId, RealmId, UserId};
 pub use limits::Limits;
 pub use parse::FrameError;

@@ -182,6 +182,7 @@ const fn reason_name(reason: GoodbyeReason) -> &'static str {
         GoodbyeReason::Overloaded => "overloaded",
         GoodbyeReason::NodeFailure => "node_failure",
         GoodbyeReason::NewEra => "new_era",
+        GoodbyeReason::Copied => "copied",
         // It may grow in another crate.
         _ => "other",
     }

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chasqui_wire::{Absence, DeviceId, EntryKind, Timestamp, UserId};
+use chasqui_wire::{Absence, DeviceId, EntryKind, Progress, Timestamp, UserId};
 use rusqlite::OptionalExtension as _;
 
 use super::deliver::Online;
 use super::step::{Pending, Step};
 use super::{Attach, Attached, Event, KnownDevice, RelayError, SessionId, State, Who};
+use crate::planted::{PlantedBug, planted};
 use crate::store::DeviceRow;
 
 impl Step<'_> {
@@ -27,6 +28,11 @@ impl Step<'_> {
                 return Ok(());
             }
         };
+        let known = self.progress_of(who.device)?;
+        if is_copy(attach.progress, known) {
+            self.answer(session, Event::Copied);
+            return Ok(());
+        }
         if let Some(older) = self.session_of(who.device) {
             self.pending.left.insert(older);
             self.answer(older, Event::Displaced);
@@ -35,7 +41,7 @@ impl Step<'_> {
             self.heed_checkpoint(checkpoint)?;
         }
         self.tell_absence(who)?;
-        self.seen(who)?;
+        self.seen(who, Progress { connections: known.connections.max(attach.progress.connections), ..known })?;
         self.tell_missed(who.device)?;
         let latest = self.latest_entry(who.device)?;
         self.pending.joined.insert(session, Online::new(who, attach, latest));
@@ -49,8 +55,9 @@ impl Step<'_> {
     }
 
     pub(super) fn detach(&mut self, who: Who) -> Result<(), RelayError> {
+        let known = self.progress_of(who.device)?;
         self.pending.left.insert(who.session);
-        self.seen(who)
+        self.seen(who, known)
     }
 
     /// A device that was away for too long is told so, and its mailbox is no longer emptied.
@@ -66,10 +73,39 @@ impl Step<'_> {
         Ok(())
     }
 
-    fn seen(&mut self, who: Who) -> Result<(), RelayError> {
-        self.sql("UPDATE device SET last_seen_at = ?2 WHERE device = ?1")?.execute((who.device, self.now.0))?;
+    fn seen(&mut self, who: Who, progress: Progress) -> Result<(), RelayError> {
+        let column = |count: u64| count.min(i64::MAX.unsigned_abs());
+        self.sql(
+            "UPDATE device SET last_seen_at = ?2, connections = ?3, stored_up_to = ?4, sent = ?5 WHERE device = ?1",
+        )?
+        .execute((
+            who.device,
+            self.now.0,
+            column(progress.connections),
+            column(progress.stored_up_to),
+            column(progress.sent),
+        ))?;
         self.pending.changed = true;
         Ok(())
+    }
+
+    /// How far the node has seen the device come, on its session now and before. It is written when a session ends, not
+    /// with every message: a node that crashes forgets a little of it, and suspects less.
+    fn progress_of(&self, device: DeviceRow) -> Result<Progress, RelayError> {
+        let mut query = self.sql("SELECT connections, stored_up_to, sent FROM device WHERE device = ?1")?;
+        let mut known = query.query_row([device], |row| {
+            Ok(Progress { connections: row.get(0)?, stored_up_to: row.get(1)?, sent: row.get(2)? })
+        })?;
+        let batch = self.pending.acknowledged.iter().filter(|&&(whose, _)| whose == device).map(|&(_, entry)| entry);
+        known.stored_up_to = known.stored_up_to.max(batch.max().unwrap_or(0));
+        if let Some(session) = self.session_of(device) {
+            known.sent += self.pending.accepted.get(&session).copied().unwrap_or(0);
+            if let Some(online) = self.state.online().get(&device).filter(|online| online.who.session == session) {
+                known.stored_up_to = known.stored_up_to.max(online.acknowledged);
+                known.sent += online.accepted;
+            }
+        }
+        Ok(known)
     }
 
     /// A device, as this session's; and whether it was revoked.
@@ -92,6 +128,16 @@ impl Step<'_> {
     }
 }
 
+/// Whether the device's data is an older copy of what was connected before. It counts its attempts before it makes them,
+/// stores what it acknowledges, and counts what it sends; what a restored node has forgotten makes it less suspicious.
+fn is_copy(claimed: Progress, known: Progress) -> bool {
+    let is_counted = claimed.connections > 0 && !planted(PlantedBug::CopiesWelcome);
+    is_counted
+        && (claimed.connections <= known.connections
+            || claimed.stored_up_to < known.stored_up_to
+            || claimed.sent < known.sent)
+}
+
 impl State {
     /// Applies who came and went, and which acknowledged entries left a window. Returns the devices that may now
     /// take more of their backlog.
@@ -102,6 +148,15 @@ impl State {
                 && online.release(entry)
             {
                 woken.insert(device);
+            }
+        }
+        for (session, count) in std::mem::take(&mut pending.accepted) {
+            let device = self.seats.get(&session).copied();
+            let online = device.and_then(|device| self.online.get_mut(&device));
+            if let Some(online) = online.filter(|online| online.who.session == session) {
+                online.accepted += count;
+            } else if let Some(online) = pending.joined.get_mut(&session) {
+                online.accepted += count;
             }
         }
         for &session in &pending.left {

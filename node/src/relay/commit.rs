@@ -178,7 +178,7 @@ impl Relay {
                 Some((*session, rejected(send.message)))
             }
             Work::Session(session, Op::Read(read)) => Some((*session, rejected(read.id))),
-            // Only `last_seen_at` is lost; the seat is not.
+            // Only when it was seen and how far it came is lost; the seat is not.
             Work::Session(session, Op::Detach) => {
                 self.state.leave(*session);
                 None

@@ -24,6 +24,10 @@ pub(super) struct Online {
     /// Delivered to this session and not acknowledged, with the bytes of each body.
     pub(super) in_flight: BTreeMap<u64, u32>,
     bytes_in_flight: u64,
+    /// The highest entry acknowledged on this session.
+    pub(super) acknowledged: u64,
+    /// Messages accepted on this session, repeats not counted.
+    pub(super) accepted: u64,
     /// The highest entry delivered to this session.
     cursor: u64,
     /// The last entry that waited when the session attached.
@@ -42,6 +46,8 @@ impl Online {
             window_bytes: attach.window_bytes.into(),
             in_flight: BTreeMap::new(),
             bytes_in_flight: 0,
+            acknowledged: 0,
+            accepted: 0,
             cursor: 0,
             waited_until,
             is_drained: false,
@@ -53,6 +59,7 @@ impl Online {
     pub(super) fn release(&mut self, entry: u64) -> bool {
         match self.in_flight.remove(&entry) {
             Some(bytes) => {
+                self.acknowledged = self.acknowledged.max(entry);
                 self.bytes_in_flight -= u64::from(bytes);
                 self.has_backlog && !planted(PlantedBug::LostWakeUp)
             }

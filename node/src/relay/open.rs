@@ -139,10 +139,12 @@ fn eras(db: &Connection) -> rusqlite::Result<Vec<Era>> {
     query.query_map([], |row| Ok(Era { number: row.get(0)?, began_at_revision: row.get(1)? }))?.collect()
 }
 
-/// Above every entry, and above those that are to be taken out of the mailbox of an absent device.
+/// Above every entry, above those that are to be taken out of the mailbox of an absent device, and above those that were
+/// acknowledged: devices tell by the numbers how far they have come.
 fn next_entry(db: &Connection) -> rusqlite::Result<u64> {
     let sql = "SELECT max(coalesce((SELECT max(entry) + 1 FROM mailbox), 1),
-                   coalesce((SELECT max(empty_below) FROM device WHERE empty_below IS NOT NULL), 1))";
+                   coalesce((SELECT max(empty_below) FROM device WHERE empty_below IS NOT NULL), 1),
+                   coalesce((SELECT max(stored_up_to) + 1 FROM device), 1))";
     db.query_row(sql, [], |row| row.get(0))
 }
 

@@ -14,14 +14,15 @@ use super::route::Route;
 use super::step::Step;
 use super::{Event, RelayError, Who};
 use crate::planted::{PlantedBug, planted};
-use crate::store::{ConversationRow, DeviceRow, EnvelopeRow, UserRow};
+use crate::store::{ConversationRow, EnvelopeRow, UserRow};
 
 /// Why a send is refused.
 struct No(ErrorCode, &'static str, u32);
 
 /// What was answered to a message id.
 struct Prior {
-    device: DeviceRow,
+    /// Whose it was: somebody who logs in anew sends again what an earlier device of theirs may have sent.
+    user: UserRow,
     conversation: ConversationRow,
     accepted: Accepted,
 }
@@ -38,9 +39,8 @@ impl Step<'_> {
     pub(super) fn publish(&mut self, who: Who, send: &Send) -> Result<(), RelayError> {
         let prior = self.prior(send)?;
         let conversation = self.conversation_by_id(send.conversation)?;
-        let is_repeat = |prior: &&Prior| {
-            prior.device == who.device && conversation.is_some_and(|(row, _)| row == prior.conversation)
-        };
+        let is_repeat =
+            |prior: &&Prior| prior.user == who.user && conversation.is_some_and(|(row, _)| row == prior.conversation);
         if send.restart {
             self.stall(who.session, send.conversation, false);
         }
@@ -78,7 +78,10 @@ impl Step<'_> {
         if planted(PlantedBug::NoIdempotency) {
             self.sql("DELETE FROM accepted WHERE message = ?1")?.execute([send.message.as_bytes()])?;
         }
-        let mut query = self.sql("SELECT device, conversation, seq, at, revision FROM accepted WHERE message = ?1")?;
+        let mut query = self.sql(
+            "SELECT device.user, accepted.conversation, accepted.seq, accepted.at, accepted.revision
+             FROM accepted JOIN device USING (device) WHERE accepted.message = ?1",
+        )?;
         let prior = query.query_row([send.message.as_bytes()], |row| {
             let accepted = Accepted {
                 message: send.message,
@@ -86,7 +89,7 @@ impl Step<'_> {
                 at: Timestamp(row.get(3)?),
                 revision: row.get(4)?,
             };
-            Ok(Prior { device: row.get(0)?, conversation: row.get(1)?, accepted })
+            Ok(Prior { user: row.get(0)?, conversation: row.get(1)?, accepted })
         });
         Ok(prior.optional()?)
     }
@@ -166,6 +169,7 @@ impl Step<'_> {
         )?
         .execute((send.message.as_bytes(), who.device, conversation, seq.raw(), self.now.0, revision))?;
         self.pending.changed = true;
+        *self.pending.accepted.entry(who.session).or_default() += 1;
         for &(device, reason) in &plan.route.passed_over {
             self.miss(device, conversation, SeqRange::one(seq), reason)?;
         }

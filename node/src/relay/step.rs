@@ -32,6 +32,8 @@ pub(super) struct Pending {
     pub(super) mail: BTreeMap<DeviceRow, Vec<NewMail>>,
     /// Entries that leave a session's window.
     pub(super) acknowledged: Vec<(DeviceRow, u64)>,
+    /// Messages accepted, by session.
+    pub(super) accepted: BTreeMap<SessionId, u64>,
     pub(super) joined: BTreeMap<SessionId, Online>,
     pub(super) left: BTreeSet<SessionId>,
     pub(super) erased: Vec<BodyAt>,

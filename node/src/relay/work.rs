@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chasqui_wire::{Accepted, Ack, Checkpoint, DeviceId, Entry, Era, Read, Rejected, Send, Timestamp, UserId};
+use chasqui_wire::{
+    Accepted, Ack, Checkpoint, DeviceId, Entry, Era, Progress, Read, Rejected, Send, Timestamp, UserId,
+};
 
 use super::RelayError;
 use super::accounts::Accounts;
@@ -48,6 +50,8 @@ pub struct Attach {
     pub window_bytes: u32,
     /// The last checkpoint that the device was given, as it presents it.
     pub checkpoint: Option<Checkpoint>,
+    /// How far the device says it has come.
+    pub progress: Progress,
 }
 
 /// What the relay tells a socket.
@@ -69,6 +73,8 @@ pub enum Event {
     Displaced,
     /// The device was revoked.
     Revoked,
+    /// The device's data is an older copy.
+    Copied,
     /// The node began a new era.
     NewEra,
     /// The device asks for too much that is refused.

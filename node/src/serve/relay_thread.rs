@@ -259,6 +259,7 @@ impl RelayThread {
             | Event::Drained(_)
             | Event::Displaced
             | Event::Revoked
+            | Event::Copied
             | Event::NewEra
             | Event::Overloaded
             | Event::Failed => {}

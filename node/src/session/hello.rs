@@ -36,6 +36,7 @@ impl Session {
             window_entries: window(hello.window_entries, self.limits.window_entries),
             window_bytes: window(hello.window_bytes, self.limits.window_bytes),
             checkpoint: hello.checkpoint.clone(),
+            progress: hello.progress,
         };
         self.stage = Stage::Attaching(Peer { user: known.user, device: hello.device, key: known.key });
         vec![Output::Submit(Op::Attach(attach))]

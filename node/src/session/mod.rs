@@ -254,6 +254,9 @@ impl Session {
             }
             Event::Displaced => self.goodbye(GoodbyeReason::Displaced, "a newer socket of this device took over"),
             Event::Revoked => self.goodbye(GoodbyeReason::Revoked, "the device was revoked"),
+            Event::Copied => {
+                self.goodbye(GoodbyeReason::Copied, "this is an older copy of the device's data: enrol as a new device")
+            }
             Event::NewEra => self.goodbye(GoodbyeReason::NewEra, "the node came back from an older copy of itself"),
             Event::Overloaded => self.goodbye(GoodbyeReason::Overloaded, "too many refused streams"),
             Event::Failed => self.goodbye(GoodbyeReason::NodeFailure, "the node cannot work now; come back later"),

@@ -41,6 +41,7 @@ fn hello() -> Hello {
         window_bytes: 0,
         checkpoint: None,
         agent: "test".into(),
+        progress: chasqui_wire::Progress::default(),
     }
 }
 

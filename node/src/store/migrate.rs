@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0004_awaited.sql"),
     include_str!("../../migrations/0005_phone.sql"),
     include_str!("../../migrations/0006_deleted.sql"),
+    include_str!("../../migrations/0007_copies.sql"),
 ];
 
 /// The schema that this node writes.

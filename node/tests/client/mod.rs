@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use chasqui_node::config::Config;
 use chasqui_node::serve::{self, Running};
 use chasqui_wire::http::{Enrolled, Key, NewDevice, Register};
-use chasqui_wire::{ClientFrame, DeviceId, Hello, Limits, NodeFrame, RealmId, UserId, signing};
+use chasqui_wire::{ClientFrame, DeviceId, Hello, Limits, NodeFrame, Progress, RealmId, UserId, signing};
 use futures_util::{SinkExt as _, StreamExt as _};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::Value;
@@ -156,7 +156,17 @@ impl Device {
         let signature = self.sign(&signing::hello(self.realm, nonce, self.device, 1));
         let (version, realm, device) = (1, self.realm, self.device);
         let agent = "test".into();
-        Hello { version, realm, device, signature, window_entries: 0, window_bytes: 0, checkpoint: None, agent }
+        Hello {
+            version,
+            realm,
+            device,
+            signature,
+            window_entries: 0,
+            window_bytes: 0,
+            checkpoint: None,
+            agent,
+            progress: Progress::default(),
+        }
     }
 
     /// A socket after welcome.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chasqui::engine::{
     Command, CommandId, ConnectionState, Engine, Enrolment, Input, Output, Reply, Secret, SocketId, Step, public_key,
 };
-use chasqui::{DeviceId, MessageId, Store};
+use chasqui::{Blocked, DeviceId, MessageId, Store};
 use chasqui_node::relay;
 use chasqui_wire::Limits;
 use rusqlite::Connection;
@@ -16,7 +16,7 @@ use rusqlite::functions::FunctionFlags;
 use super::faults::{Climate, Fault};
 use super::network::{Arrival, WireId};
 use super::rng::Rng;
-use super::world::{Happening, World};
+use super::world::{Action, Happening, World};
 
 /// An entry may fail twice; at the third time the engine gives it up, rightly.
 const FAILURES_OF_AN_ENTRY: u32 = 2;
@@ -29,6 +29,8 @@ pub(super) struct Device {
     pub(super) skew_ms: i64,
     pub(super) enrolled: bool,
     pub(super) from_the_start: bool,
+    /// It was told that its folder is a copy, and is a new device since.
+    pub(super) is_new_again: bool,
     /// The process, while it runs.
     running: Option<(Engine, Store)>,
     /// The database, while it does not.
@@ -45,6 +47,8 @@ pub(super) struct Device {
     /// How far own messages were seen to have got.
     ranks: BTreeMap<MessageId, u8>,
     failing: Arc<Mutex<Failing>>,
+    /// It has asked the node to enrol it anew.
+    logs_in: bool,
 }
 
 /// Decides which entries cannot be stored.
@@ -76,16 +80,17 @@ impl Device {
             uncounted: 0,
         };
         let failing = Arc::new(Mutex::new(failing));
-        let skew = if climate.skewed { rng.between(0, 2 * DAY_MS) } else { DAY_MS };
+        let skew_ms = if climate.skewed { wrong_clock(rng) } else { 0 };
         Self {
             user,
             id: rng.id(0),
             seed: Secret::new(rng.bytes()),
-            skew_ms: skew.cast_signed() - DAY_MS.cast_signed(),
+            skew_ms,
             enrolled: false,
             from_the_start: false,
+            is_new_again: false,
             running: None,
-            parked: Some(database(&failing)),
+            parked: Some(database(&failing, Connection::open_in_memory().expect("a database in memory"))),
             inputs: Vec::new(),
             step_at: None,
             wires: BTreeMap::new(),
@@ -96,7 +101,13 @@ impl Device {
             promised: BTreeSet::new(),
             ranks: BTreeMap::new(),
             failing,
+            logs_in: false,
         }
+    }
+
+    /// Own messages that a copy of the folder has, too.
+    fn on_disk(&self) -> BTreeSet<MessageId> {
+        self.promised.iter().copied().filter(|&message| self.holds(message)).collect()
     }
 
     pub(super) fn can_be_used(&self) -> bool {
@@ -132,18 +143,21 @@ impl Device {
     }
 }
 
-/// A fresh database in which the storing of some incoming messages fails.
-fn database(failing: &Arc<Mutex<Failing>>) -> Connection {
-    let store = Connection::open_in_memory().and_then(|connection| {
-        let failing = Arc::clone(failing);
-        connection.create_scalar_function("sim_fails", 1, FunctionFlags::SQLITE_UTF8, move |context| {
-            let message: Option<Vec<u8>> = context.get(0)?;
-            Ok(message.is_some_and(|message| failing.lock().unwrap_or_else(PoisonError::into_inner).strikes(message)))
-        })?;
-        Ok(connection)
+/// Off by up to a day, or by up to ten years.
+fn wrong_clock(rng: &mut Rng) -> i64 {
+    let most = if rng.chance(500) { DAY_MS } else { 3650 * DAY_MS };
+    rng.between(0, 2 * most).cast_signed() - most.cast_signed()
+}
+
+/// A database, empty or a copy, in which the storing of some incoming messages fails.
+fn database(failing: &Arc<Mutex<Failing>>, connection: Connection) -> Connection {
+    let failing = Arc::clone(failing);
+    let strikes = connection.create_scalar_function("sim_fails", 1, FunctionFlags::SQLITE_UTF8, move |context| {
+        let message: Option<Vec<u8>> = context.get(0)?;
+        Ok(message.is_some_and(|message| failing.lock().unwrap_or_else(PoisonError::into_inner).strikes(message)))
     });
-    let store = store.map(|connection| Store::with_connection(connection).expect("a new history"));
-    let connection = store.expect("a database in memory").into_connection();
+    strikes.expect("a function");
+    let connection = Store::with_connection(connection).expect("a history").into_connection();
     let trigger = "CREATE TEMP TRIGGER injected BEFORE INSERT ON main.message WHEN NEW.incoming = 1
                    BEGIN SELECT CASE WHEN sim_fails(NEW.message) THEN RAISE(ABORT, 'injected') END; END";
     connection.execute_batch(trigger).expect("a trigger");
@@ -292,7 +306,10 @@ impl World {
                 }
                 Output::Reply(id, result) => self.replied(index, id, result),
                 Output::Resolve(user) => self.after(50, Happening::Named(index, user)),
-                Output::Connection(state) => self.note(format!("device {index} is {state:?}")),
+                Output::Connection(state) => {
+                    self.note(format!("device {index} is {state:?}"));
+                    self.heed_being_a_copy(index);
+                }
                 Output::Changed(_) | Output::HttpToken(..) => {}
             }
         }
@@ -304,6 +321,8 @@ impl World {
             (Some(message), Ok(_)) => drop(self.devices[index].promised.insert(message)),
             (Some(_), Err(error)) => self.breaks(format!("device {index} refuses to send: {error}")),
             (None, Err(chasqui::Error::NotFound { .. }) | Ok(_)) => {}
+            // It was told twice to log in again, and had done so.
+            (None, Err(chasqui::Error::AlreadyEnrolled)) if self.devices[index].is_new_again => {}
             (None, Err(error)) => self.breaks(format!("device {index} refuses: {error}")),
         }
     }
@@ -373,6 +392,7 @@ impl World {
         let engine = Engine::load(&store, entropy).expect("the history can be read");
         self.devices[index].running = Some((engine, store));
         self.note(format!("device {index} starts"));
+        self.heed_being_a_copy(index);
         if self.devices[index].suspended {
             self.devices[index].suspended = false;
         }
@@ -435,6 +455,20 @@ impl World {
         limit_pages(self.devices[index].database(), u32::MAX);
     }
 
+    /// People, or the phone network, set the clock while everything runs.
+    pub(super) fn device_clock_is_set(&mut self, index: usize) {
+        if self.calm {
+            return;
+        }
+        self.count(Fault::ClockSet);
+        let skew_ms = wrong_clock(&mut self.rng);
+        self.note(format!("the clock of device {index} goes from {} to {skew_ms} ms off", self.devices[index].skew_ms));
+        self.devices[index].skew_ms = skew_ms;
+        if self.devices[index].running.is_some() {
+            self.step_device_at(index, self.now);
+        }
+    }
+
     /// Nothing of the step happened: as the driver does, it lets go of its sockets and tries again after a pause.
     fn device_gives_up_its_step(&mut self, index: usize) {
         self.count(Fault::DeviceDiskFull);
@@ -442,6 +476,85 @@ impl World {
         self.device_stops(index);
         let delay = self.rng.between(1_000, 60_000);
         self.after(delay, Happening::DeviceRestart(index));
+    }
+
+    /// Somebody copies the folder, or restores a backup of it elsewhere, and uses both.
+    pub(super) fn clone_device(&mut self, index: usize) {
+        let original = &self.devices[index];
+        if self.calm || !original.can_be_used() || original.commands <= 2 {
+            return;
+        }
+        self.count(Fault::DeviceCloned);
+        let clone = self.devices.len();
+        self.note(format!("device {clone} is a copy of device {index}"));
+        let mut twin = Device::new(&mut self.rng, self.devices[index].user, &self.climate);
+        let original = &self.devices[index];
+        (twin.id, twin.seed) = (original.id, original.seed.clone());
+        (twin.enrolled, twin.from_the_start) = (true, original.from_the_start);
+        twin.is_new_again = original.is_new_again;
+        (twin.promised, twin.ranks) = (original.on_disk(), original.ranks.clone());
+        // Past the enrolment, which the copy has behind it.
+        twin.commands = original.commands;
+        twin.parked = Some(database(&twin.failing, super::node::copy_of(original.database())));
+        self.devices.push(twin);
+        let delay = self.rng.between(0, 20_000);
+        self.after(delay, Happening::DeviceRestart(clone));
+        for number in 0..self.rng.between(0, 4) {
+            let (at, peer) = (self.rng.between(0, 60_000), self.rng.below(self.users.len()));
+            let device = if self.rng.chance(500) { clone } else { index };
+            let text = format!("message {number} of device {device}, which is one of two");
+            self.after(at, Happening::User(Action::Send { device, peer, text }));
+        }
+    }
+
+    fn heed_being_a_copy(&mut self, index: usize) {
+        let is_told = self.devices[index].connection_state() == Some(ConnectionState::Blocked(Blocked::Copied));
+        if is_told || self.devices[index].logs_in {
+            let delay = self.rng.between(500, 30_000);
+            self.after(delay, Happening::LogInAgain(index));
+        }
+    }
+
+    /// What people do who are told that their folder is a copy. Repeated, with the same keys, until it is done.
+    pub(super) fn log_in_again(&mut self, index: usize) {
+        let state = self.devices[index].connection_state();
+        let is_wanted = state == Some(ConnectionState::Blocked(Blocked::Copied));
+        let is_half_done = self.devices[index].logs_in && state == Some(ConnectionState::Blocked(Blocked::NotEnrolled));
+        if !is_wanted && !is_half_done {
+            // Done, if it runs and has got so far.
+            self.devices[index].logs_in &= state.is_none();
+            return;
+        }
+        if !self.node.is_up() || !self.devices[index].can_be_used() {
+            return self.after(2_000, Happening::LogInAgain(index));
+        }
+        if !std::mem::replace(&mut self.devices[index].logs_in, true) {
+            self.devices[index].id = self.rng.id(0);
+            self.devices[index].seed = Secret::new(self.rng.bytes());
+            self.devices[index].is_new_again = true;
+            self.devices[index].from_the_start = false;
+        }
+        let (clock, device) = (self.clock(self.node.skew_ms), &self.devices[index]);
+        let (user, id, seed) = (self.users[device.user], device.id, device.seed.clone());
+        let name = format!("user{}", device.user);
+        let enrolment = relay::Enrolment { device: id, key: public_key(&seed), name: format!("device {index}") };
+        let node = self.node.relay_mut();
+        let realm = node.realm();
+        node.enrol(clock, user, &enrolment).expect("the node's database works").expect("the node enrols");
+        self.note(format!("device {index} logs in as a new device"));
+        let enrolment = Enrolment {
+            node: "sim:".to_owned(),
+            realm,
+            user,
+            name: name.clone(),
+            device: id,
+            device_seed: seed,
+            identity_seed: None,
+        };
+        self.command(index, Command::BeginEnrolment(Box::new(enrolment)));
+        self.command(index, Command::ConfirmEnrolment { user, name, device: id });
+        // A crash may take the commands with it.
+        self.after(5_000, Happening::LogInAgain(index));
     }
 
     /// Whether some wire of the device still carries frames.

@@ -23,6 +23,7 @@ pub enum Fault {
     DeviceCrashAfterCommit,
     DeviceSuspended,
     DeviceDiskFull,
+    DeviceCloned,
     EntryFailed,
     NodeCrashBeforeCommit,
     NodeCrashAfterCommit,
@@ -30,6 +31,7 @@ pub enum Fault {
     NodeDiskSlow,
     NodeRestoredFromCopy,
     ClockSkewed,
+    ClockSet,
     TimeToLiveShort,
     MailboxesSmall,
     DevicesSoonAbsent,
@@ -55,7 +57,11 @@ pub(super) struct Climate {
     /// Devices whose disk is full for a while, of all.
     pub(super) full_disk: u64,
     pub(super) skewed: bool,
+    /// Devices whose clock is set while they run, of all.
+    pub(super) clock_set: u64,
     pub(super) restores: u64,
+    /// Devices whose folder is copied and used on both sides.
+    pub(super) clones: u64,
     /// Seconds; `None` = the default of 30 days.
     pub(super) ttl: Option<u32>,
     pub(super) small_windows: bool,
@@ -93,6 +99,8 @@ impl Climate {
             absent: rng.chance(250).then(|| rng.between(20, 200) as u32),
             node_full: if rng.chance(250) { rng.between(1, 3) } else { 0 },
             small_segments: rng.chance(300),
+            clock_set: sometimes(rng, 100, 600),
+            clones: if rng.chance(200) { rng.between(1, 2) } else { 0 },
         };
         if climate.drop_socket + climate.device_crash + climate.node_crash == 0 {
             climate.drop_socket = 20;
@@ -101,6 +109,12 @@ impl Climate {
             climate.offline = climate.offline.max(500);
             // What a restored node resurrects may expire the second time: both would be right, so not both at once.
             climate.restores = 0;
+        }
+        if climate.clones > 0 {
+            // A node that crashed or was restored has forgotten what would show a copy; and what a copy did not get
+            // expires, or is not kept, in a mailbox that nobody takes from.
+            (climate.restores, climate.node_crash, climate.ttl) = (0, 0, None);
+            (climate.mailbox, climate.absent) = (None, None);
         }
         if climate.mailbox.is_some() || climate.absent.is_some() {
             climate.offline = climate.offline.max(500);

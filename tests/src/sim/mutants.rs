@@ -46,6 +46,7 @@ impl Mutant {
         node("emptied-unerased", "the bodies of an absent device's mail stay", Node::EmptiedUnerased),
         node("moved-unclaimed", "a body that was moved is still claimed where it lay", Node::MovedUnclaimed),
         node("share-ignored", "one sender may fill a whole mailbox", Node::ShareIgnored),
+        node("copies-welcome", "an older copy of a device's folder is taken for the device", Node::CopiesWelcome),
         node("reuse-seq", "a restored node gives positions twice", Node::ReuseSeq),
         node("era-twice", "a copy that is restored again begins the same era again", Node::EraTwice),
     ];

@@ -146,7 +146,7 @@ impl NodeProcess {
     }
 }
 
-fn copy_of(from: &Connection) -> Connection {
+pub(super) fn copy_of(from: &Connection) -> Connection {
     let mut copy = Connection::open_in_memory().expect("a database in memory");
     let backup = Backup::new(from, &mut copy).expect("a backup");
     backup.run_to_completion(1_000, std::time::Duration::ZERO, None).expect("a backup");

@@ -32,6 +32,7 @@ pub(super) enum Happening {
     DeviceResumes(usize),
     DeviceOnline(usize),
     DeviceHasRoom(usize),
+    LogInAgain(usize),
     Named(usize, UserId),
     NodeCommit,
     NodeTick,
@@ -58,7 +59,10 @@ pub(super) enum Action {
     },
     Suspend(usize),
     FillDisk(usize, u64),
+    SetClock(usize),
     GoOffline(usize, u64),
+    /// Its folder is copied, and both are used.
+    Clone(usize),
     /// A further device of a user who has been there from the start.
     Enrol(usize),
 }
@@ -234,6 +238,12 @@ impl World {
                 let (from, length) = (self.rng.between(0, span), self.rng.between(5_000, span));
                 self.at(from, Happening::User(Action::FillDisk(device, length)));
             }
+            if self.rng.chance(self.climate.clock_set) {
+                for _ in 0..self.rng.between(1, 3) {
+                    let at = self.rng.between(0, span);
+                    self.at(at, Happening::User(Action::SetClock(device)));
+                }
+            }
             if self.rng.chance(self.climate.suspend) {
                 let from = self.rng.between(0, span);
                 self.at(from, Happening::User(Action::Suspend(device)));
@@ -242,6 +252,10 @@ impl World {
         for _ in 0..self.climate.node_full {
             let at = self.rng.between(1_000, span);
             self.at(at, Happening::NodeDiskFills(true));
+        }
+        for _ in 0..self.climate.clones {
+            let (device, at) = (self.rng.below(self.devices.len()), self.rng.between(span / 8, span));
+            self.at(at, Happening::User(Action::Clone(device)));
         }
         self.storm_ends_at = span + self.rng.between(20_000, 60_000);
         if self.climate.restores > 1 && self.rng.chance(500) {
@@ -313,6 +327,7 @@ impl World {
             Happening::DeviceResumes(device) => self.device_resumes(device),
             Happening::DeviceOnline(device) => self.device_online(device),
             Happening::DeviceHasRoom(device) => self.device_has_room(device),
+            Happening::LogInAgain(device) => self.log_in_again(device),
             Happening::Named(device, user) => {
                 let answer = ResolvedUser { name: format!("user {user}"), identity_key: [0; 32] };
                 self.input(device, Input::Resolved(user, Some(answer)));
@@ -338,6 +353,8 @@ impl World {
                     self.after(1_000, Happening::User(Action::Enrol(device)));
                 }
             }
+            Action::SetClock(device) => self.device_clock_is_set(device),
+            Action::Clone(device) => self.clone_device(device),
             Action::GoOffline(device, length) => self.device_offline(device, length),
             Action::Suspend(device) => self.device_suspends(device),
             Action::FillDisk(device, length) => self.device_disk_fills(device, length),

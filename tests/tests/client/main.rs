@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod conversation;
+mod copies;
 mod damage;
 mod deletion;
 mod enrolment;

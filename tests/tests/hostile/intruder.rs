@@ -51,6 +51,7 @@ impl Intruder {
 
     pub(crate) fn hello(&self, nonce: &[u8; 32]) -> Hello {
         Hello {
+            progress: chasqui_wire::Progress::default(),
             version: 1,
             realm: self.realm,
             device: self.device,

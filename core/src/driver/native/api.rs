@@ -21,6 +21,8 @@ use crate::engine::{ResolvedUser, Secret, sign_with};
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// The longest answer is a list of devices, a few KiB.
 const ANSWER_BYTES: usize = 1024 * 1024;
+/// How long a minted token is taken to be valid, whatever the clocks say: at least, at most, in milliseconds.
+const MINTED_FOR_MS: (u64, u64) = (5 * 60_000, 15 * 60_000);
 /// A token is renewed this long before its end, in milliseconds.
 const RENEW_BEFORE_MS: u64 = 60_000;
 
@@ -183,7 +185,11 @@ impl Api {
         let signature = Key(sign_with(&device_seed, &signing::token(realm, challenge.nonce.as_bytes(), device)));
         let request = TokenRequest { device, nonce: challenge.nonce, signature };
         let minted: Token = json(self.request(Method::POST, "/v1/tokens").json(&request)).await?;
-        self.set_token(minted.token.0.clone(), minted.expires_at);
+        // By the node's clock, which may be years from this one. One that ends too early is replaced when it is refused.
+        let (earliest, latest) = MINTED_FOR_MS;
+        let now = Clock::start().now();
+        let expires_at = minted.expires_at.clamp(now.plus_millis(earliest), now.plus_millis(latest));
+        self.set_token(minted.token.0.clone(), expires_at);
         Ok(minted.token.0)
     }
 }
@@ -225,7 +231,30 @@ async fn body(mut response: Response) -> Result<Vec<u8>, Error> {
 }
 
 fn unreachable(error: &reqwest::Error) -> Error {
-    Error::Offline { detail: error.to_string() }
+    let detail = error.to_string();
+    if is_about_time(error) { Error::WrongClock { detail } } else { Error::Offline { detail } }
+}
+
+/// Whether a certificate was refused because of when it is valid: more often the device's clock is wrong.
+fn is_about_time(error: &(dyn std::error::Error + 'static)) -> bool {
+    use rustls::CertificateError as No;
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // An I/O error hides what it wraps from its own list of causes.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let reason = match wrapped {
+            Some(wrapped) => wrapped.downcast_ref::<rustls::Error>(),
+            None => error.downcast_ref::<rustls::Error>(),
+        };
+        if let Some(rustls::Error::InvalidCertificate(reason)) = reason {
+            return matches!(
+                reason,
+                No::Expired | No::NotValidYet | No::ExpiredContext { .. } | No::NotValidYetContext { .. }
+            );
+        }
+        next = wrapped.map(|wrapped| wrapped as _).or_else(|| error.source());
+    }
+    false
 }
 
 /// RFC 3986, section 2.1: everything but unreserved characters.
@@ -235,4 +264,23 @@ fn percent_encoded(text: &str) -> String {
         other => format!("%{other:02X}"),
     };
     text.bytes().map(encode).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_of_another_time_points_at_the_clock() {
+        #[track_caller]
+        fn check(reason: rustls::CertificateError, is_about_the_clock: bool) {
+            let refused = rustls::Error::InvalidCertificate(reason);
+            let wrapped = std::io::Error::other(std::io::Error::other(refused));
+            assert_eq!(is_about_time(&wrapped), is_about_the_clock);
+        }
+        check(rustls::CertificateError::Expired, true);
+        check(rustls::CertificateError::NotValidYet, true);
+        check(rustls::CertificateError::UnknownIssuer, false);
+        assert!(!is_about_time(&std::io::Error::other("connection refused")));
+    }
 }

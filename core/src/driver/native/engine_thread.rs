@@ -15,8 +15,9 @@ use super::folder::{Folder, history_file};
 use super::reader_thread::ToReader;
 use super::{Shared, fresh_seed, socket};
 use crate::Error;
+use crate::client::Home;
 use crate::engine::{Blocked, Command, CommandId, ConnectionState, Engine, Input, Output, Reply, SocketId, Step};
-use crate::store::{Damage, Store, StoreError};
+use crate::store::{Damage, Store, StoreError, adopt, is_at_home};
 
 /// After a step that could not be committed: doubles with every further one, from the first to the last.
 const FIRST_PAUSE_AFTER_FAILURE_MS: u64 = 1_000;
@@ -38,6 +39,7 @@ pub(super) enum ToEngine {
 
 pub(super) struct Start {
     pub(super) folder: PathBuf,
+    pub(super) home: Home,
     pub(super) inbox: mpsc::Receiver<ToEngine>,
     pub(super) reader: mpsc::Sender<ToReader>,
     pub(super) to_self: mpsc::Sender<ToEngine>,
@@ -50,8 +52,8 @@ pub(super) struct Start {
 pub(super) fn start(start: Start) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
     let (opened, opening) = oneshot::channel();
     let run = move || {
-        let Start { folder, inbox, reader, to_self, shared, net, api } = start;
-        let open = match Files::open(&folder, SocketId(0)) {
+        let Start { folder, home, inbox, reader, to_self, shared, net, api } = start;
+        let open = match Files::open(&folder, &home, SocketId(0)) {
             Ok(open) => open,
             Err(error) => {
                 let _ = opened.send(Err(error));
@@ -64,6 +66,7 @@ pub(super) fn start(start: Start) -> Result<oneshot::Receiver<Result<(), Error>>
             open: Some(open),
             damaged: None,
             folder,
+            home,
             inbox,
             reader,
             to_self,
@@ -96,27 +99,38 @@ struct Files {
 }
 
 impl Files {
-    fn open(path: &std::path::Path, last_socket: SocketId) -> Result<Self, Error> {
+    fn open(path: &std::path::Path, home: &Home, last_socket: SocketId) -> Result<Self, Error> {
         let mut folder = Folder::open(path)?;
         if let Some(damage) = folder.take_suspicion() {
             folder.salvage(&damage)?;
         }
-        let opened = match Self::open_history(path, last_socket) {
+        let opened = match Self::open_history(path, home, last_socket) {
             Err(error) if error.is_damage() => {
                 folder.salvage(&Damage { cause: error.to_string(), is_log_missing: false })?;
-                Self::open_history(path, last_socket)
+                Self::open_history(path, home, last_socket)
             }
             opened => opened,
         };
-        let (store, engine) = opened?;
+        let (store, engine) = opened?.ok_or(Error::OtherDevice)?;
         folder.mark_in_use()?;
         Ok(Self { engine, store, folder })
     }
 
-    fn open_history(path: &std::path::Path, last_socket: SocketId) -> Result<(Store, Engine), StoreError> {
+    /// `None` when the history is bound to another device.
+    fn open_history(
+        path: &std::path::Path,
+        home: &Home,
+        last_socket: SocketId,
+    ) -> Result<Option<(Store, Engine)>, StoreError> {
         let store = Store::open(&history_file(path))?;
+        if !is_at_home(store.connection(), home.binding.as_ref())? {
+            if !home.adopts_copies {
+                return Ok(None);
+            }
+            adopt(store.connection(), home.binding.as_ref())?;
+        }
         let engine = load(&store, last_socket)?;
-        Ok((store, engine))
+        Ok(Some((store, engine)))
     }
 
     /// The number of the last salvage.
@@ -153,6 +167,7 @@ struct EngineThread {
     /// The files are damaged, and could not be replaced yet.
     damaged: Option<(Folder, Damage)>,
     folder: PathBuf,
+    home: Home,
     inbox: mpsc::Receiver<ToEngine>,
     reader: mpsc::Sender<ToReader>,
     to_self: mpsc::Sender<ToEngine>,
@@ -341,6 +356,10 @@ impl EngineThread {
                 self.shared.record(&changes);
             }
             Output::Connection(state) => {
+                if state == ConnectionState::Blocked(Blocked::Copied) {
+                    // What its device may ask over HTTP is not for a copy to ask.
+                    self.api.set_credentials(None);
+                }
                 self.shared.connection.send_replace(state);
             }
             Output::HttpToken(token, expires_at) => self.api.set_token(token, expires_at),
@@ -365,7 +384,10 @@ impl EngineThread {
             // A reader that is gone has nothing open.
             let _ = closing.blocking_recv();
         }
-        let open = || Files::open_history(&self.folder, self.last_socket).map_err(Error::from);
+        let open = || {
+            let opened = Files::open_history(&self.folder, &self.home, self.last_socket)?;
+            opened.ok_or(Error::OtherDevice)
+        };
         let (store, engine) = match folder.salvage(&damage).and_then(|_| open()) {
             Ok(opened) => opened,
             Err(error) => {
@@ -402,7 +424,7 @@ impl EngineThread {
         if self.open.is_none() {
             // Time passed while nobody counted it.
             self.clock = Clock::start();
-            self.open = Some(Files::open(&self.folder, self.last_socket)?);
+            self.open = Some(Files::open(&self.folder, &self.home, self.last_socket)?);
             (self.is_stale, self.is_full) = (false, false);
         }
         self.step(vec![Input::Resume]);

@@ -19,6 +19,7 @@ pub(crate) use self::api::{Api, Credentials};
 use self::engine_thread::ToEngine;
 pub(crate) use self::folder::wipe;
 use self::reader_thread::ToReader;
+use crate::client::Home;
 use crate::engine::{ChangeSet, Command, ConnectionState, Input, Reply};
 use crate::{Error, History, StoreError};
 
@@ -161,7 +162,7 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) async fn start(folder: &Path, node: &str) -> Result<Self, Error> {
+    pub(crate) async fn start(folder: &Path, node: &str, home: Home) -> Result<Self, Error> {
         let network = Network::start()?;
         let shared = Arc::new(Shared {
             connection: watch::Sender::new(ConnectionState::Offline),
@@ -177,6 +178,7 @@ impl Driver {
         let (engine, engine_inbox) = mpsc::channel();
         let opened = engine_thread::start(engine_thread::Start {
             folder: folder.to_owned(),
+            home,
             inbox: engine_inbox,
             reader: reader.clone(),
             to_self: engine.clone(),

@@ -176,3 +176,18 @@ proptest! {
         ana.assert_searchable();
     }
 }
+
+/// The node takes a device for a copy that knows less than it acknowledged.
+#[test]
+fn what_is_acknowledged_is_counted() {
+    let mut ana = Ana::online();
+    let counted = |ana: &Ana| crate::store::AccountRow::load(ana.store.connection()).unwrap().unwrap().progress;
+    ana.deliver(vec![text(101, 1, "one"), text(102, 2, "two")]);
+    assert_eq!(counted(&ana).stored_up_to, 2, "all together");
+    let trigger = "CREATE TEMP TRIGGER poison BEFORE INSERT ON main.message WHEN NEW.seq = 6
+                   BEGIN SELECT RAISE(ABORT, 'poison'); END";
+    ana.store.connection().execute_batch(trigger).unwrap();
+    let entries = vec![text(103, 3, "three"), text(104, 4, "four"), text(105, 5, "five"), text(106, 6, "poison")];
+    ana.deliver(entries);
+    assert_eq!(counted(&ana).stored_up_to, 3, "one by one, and not what failed");
+}

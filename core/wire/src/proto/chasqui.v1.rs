@@ -95,6 +95,16 @@ pub struct Hello {
     /// Free text for the operator's logs, at most 64 bytes: SDK and version.
     #[prost(string, tag = "8")]
     pub agent: ::prost::alloc::string::String,
+    /// How often this device has begun to connect, this attempt included: counted on its disk before each attempt. A node
+    /// that has seen the number, or a higher one, talks to an older copy of the device's data. 0 = not counted.
+    #[prost(uint64, tag = "9")]
+    pub connections: u64,
+    /// The highest mailbox entry that the device has dealt with. One below what it acknowledged shows an older copy, too.
+    #[prost(uint64, tag = "10")]
+    pub stored_up_to: u64,
+    /// How many messages the device may have had accepted: counted before each is sent first, less those finally refused.
+    #[prost(uint64, tag = "11")]
+    pub sent: u64,
 }
 /// How far the node had come, sealed by it so that nobody else can make one up.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -778,6 +788,8 @@ pub enum GoodbyeReason {
     NodeFailure = 11,
     /// The node came back from an older copy of itself: connect again and reconcile.
     NewEra = 12,
+    /// The device's data is a copy, and the device has gone on elsewhere: enrol as a new device.
+    Copied = 13,
 }
 impl GoodbyeReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -799,6 +811,7 @@ impl GoodbyeReason {
             Self::Overloaded => "OVERLOADED",
             Self::NodeFailure => "NODE_FAILURE",
             Self::NewEra => "NEW_ERA",
+            Self::Copied => "COPIED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -817,6 +830,7 @@ impl GoodbyeReason {
             "OVERLOADED" => Some(Self::Overloaded),
             "NODE_FAILURE" => Some(Self::NodeFailure),
             "NEW_ERA" => Some(Self::NewEra),
+            "COPIED" => Some(Self::Copied),
             _ => None,
         }
     }

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use chasqui_wire::{
     Absence, Accepted, Ack, AckItem, AckOutcome, Challenge, Checkpoint, ClientFrame, Commit, Content, ContentKind,
     ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era, ErrorCode, Gap,
-    GapReason, Goodbye, GoodbyeReason, Hello, Hole, HoleReason, Limits, MessageId, NodeFrame, Ping, Pong, Protection,
-    Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRange, SeqRanges, Signal,
-    StorageClass, Timestamp, Unsupported, UserId, Welcome, Welcoming,
+    GapReason, Goodbye, GoodbyeReason, Hello, Hole, HoleReason, Limits, MessageId, NodeFrame, Ping, Pong, Progress,
+    Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRange, SeqRanges,
+    Signal, StorageClass, Timestamp, Unsupported, UserId, Welcome, Welcoming,
 };
 
 pub(crate) const REALM: RealmId = RealmId::from_bytes(id(0x10));
@@ -35,6 +35,7 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
     let client = [
         ("hello", ClientFrame::Hello(hello())),
         ("hello-first", ClientFrame::Hello(Hello { checkpoint: None, window_entries: 0, window_bytes: 0, ..hello() })),
+        ("hello-counted", ClientFrame::Hello(Hello { progress: progress(), ..hello() })),
         ("send", ClientFrame::Send(Box::new(send()))),
         ("send-commit", ClientFrame::Send(Box::new(send_commit()))),
         ("send-resend", ClientFrame::Send(Box::new(send_resend()))),
@@ -62,6 +63,7 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
         ("pong", NodeFrame::Pong(Pong { nonce: 0x0102_0304_0506_0708, time: NOON, checkpoint: Some(checkpoint()) })),
         ("unsupported", NodeFrame::Unsupported(Unsupported { detail: "frame kind 99".to_owned() })),
         ("goodbye", NodeFrame::Goodbye(goodbye())),
+        ("goodbye-copied", NodeFrame::Goodbye(Goodbye { reason: GoodbyeReason::Copied, ..goodbye() })),
     ];
     let text = ContentKind::Text("¿Qué tal, Bo? \u{1f999}".to_owned());
     let content = [("text", Content { message: MESSAGE, created_at: NOON, kind: text })];
@@ -100,7 +102,12 @@ fn hello() -> Hello {
         window_bytes: 500_000,
         checkpoint: Some(checkpoint()),
         agent: "chasqui/0.1 android".to_owned(),
+        progress: Progress::default(),
     }
+}
+
+fn progress() -> Progress {
+    Progress { connections: 301, stored_up_to: 70_001, sent: 4_003 }
 }
 
 fn welcome() -> Welcome {

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use chasqui_wire::{
     Absence, Accepted, Ack, AckItem, AckOutcome, Challenge, Checkpoint, ClientFrame, Commit, Content, ContentKind,
     ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era, ErrorCode, Gap,
-    GapReason, Goodbye, GoodbyeReason, Hello, Hole, HoleReason, Limits, MessageId, NodeFrame, Ping, Pong, Protection,
-    Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRange, SeqRanges, Signal,
-    StorageClass, Timestamp, Unsupported, UserId, Welcome, Welcoming,
+    GapReason, Goodbye, GoodbyeReason, Hello, Hole, HoleReason, Limits, MessageId, NodeFrame, Ping, Pong, Progress,
+    Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRange, SeqRanges,
+    Signal, StorageClass, Timestamp, Unsupported, UserId, Welcome, Welcoming,
 };
 use proptest::array::{uniform16, uniform32};
 use proptest::collection::vec;
@@ -61,16 +61,18 @@ fn challenge() -> impl Strategy<Value = Challenge> {
 }
 
 fn hello() -> impl Strategy<Value = Hello> {
-    (any::<u32>(), realm(), device(), signature(), any::<(u32, u32)>(), maybe(checkpoint()), agent()).prop_map(
-        |(version, realm, device, signature, (window_entries, window_bytes), checkpoint, agent)| Hello {
+    let (windows, progress) = (any::<(u32, u32)>(), any::<(u64, u64, u64)>());
+    (any::<u32>(), realm(), device(), signature(), windows, maybe(checkpoint()), agent(), progress).prop_map(
+        |(version, realm, device, signature, windows, checkpoint, agent, (connections, stored_up_to, sent))| Hello {
             version,
             realm,
             device,
             signature,
-            window_entries,
-            window_bytes,
+            window_entries: windows.0,
+            window_bytes: windows.1,
             checkpoint,
             agent,
+            progress: Progress { connections, stored_up_to, sent },
         },
     )
 }
@@ -135,6 +137,7 @@ fn goodbye() -> impl Strategy<Value = Goodbye> {
         Overloaded,
         NodeFailure,
         NewEra,
+        Copied,
     ];
     (select(REASONS), text(), any::<u32>()).prop_map(|(reason, detail, retry_after_ms)| Goodbye {
         reason,

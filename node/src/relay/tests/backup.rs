@@ -29,7 +29,13 @@ impl Place {
     fn texts(&self) -> Vec<String> {
         let storage = Storage::folder(self.target.path());
         let mut relay = Relay::open(storage, options(), self.world.now, [3; 32]).unwrap();
-        let attach = Attach { device: BO_PHONE, window_entries: 256, window_bytes: 1 << 20, checkpoint: None };
+        let attach = Attach {
+            device: BO_PHONE,
+            window_entries: 256,
+            window_bytes: 1 << 20,
+            checkpoint: None,
+            progress: Progress::default(),
+        };
         let events = relay.commit(self.world.now, vec![Work::Session(SessionId(1), Op::Attach(attach))]);
         let text = |entry: &Entry| String::from_utf8(envelope(entry).body.to_vec()).unwrap();
         mail(SessionId(1), &events).iter().map(text).collect()

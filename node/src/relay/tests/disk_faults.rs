@@ -199,7 +199,13 @@ fn with_a_lost_segment() -> (World, SessionId) {
 fn a_lost_body_becomes_a_gap_in_its_place_and_the_sender_is_told() {
     let (mut world, ana) = with_a_lost_segment();
     let session = SessionId(50);
-    let attach = Attach { device: BO_PHONE, window_entries: 10, window_bytes: 1 << 20, checkpoint: None };
+    let attach = Attach {
+        device: BO_PHONE,
+        window_entries: 10,
+        window_bytes: 1 << 20,
+        checkpoint: None,
+        progress: Progress::default(),
+    };
     let events = world.work(session, Op::Attach(attach));
     let delivered = mail(session, &events);
     let [one, gap, three] = delivered.as_slice() else { panic!("{events:?}") };

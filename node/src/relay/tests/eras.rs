@@ -59,7 +59,15 @@ fn a_checkpoint_from_the_future_begins_an_era() {
     if let Event::Attached(attached) = &events[0] {
         ahead = attached.checkpoint.clone();
     }
-    let attach = |checkpoint| Op::Attach(Attach { device: ANA_PHONE, window_entries: 1, window_bytes: 1, checkpoint });
+    let attach = |checkpoint| {
+        Op::Attach(Attach {
+            device: ANA_PHONE,
+            window_entries: 1,
+            window_bytes: 1,
+            checkpoint,
+            progress: Progress::default(),
+        })
+    };
     let mut forged = ahead.clone();
     forged.revision += 1;
     restored.work(SessionId(50), attach(Some(forged)));
@@ -74,7 +82,13 @@ fn a_checkpoint_from_the_future_begins_an_era() {
 
 fn attach_with(world: &mut World, session: u64, checkpoint: Checkpoint) -> Attached {
     let checkpoint = Some(checkpoint);
-    let attach = Attach { device: ANA_PHONE, window_entries: 10, window_bytes: 1 << 20, checkpoint };
+    let attach = Attach {
+        device: ANA_PHONE,
+        window_entries: 10,
+        window_bytes: 1 << 20,
+        checkpoint,
+        progress: Progress::default(),
+    };
     let events = of(SessionId(session), world.work(SessionId(session), Op::Attach(attach)));
     let Event::Attached(attached) = events[0].clone() else { panic!("{events:?}") };
     *attached

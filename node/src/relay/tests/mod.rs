@@ -3,6 +3,7 @@
 mod accounts;
 mod backup;
 mod compaction;
+mod copies;
 mod delete;
 mod delivery;
 mod disk_faults;
@@ -18,7 +19,8 @@ mod receipts;
 use bytes::Bytes;
 use chasqui_wire::{
     AckItem, AckOutcome, ConversationId, ConversationKind, DeviceId, Entry, EntryKind, Envelope, ErrorCode, Limits,
-    MessageId, Protection, Receipt, ReceiptKind, Send, Seq, StorageClass, Timestamp, UserId, direct_conversation,
+    MessageId, Progress, Protection, Receipt, ReceiptKind, Send, Seq, StorageClass, Timestamp, UserId,
+    direct_conversation,
 };
 use rusqlite::Connection;
 
@@ -74,7 +76,13 @@ impl World {
     pub(super) fn attach_with(&mut self, device: DeviceId, entries: u32, bytes: u32) -> (SessionId, Vec<Event>) {
         self.sessions += 1;
         let session = SessionId(self.sessions);
-        let attach = Attach { device, window_entries: entries, window_bytes: bytes, checkpoint: None };
+        let attach = Attach {
+            device,
+            window_entries: entries,
+            window_bytes: bytes,
+            checkpoint: None,
+            progress: Progress::default(),
+        };
         let events = self.work(session, Op::Attach(attach));
         (session, of(session, events))
     }
