@@ -33,7 +33,7 @@ pub(super) struct NodeProcess {
     copies: Vec<Copy>,
     /// The next start is from this copy.
     from_copy: Option<usize>,
-    /// When the operator last restored a copy, and which.
+    /// From when on the operator may restore another copy than the last one, and which that was.
     last_restore: Option<(u64, usize)>,
     /// Nothing can be made larger on its disk.
     pub(super) is_full: bool,
@@ -49,8 +49,8 @@ struct Copy {
     last_era_begun: Option<u32>,
 }
 
-/// The operator lets so many milliseconds pass between restores of different copies: an interval by which eras are
-/// numbered, and what the node's clock may be behind.
+/// The operator lets so many milliseconds pass for each restore of a copy before restoring another one: an interval by which
+/// eras are numbered, and a little. A copy that is restored several times within an interval counts on ahead of the clock.
 pub(super) const BETWEEN_RESTORES: u64 = 130_000;
 
 impl NodeProcess {
@@ -405,11 +405,11 @@ impl World {
             return;
         }
         let index = wanted.unwrap_or_else(|| self.rng.below(copies)).min(copies - 1);
-        let is_too_soon = |&(at, last): &(u64, usize)| last != index && self.now < at + BETWEEN_RESTORES;
-        if self.node.last_restore.as_ref().is_some_and(is_too_soon) {
+        let (free_from, last) = self.node.last_restore.unwrap_or((self.now, index));
+        if last != index && self.now < free_from {
             return;
         }
-        self.node.last_restore = Some((self.now, index));
+        self.node.last_restore = Some((free_from.max(self.now) + BETWEEN_RESTORES, index));
         self.count(Fault::NodeRestoredFromCopy);
         self.node_crashes(Some(index));
     }

@@ -15,8 +15,9 @@ use super::node::{BETWEEN_RESTORES, NodeProcess};
 use super::rng::Rng;
 use super::trace::Trace;
 
-/// A simulated morning: 2026-01-01, in milliseconds.
-const EPOCH_MS: i64 = 1_767_225_600_000;
+/// A simulated morning: 2026-01-02, in milliseconds. A node whose clock shows an earlier year numbers its eras by counting
+/// alone, so that two copies of it can begin the same one.
+const EPOCH_MS: i64 = 1_767_312_000_000;
 /// Everything must be at rest this long after the last fault, in simulated milliseconds.
 const REST_WITHIN_MS: u64 = 2 * 3600 * 1000;
 
