@@ -236,8 +236,12 @@ impl World {
                     let holders = || {
                         let mut devices = self.devices.iter().enumerate();
                         devices.any(|(other, device)| {
-                            let there = timelines.get(&other).and_then(|timeline| timeline.get(&seq));
-                            device.user == peer && there.is_some_and(Option::is_some)
+                            let there = timelines.get(&other).filter(|_| device.user == peer);
+                            there.is_some_and(|there| {
+                                let mut all = there.values().flatten();
+                                there.get(&seq).is_some_and(Option::is_some)
+                                    || (self.may_stand_at_two() && all.any(|other| other.id == message.id))
+                            })
                         })
                     };
                     let may_be_read = read_up_to.get(&peer).is_some_and(|&mark| seq <= mark);
