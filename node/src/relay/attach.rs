@@ -96,14 +96,12 @@ impl Step<'_> {
         let mut known = query.query_row([device], |row| {
             Ok(Progress { connections: row.get(0)?, stored_up_to: row.get(1)?, sent: row.get(2)? })
         })?;
-        let batch = self.pending.acknowledged.iter().filter(|&&(whose, _)| whose == device).map(|&(_, entry)| entry);
-        known.stored_up_to = known.stored_up_to.max(batch.max().unwrap_or(0));
-        if let Some(session) = self.session_of(device) {
-            known.sent += self.pending.accepted.get(&session).copied().unwrap_or(0);
-            if let Some(online) = self.state.online().get(&device).filter(|online| online.who.session == session) {
-                known.stored_up_to = known.stored_up_to.max(online.acknowledged);
-                known.sent += online.accepted;
-            }
+        // What a device did that did not count itself is not held against it once a newer version of it does.
+        if let Some(online) = self.online(device).filter(|online| online.counts) {
+            let batch =
+                self.pending.acknowledged.iter().filter(|&&(whose, _)| whose == device).map(|&(_, entry)| entry);
+            known.stored_up_to = known.stored_up_to.max(online.acknowledged).max(batch.max().unwrap_or(0));
+            known.sent += online.accepted + self.pending.accepted.get(&online.who.session).copied().unwrap_or(0);
         }
         Ok(known)
     }

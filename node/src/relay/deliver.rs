@@ -24,6 +24,8 @@ pub(super) struct Online {
     /// Delivered to this session and not acknowledged, with the bytes of each body.
     pub(super) in_flight: BTreeMap<u64, u32>,
     bytes_in_flight: u64,
+    /// The device counts how far it comes.
+    pub(super) counts: bool,
     /// The highest entry acknowledged on this session.
     pub(super) acknowledged: u64,
     /// Messages accepted on this session, repeats not counted.
@@ -46,6 +48,7 @@ impl Online {
             window_bytes: attach.window_bytes.into(),
             in_flight: BTreeMap::new(),
             bytes_in_flight: 0,
+            counts: attach.progress.connections > 0,
             acknowledged: 0,
             accepted: 0,
             cursor: 0,

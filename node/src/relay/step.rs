@@ -116,9 +116,13 @@ impl Step<'_> {
 
     /// The session of a device, as the batch leaves it.
     pub(super) fn session_of(&self, device: DeviceRow) -> Option<SessionId> {
+        self.online(device).map(|online| online.who.session)
+    }
+
+    pub(super) fn online(&self, device: DeviceRow) -> Option<&Online> {
         let joined = self.pending.joined.values().find(|online| online.who.device == device);
-        let online = joined.or_else(|| self.state.online.get(&device)).map(|online| online.who.session)?;
-        (!self.pending.left.contains(&online)).then_some(online)
+        let online = joined.or_else(|| self.state.online.get(&device))?;
+        (!self.pending.left.contains(&online.who.session)).then_some(online)
     }
 
     /// The revision of this batch, if it changes anything.

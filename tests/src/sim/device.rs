@@ -29,6 +29,8 @@ pub(super) struct Device {
     pub(super) skew_ms: i64,
     pub(super) enrolled: bool,
     pub(super) from_the_start: bool,
+    /// Another folder has the same keys.
+    has_twin: bool,
     /// It was told that its folder is a copy, and is a new device since.
     pub(super) is_new_again: bool,
     /// The process, while it runs.
@@ -88,6 +90,7 @@ impl Device {
             skew_ms,
             enrolled: false,
             from_the_start: false,
+            has_twin: false,
             is_new_again: false,
             running: None,
             parked: Some(database(&failing, Connection::open_in_memory().expect("a database in memory"))),
@@ -491,11 +494,12 @@ impl World {
         let original = &self.devices[index];
         (twin.id, twin.seed) = (original.id, original.seed.clone());
         (twin.enrolled, twin.from_the_start) = (true, original.from_the_start);
-        twin.is_new_again = original.is_new_again;
+        (twin.has_twin, twin.is_new_again) = (true, original.is_new_again);
         (twin.promised, twin.ranks) = (original.on_disk(), original.ranks.clone());
         // Past the enrolment, which the copy has behind it.
         twin.commands = original.commands;
         twin.parked = Some(database(&twin.failing, super::node::copy_of(original.database())));
+        self.devices[index].has_twin = true;
         self.devices.push(twin);
         let delay = self.rng.between(0, 20_000);
         self.after(delay, Happening::DeviceRestart(clone));
@@ -509,6 +513,9 @@ impl World {
 
     fn heed_being_a_copy(&mut self, index: usize) {
         let is_told = self.devices[index].connection_state() == Some(ConnectionState::Blocked(Blocked::Copied));
+        if is_told && !self.devices[index].has_twin {
+            self.breaks(format!("device {index} is told that it is a copy, and there is no other"));
+        }
         if is_told || self.devices[index].logs_in {
             let delay = self.rng.between(500, 30_000);
             self.after(delay, Happening::LogInAgain(index));
@@ -531,7 +538,7 @@ impl World {
         if !std::mem::replace(&mut self.devices[index].logs_in, true) {
             self.devices[index].id = self.rng.id(0);
             self.devices[index].seed = Secret::new(self.rng.bytes());
-            self.devices[index].is_new_again = true;
+            (self.devices[index].has_twin, self.devices[index].is_new_again) = (false, true);
             self.devices[index].from_the_start = false;
         }
         let (clock, device) = (self.clock(self.node.skew_ms), &self.devices[index]);

@@ -91,6 +91,28 @@ fn whoever_does_not_know_what_it_sent_is_a_copy() {
     assert!(attach(&mut world, 6, 3).1);
 }
 
+/// Versions before 0006_sent.sql counted nothing; an upgrade is no copy.
+#[test]
+fn what_a_device_did_before_it_counted_is_not_held_against_it() {
+    let mut world = World::new();
+    let (bo, _) = world.attach_counted(BO_PHONE, 0, 0);
+    let (ana, _) = world.attach(ANA_PHONE);
+    let events = world.say(ana, 1, "one");
+    let number = mail(bo, &events)[0].number;
+    world.acknowledge(bo, number, AckOutcome::Stored);
+    world.publish(bo, send(BO, ANA, 2, "two"));
+    let progress = Progress { connections: 1, stored_up_to: 0, sent: 0 };
+    let attach = Attach { device: BO_PHONE, window_entries: 10, window_bytes: 1 << 20, checkpoint: None, progress };
+    let upgraded = SessionId(50);
+    let events = of(upgraded, world.work(upgraded, Op::Attach(attach)));
+    assert!(matches!(events.first(), Some(Event::Attached(_))), "{events:?}");
+    world.publish(upgraded, send(BO, ANA, 3, "three"));
+    world.work(upgraded, Op::Detach);
+    assert!(!world.is_welcome(1, 0), "from then on it is counted");
+    let sent = world.relay.connection().query_row("SELECT max(sent) FROM device", [], |row| row.get::<_, u64>(0));
+    assert_eq!(sent, Ok(1));
+}
+
 #[test]
 fn a_restored_node_knows_less_and_suspects_nobody() {
     let mut world = World::new();
