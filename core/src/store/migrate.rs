@@ -42,6 +42,9 @@ pub(crate) fn migrate(connection: &Connection) -> Result<(), StoreError> {
 }
 
 #[cfg(test)]
+mod upgrades;
+
+#[cfg(test)]
 mod tests {
     use chasqui_wire::{Content, ContentKind, Timestamp};
 

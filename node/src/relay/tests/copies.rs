@@ -91,7 +91,7 @@ fn whoever_does_not_know_what_it_sent_is_a_copy() {
     assert!(attach(&mut world, 6, 3).1);
 }
 
-/// Versions before 0006_sent.sql counted nothing; an upgrade is no copy.
+/// Versions before 0007_sent.sql counted nothing; an upgrade is no copy.
 #[test]
 fn what_a_device_did_before_it_counted_is_not_held_against_it() {
     let mut world = World::new();
