@@ -33,7 +33,10 @@ fn a_quick_run_measures_every_workload() {
     }
     assert!(figure("offline", "accept_per_second") > 0.0);
     assert_eq!(figure("offline", "canaries_after"), 0.0);
-    assert!(figure("idle", "connect_per_second") > 0.0);
+    for workload in ["idle", "idle-tls"] {
+        assert!(figure(workload, "connect_per_second") > 0.0);
+        assert!(figure(workload, "bytes_per_connection") > 0.0);
+    }
 }
 
 #[test]

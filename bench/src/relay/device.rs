@@ -7,17 +7,18 @@ use chasqui_wire::{
 };
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::Outcome;
 use super::node::{Person, Place};
+use super::tls::Trust;
 
 /// A welcomed device.
 pub(crate) struct Device {
     person: Person,
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     sent: u64,
 }
 
@@ -33,8 +34,17 @@ pub(crate) enum News {
 
 impl Device {
     pub(crate) async fn connect(node: Place, person: Person) -> Outcome<Self> {
+        Self::open(node, person, None).await
+    }
+
+    /// Over TLS, if there is something to trust.
+    pub(crate) async fn open(node: Place, person: Person, trust: Option<&Trust>) -> Outcome<Self> {
         let stream = TcpStream::connect(node.address).await?;
         stream.set_nodelay(true)?;
+        let stream = match trust {
+            Some(trust) => MaybeTlsStream::Rustls(trust.secure(stream).await?),
+            None => MaybeTlsStream::Plain(stream),
+        };
         let config = WebSocketConfig::default().read_buffer_size(2048).write_buffer_size(0);
         let url = format!("ws://{}/v1/connect", node.address);
         let (socket, _) = tokio_tungstenite::client_async_with_config(url, stream, Some(config)).await?;

@@ -13,6 +13,7 @@ mod pairs;
 mod process;
 mod report;
 mod texts;
+mod tls;
 
 use std::error::Error;
 use std::time::Duration;
@@ -59,6 +60,8 @@ pub(crate) enum Workload {
     Offline,
     /// 10,000 connections that do nothing.
     Idle,
+    /// The same over TLS.
+    IdleTls,
 }
 
 /// What is measured beside it.
@@ -114,7 +117,10 @@ async fn measure(arguments: &Arguments) -> Outcome<Report> {
             report.add(offline::node(scale, arguments.verbose).await?);
         }
         if wants(Workload::Idle) {
-            report.add(idle::node(scale, arguments.verbose).await?);
+            report.add(idle::plain(scale, arguments.verbose).await?);
+        }
+        if wants(Workload::IdleTls) {
+            report.add(idle::tls(scale, arguments.verbose).await?);
         }
     }
     Ok(report)

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::Outcome;
 use super::process::Process;
+use super::tls::Trust;
 
 /// One user with one device, by number.
 #[derive(Clone, Copy, Debug)]
@@ -65,10 +66,20 @@ pub(crate) struct Node {
 impl Node {
     /// A node that knows people 0 up to `people`, with limits that no workload reaches.
     pub(crate) fn start(people: usize, verbose: bool) -> Outcome<Self> {
+        Self::start_in(tempfile::tempdir()?, "", people, verbose)
+    }
+
+    /// As [`Node::start`], and it speaks TLS.
+    pub(crate) fn start_with_tls(people: usize, verbose: bool) -> Outcome<(Self, Trust)> {
         let folder = tempfile::tempdir()?;
+        let (trust, lines) = Trust::certify(folder.path())?;
+        Ok((Self::start_in(folder, &lines, people, verbose)?, trust))
+    }
+
+    fn start_in(folder: TempDir, more: &str, people: usize, verbose: bool) -> Outcome<Self> {
         let data = folder.path().join("data");
         let realm = enrol(&data, people)?;
-        std::fs::write(folder.path().join("node.toml"), CONFIG)?;
+        std::fs::write(folder.path().join("node.toml"), format!("{CONFIG}{more}"))?;
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let (process, address) = serve(folder.path(), anywhere, verbose)?;
         Ok(Self { place: Place { address, realm }, process, folder, verbose })
