@@ -19,12 +19,13 @@ pub(crate) fn run(arguments: &[&str]) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if !is_installed("cargo-fuzz") {
-        eprintln!("cargo-fuzz is not installed: `cargo install cargo-fuzz`");
+    let missing = missing();
+    if !missing.is_empty() {
+        eprintln!("{}", missing.join("\n"));
         return ExitCode::FAILURE;
     }
     let compiler = Compiler::find();
-    let (mut quiet, mut found) = (0, 0);
+    let (mut quiet, mut found, mut broken) = (0, 0, 0);
     for folder in FOLDERS {
         let targets = targets(&crate::workspace().join(folder));
         for target in targets.iter().filter(|target| wanted.is_none_or(|wanted| wanted == *target)) {
@@ -34,15 +35,38 @@ pub(crate) fn run(arguments: &[&str]) -> ExitCode {
                     quiet += 1;
                     println!("{target}: quiet");
                 }
-                Err(finding) => {
+                Err(Failure::Finding(finding)) => {
                     found += 1;
                     println!("{finding}\n{target}: FOUND something; it becomes a named test");
+                }
+                Err(Failure::NotRun(why)) => {
+                    broken += 1;
+                    println!("{target}: did not run: {why}");
                 }
             }
         }
     }
-    println!("\n{quiet} quiet, {found} found something");
-    if found == 0 && quiet > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!("\n{quiet} quiet, {found} found something, {broken} did not run");
+    if found == 0 && broken == 0 && quiet > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What has to be installed first, a line each.
+fn missing() -> Vec<&'static str> {
+    let mut missing = Vec::new();
+    if !is_installed("cargo-fuzz") {
+        missing.push("cargo-fuzz is not installed: `cargo install cargo-fuzz`");
+    }
+    if std::env::var_os("CXX").is_none() && !is_installed("c++") {
+        missing.push("there is no C++ compiler, which libFuzzer is built with: install g++ or clang, or set CXX");
+    }
+    missing
+}
+
+/// Why a target is not quiet.
+enum Failure {
+    /// With all that was printed about it.
+    Finding(String),
+    NotRun(String),
 }
 
 fn is_number(text: &str) -> bool {
@@ -65,18 +89,19 @@ impl Compiler {
     }
 
     /// Ends at the first finding, with all that was printed about it.
-    fn fuzz(self, folder: &Path, target: &str, seconds: &str) -> Result<(), String> {
+    fn fuzz(self, folder: &Path, target: &str, seconds: &str) -> Result<(), Failure> {
         let built = self.command("build", folder, target).status();
         if !built.is_ok_and(|status| status.success()) {
-            return Err("it does not compile".to_owned());
+            return Err(Failure::NotRun("it does not compile".to_owned()));
         }
         // What is new goes into the first corpus, and the second keeps to its seeds.
         let (new, seeds) = (folder.join("target/corpus").join(target), folder.join("corpus").join(target));
-        std::fs::create_dir_all(&new).map_err(|error| format!("{}: {error}", new.display()))?;
+        std::fs::create_dir_all(&new).map_err(|error| Failure::NotRun(format!("{}: {error}", new.display())))?;
         let mut command = self.command("run", folder, target);
         command.args([&new, &seeds]).args(["--", &format!("-max_total_time={seconds}")]);
-        let output = command.output().map_err(|error| error.to_string())?;
-        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+        let output = command.output().map_err(|error| Failure::NotRun(error.to_string()))?;
+        let said = || Failure::Finding(String::from_utf8_lossy(&output.stderr).into_owned());
+        if output.status.success() { Ok(()) } else { Err(said()) }
     }
 
     fn command(self, what: &str, folder: &Path, target: &str) -> Command {
