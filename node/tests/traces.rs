@@ -101,7 +101,7 @@ async fn a_request_is_traced_from_whoever_asked_to_the_disk() {
     collector.until(|spans| !named(spans, "connection").is_empty() && !named(spans, "commit").is_empty()).await;
     node.until_above_zero("chasqui_spans_exported_total").await;
     // The last one before the end: it is not lost.
-    request(node.people, "GET", "/v1/nothing", None, "").await;
+    request(node.people, "INVENTED", "/v1/nothing", None, "").await;
     node.stop().await;
 
     let spans = collector.spans();
@@ -121,7 +121,8 @@ async fn a_request_is_traced_from_whoever_asked_to_the_disk() {
     }
     assert!(named(&spans, "GET /v1/realm").is_empty(), "it was not to be sampled");
     assert_eq!(named(&spans, "GET /healthz").len(), 1);
-    assert_eq!(named(&spans, "GET none").len(), 1, "the last one was flushed");
+    let [last] = named(&spans, "HTTP")[..] else { panic!("the last one was not flushed: {spans:#?}") };
+    assert!(!format!("{last:?}").contains("INVENTED"), "{last:#?}");
     let request = &collector.requests()[0];
     assert!(request.head.starts_with("post /v1/traces http/1.1\r\n"), "{}", request.head);
     for header in ["authorization: bearer of the collector", "x-team: 7", "content-type: application/x-protobuf"] {
@@ -148,7 +149,6 @@ async fn nobody_waits_for_a_collector_that_hangs() {
         assert!(asked <= 20_000, "the queue has no bound");
     }
     assert_eq!(node.device(&any, 1).post("/v1/register", &node.device(&any, 1).register("ana")).await.status, 200);
-    assert_eq!(collector.requests().len(), 1, "the first batch is still under way");
     // It ends all the same.
     node.stop().await;
     any.running.stop().await;

@@ -88,21 +88,32 @@ impl SpanProcessor for Entrance {
     fn set_resource(&mut self, _resource: &opentelemetry_sdk::Resource) {}
 }
 
+/// Methods that may stand in a trace as they came.
+const METHODS: [&str; 9] = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
+
 /// Names a span as OpenTelemetry's conventions have it: what a request asked for, and what comes from outside.
 fn name(span: &mut SpanData) {
     match &*span.name {
         "request" => {
             let (mut method, mut route) = (String::new(), String::new());
             for attribute in &mut span.attributes {
-                let (called, copy) = match attribute.key.as_str() {
-                    "method" => ("http.request.method", &mut method),
-                    "route" => ("http.route", &mut route),
-                    _ => continue,
-                };
-                attribute.key = called.into();
-                *copy = attribute.value.to_string();
+                match attribute.key.as_str() {
+                    "method" => {
+                        attribute.key = "http.request.method".into();
+                        if !METHODS.contains(&&*attribute.value.as_str()) {
+                            attribute.value = "_OTHER".into();
+                        }
+                        method = attribute.value.to_string();
+                    }
+                    "route" => {
+                        attribute.key = "http.route".into();
+                        route = attribute.value.to_string();
+                    }
+                    _ => {}
+                }
             }
-            span.name = format!("{method} {route}").into();
+            // What nobody serves has no route, and anybody's method.
+            span.name = if route == "none" { "HTTP".into() } else { format!("{method} {route}").into() };
             span.span_kind = SpanKind::Server;
         }
         "connection" => span.span_kind = SpanKind::Server,
