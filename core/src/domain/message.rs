@@ -79,15 +79,27 @@ pub enum Undelivered {
     Unreadable,
     /// The recipient's last device that it waited for is gone.
     DeviceGone,
+    /// The node came back from an older copy of itself, had forgotten the message, and did not take it back. Told on the
+    /// device that wrote it.
+    Refused,
 }
 
 impl Undelivered {
-    pub(crate) const fn receipt(self) -> ReceiptKind {
+    const ALL: [Self; 4] = [Self::Expired, Self::Unreadable, Self::DeviceGone, Self::Refused];
+
+    /// As it is stored: the number of the receipt that said so, or one that no receipt has.
+    pub(crate) fn number(self) -> i32 {
         match self {
-            Self::Expired => ReceiptKind::Expired,
-            Self::Unreadable => ReceiptKind::Unreadable,
-            Self::DeviceGone => ReceiptKind::DeviceGone,
+            Self::Expired => ReceiptKind::Expired.number().into(),
+            Self::Unreadable => ReceiptKind::Unreadable.number().into(),
+            Self::DeviceGone => ReceiptKind::DeviceGone.number().into(),
+            Self::Refused => 1_000,
         }
+    }
+
+    /// Reads back [`Self::number`].
+    pub(crate) fn from_number(number: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.number() == number)
     }
 }
 

@@ -12,11 +12,11 @@ use chasqui_wire::{
 use rusqlite::Connection;
 
 use super::{Engine, SocketId, Turn};
-use crate::domain::Failure;
+use crate::domain::{Failure, Undelivered};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
-    self, AccountRow, ConversationKey, ConversationRow, MessageRow, MessageState, OutboxKey, OutboxRow, ReadOutboxRow,
-    StoreError,
+    self, AccountRow, ConversationKey, ConversationRow, MessageRow, MessageState, OutboxKey, OutboxRow, Rank,
+    ReadOutboxRow, ReceiptMark, StoreError,
 };
 
 /// Since it was first sent, by the node's clock: as long as the node remembers message ids. What was never sent has no age.
@@ -332,7 +332,8 @@ impl Outbox {
     }
 }
 
-/// The message stays where it failed. One that an earlier era had accepted stays accepted.
+/// The message stays where it failed. One that an earlier era had accepted stays accepted; who had not got it then does not
+/// get it any more, and that is told.
 fn fail(
     turn: &mut Turn<'_>,
     conversation: &ConversationRow,
@@ -342,6 +343,14 @@ fn fail(
     if message.state != MessageState::Accepted {
         message.set_failed(turn.db, conversation.head, failure)?;
         turn.arranged(conversation);
+        return Ok(());
+    }
+    if let (Some(seq), Some(peer)) = (message.seq, conversation.peer) {
+        let mark =
+            ReceiptMark { user: peer, rank: Rank::Undelivered, reason: Some(Undelivered::Refused), at: turn.now };
+        if store::apply_receipt(turn.db, conversation.key, SeqRange::one(seq), &mark, false)? > 0 {
+            turn.changed(conversation.id);
+        }
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ mod damage;
 mod full_disk;
 
 use super::*;
-use crate::domain::{MessageContent, MessageState};
+use crate::domain::{MessageContent, MessageState, Undelivered};
 
 const NOW: Timestamp = Timestamp(1_767_225_600_000);
 const DAY_MS: u64 = 24 * 3600 * 1000;
@@ -405,6 +405,23 @@ fn a_message_that_gets_another_position_keeps_its_state() {
     assert!(matches!(said.as_slice(), [ClientFrame::Send(send)] if send.reclaim_seq == Some(seq(1))), "{said:?}");
     ana.accept(1, Seq::new(1, 1).unwrap(), 61);
     assert_eq!(ana.state_of(1), MessageState::Read);
+}
+
+#[test]
+fn what_a_restored_node_does_not_take_back_is_said_to_be_undelivered() {
+    let mut ana = Ana::online();
+    for (number, at) in [(1, 1), (2, 2)] {
+        ana.send(number, "hello");
+        ana.accept(number, seq(at), 60);
+    }
+    ana.deliver(vec![read_notice([2; 32], SeqRanges::of([seq(1)]))]);
+    ana.node_is_restored();
+    ana.reject(1, ErrorCode::Unreachable);
+    ana.reject(2, ErrorCode::Unreachable);
+    assert_eq!(ana.state_of(1), MessageState::Read, "it had arrived");
+    assert_eq!(ana.state_of(2), MessageState::Undelivered(Undelivered::Refused));
+    ana.deliver(vec![read_notice([2; 32], SeqRanges::of([seq(2)]))]);
+    assert_eq!(ana.state_of(2), MessageState::Read, "better news may follow");
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn keep_early(
         Sql(range.last()),
         Sql(mark.user),
         mark.rank as i64,
-        mark.reason.map(|reason| reason.receipt().number()),
+        mark.reason.map(Undelivered::number),
         Sql(mark.at),
         MAX_EARLY,
     ))?;
@@ -161,7 +161,7 @@ fn raise(
         ":seq": Sql(seq),
         ":user": Sql(mark.user),
         ":rank": mark.rank as i64,
-        ":reason": mark.reason.map(|reason| reason.receipt().number()),
+        ":reason": mark.reason.map(Undelivered::number),
         ":received_at": (mark.rank == Rank::Received).then_some(Sql(mark.at)),
         ":read_at": (mark.rank == Rank::Read).then_some(Sql(mark.at)),
     })?;
@@ -191,11 +191,5 @@ pub(crate) fn delivery(
 }
 
 fn reason(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Undelivered>> {
-    let number = row.get::<_, Option<i32>>("reason")?;
-    Ok(match number.and_then(ReceiptKind::from_number) {
-        Some(ReceiptKind::Expired) => Some(Undelivered::Expired),
-        Some(ReceiptKind::Unreadable) => Some(Undelivered::Unreadable),
-        Some(ReceiptKind::DeviceGone) => Some(Undelivered::DeviceGone),
-        Some(ReceiptKind::Received) | None => None,
-    })
+    Ok(row.get::<_, Option<i32>>("reason")?.and_then(Undelivered::from_number))
 }

@@ -191,3 +191,24 @@ fn what_is_acknowledged_is_counted() {
     ana.deliver(entries);
     assert_eq!(counted(&ana).stored_up_to, 3, "one by one, and not what failed");
 }
+
+#[test]
+fn names_that_nobody_knows_do_not_stand_in_the_way_of_others() {
+    let mut ana = Ana::new();
+    for number in 100..150 {
+        ana.handle(vec![Input::Command(CommandId(1), Command::OpenDirect(id(number)))]);
+    }
+    ana.connect();
+    let mut waiting: Vec<UserId> = ana.engine.resolving.iter().copied().collect();
+    assert_eq!(waiting.len(), 16);
+    let mut asked = BTreeSet::new();
+    while let Some(user) = waiting.pop() {
+        assert!(asked.insert(user), "asked twice on one socket");
+        let step = ana.handle(vec![Input::Resolved(user, None)]);
+        waiting.extend(step.outputs.iter().filter_map(|output| match output {
+            Output::Resolve(user) => Some(*user),
+            _ => None,
+        }));
+    }
+    assert_eq!(asked.len(), 51);
+}
