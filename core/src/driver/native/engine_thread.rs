@@ -7,12 +7,13 @@ use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
 use chasqui_wire::Timestamp;
-use tokio::sync::{mpsc::UnboundedSender, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc::UnboundedSender, oneshot};
 
 use super::api::Api;
 use super::clock::Clock;
 use super::folder::{Folder, history_file};
 use super::reader_thread::ToReader;
+use super::socket::Inbound;
 use super::{Shared, fresh_seed, socket};
 use crate::Error;
 use crate::client::Home;
@@ -29,6 +30,8 @@ const BATCH: usize = 256;
 
 pub(super) enum ToEngine {
     Input(Input),
+    /// A frame, and its share of what may wait.
+    Frame(SocketId, Bytes, OwnedSemaphorePermit),
     Command(Command, oneshot::Sender<Result<Reply, Error>>),
     Suspend(oneshot::Sender<()>),
     Resume(oneshot::Sender<Result<(), Error>>),
@@ -69,6 +72,7 @@ pub(super) fn start(start: Start) -> Result<oneshot::Receiver<Result<(), Error>>
             home,
             inbox,
             reader,
+            inbound: Inbound::new(to_self.clone()),
             to_self,
             shared,
             net,
@@ -171,6 +175,8 @@ struct EngineThread {
     inbox: mpsc::Receiver<ToEngine>,
     reader: mpsc::Sender<ToReader>,
     to_self: mpsc::Sender<ToEngine>,
+    /// What the sockets bring.
+    inbound: Inbound,
     shared: Arc<Shared>,
     net: tokio::runtime::Handle,
     api: Arc<Api>,
@@ -196,7 +202,7 @@ impl EngineThread {
             let Some(first) = self.wait() else { return };
             let mut waiting = vec![first];
             waiting.extend(self.inbox.try_iter().take(BATCH));
-            let mut inputs = Vec::new();
+            let (mut inputs, mut places) = (Vec::new(), Vec::new());
             for message in waiting {
                 match message {
                     ToEngine::Input(input) => {
@@ -204,6 +210,10 @@ impl EngineThread {
                             self.sockets.remove(id);
                         }
                         inputs.push(input);
+                    }
+                    ToEngine::Frame(socket, bytes, place) => {
+                        places.push(place);
+                        inputs.push(Input::Frame(socket, bytes));
                     }
                     ToEngine::Command(command, reply) => {
                         self.next_command += 1;
@@ -235,6 +245,8 @@ impl EngineThread {
                 }
             }
             self.step(inputs);
+            // Dealt with: the sockets may read on.
+            drop(places);
         }
     }
 
@@ -326,7 +338,7 @@ impl EngineThread {
         match output {
             Output::Connect(id) => {
                 self.last_socket = id;
-                let socket = socket::open(id, Arc::clone(&self.api), &self.net, self.to_self.clone());
+                let socket = socket::open(id, Arc::clone(&self.api), &self.net, self.inbound.clone());
                 self.sockets.insert(id, socket);
             }
             Output::Disconnect(id) => drop(self.sockets.remove(&id)),

@@ -106,6 +106,18 @@ impl std::fmt::Debug for HttpToken {
 }
 
 impl Shared {
+    fn new() -> Self {
+        Self {
+            connection: watch::Sender::new(ConnectionState::Offline),
+            changes: watch::Sender::new(0),
+            closed: watch::Sender::new(false),
+            salvages: watch::Sender::new(0),
+            versions: Mutex::default(),
+            token: Mutex::default(),
+            readable: watch::Sender::new(false),
+        }
+    }
+
     fn record(&self, changes: &ChangeSet) {
         let version = self.versions.lock().unwrap_or_else(PoisonError::into_inner).record(changes);
         self.changes.send_replace(version);
@@ -164,15 +176,7 @@ pub(crate) struct Driver {
 impl Driver {
     pub(crate) async fn start(folder: &Path, node: &str, home: Home) -> Result<Self, Error> {
         let network = Network::start()?;
-        let shared = Arc::new(Shared {
-            connection: watch::Sender::new(ConnectionState::Offline),
-            changes: watch::Sender::new(0),
-            closed: watch::Sender::new(false),
-            salvages: watch::Sender::new(0),
-            versions: Mutex::default(),
-            token: Mutex::default(),
-            readable: watch::Sender::new(false),
-        });
+        let shared = Arc::new(Shared::new());
         let api = Arc::new(Api::new(node, Arc::clone(&shared))?);
         let (reader, reader_inbox) = mpsc::channel();
         let (engine, engine_inbox) = mpsc::channel();
