@@ -40,7 +40,7 @@ pub enum EntryKind {
     Hole(Hole),
     /// The device was away for too long.
     Absence(Absence),
-    /// A kind that this version does not know: acknowledged as unreadable.
+    /// A kind that this version does not know, or a receipt of one: acknowledged as unreadable.
     Unknown,
 }
 
@@ -78,7 +78,11 @@ impl Entry {
     fn parse(entry: v1::Entry) -> Result<Self, FrameError> {
         let kind = match entry.kind {
             Some(v1::entry::Kind::Envelope(envelope)) => EntryKind::Envelope(Box::new(Envelope::parse(*envelope)?)),
-            Some(v1::entry::Kind::Receipt(receipt)) => EntryKind::Receipt(Receipt::parse(receipt)?),
+            Some(v1::entry::Kind::Receipt(receipt)) => match ReceiptKind::from_number(receipt.kind) {
+                Some(kind) => EntryKind::Receipt(Receipt::parse(receipt, kind)?),
+                // The rest of the frame is not to blame for it.
+                None => EntryKind::Unknown,
+            },
             Some(v1::entry::Kind::Read(read)) => EntryKind::Read(Box::new(ReadNotice::parse(*read)?)),
             Some(v1::entry::Kind::Gap(gap)) => EntryKind::Gap(Gap::parse(gap)?),
             Some(v1::entry::Kind::Hole(hole)) => EntryKind::Hole(Hole::parse(hole)?),
@@ -231,11 +235,11 @@ impl ReceiptKind {
 }
 
 impl Receipt {
-    pub(crate) fn parse(frame: v1::Receipt) -> Result<Self, FrameError> {
+    fn parse(frame: v1::Receipt, kind: ReceiptKind) -> Result<Self, FrameError> {
         Ok(Self {
             conversation: ConversationId::from_slice(&frame.conversation)?,
             user: UserId::from_slice(&frame.user)?,
-            kind: ReceiptKind::from_number(frame.kind).ok_or(FrameError::Malformed("unknown receipt kind"))?,
+            kind,
             ranges: SeqRanges::parse(frame.ranges)?,
             at: Timestamp(frame.at),
         })

@@ -284,6 +284,24 @@ fn the_readers_own_devices_need_only_the_latest_read_mark() {
     assert_eq!(marks.collect::<Vec<_>>(), [seq(3)]);
 }
 
+/// In the place of the older one it would speak of messages that the device is only given afterwards.
+#[test]
+fn what_stands_for_several_receipts_comes_after_their_messages() {
+    let mut world = World::new();
+    world.enrol(ANA, ANA_LAPTOP);
+    let (laptop, _) = world.attach(ANA_LAPTOP);
+    let (bo, _) = world.attach(BO_PHONE);
+    for number in 1..=3 {
+        let entry = mail(bo, &world.say(laptop, number, "hello"))[0].number;
+        world.acknowledge(bo, entry, AckOutcome::Stored);
+    }
+    let (_, events) = world.attach(ANA_PHONE);
+    let entries = mail_of(&events);
+    let [one, two, three, receipt] = &entries[..] else { panic!("{entries:?}") };
+    assert_eq!([one, two, three].map(|entry| envelope(entry).seq), [1, 2, 3].map(seq));
+    assert_eq!(receipts(std::slice::from_ref(receipt))[0].ranges, SeqRanges::of((1..=3).map(seq)));
+}
+
 #[test]
 fn receipts_that_wait_become_one() {
     let mut world = World::new();
