@@ -47,7 +47,7 @@ async fn a_message_is_delivered_receipted_and_forgotten() {
     let (ana, bo) = (Device::registered(&node, 1, "ana").await, Device::registered(&node, 2, "bo").await);
     let (mut anas, welcome) = ana.welcomed().await;
     assert_eq!(welcome.user, ana.user);
-    assert_eq!(ana.get("/v1/devices", &welcome.http_token).await.status, 200);
+    assert_eq!(ana.get("/v1/devices", &welcome.http_token.0).await.status, 200);
     drained(&mut anas).await;
     anas.send(send(&ana, &bo, "canary-in-the-body")).await;
     let NodeFrame::Accepted(accepted) = anas.frame().await else { panic!("accepted") };
@@ -114,7 +114,7 @@ async fn sockets_that_are_ended() {
     let (mut socket, welcome) = ana.welcomed().await;
     drained(&mut socket).await;
     let path = format!("/v1/devices/{}", ana.device);
-    assert_eq!(request(ana.node, "DELETE", &path, Some(&welcome.http_token), "").await.status, 204);
+    assert_eq!(request(ana.node, "DELETE", &path, Some(&welcome.http_token.0), "").await.status, 204);
     assert_eq!(goodbye(&mut socket).await, GoodbyeReason::Revoked);
     let (mut socket, nonce) = ana.socket().await;
     socket.send(ClientFrame::Hello(ana.hello(&nonce))).await;

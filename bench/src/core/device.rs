@@ -51,7 +51,7 @@ impl Device {
             checkpoint: checkpoint.clone(),
             eras: Vec::new(),
             time: mail.now(),
-            http_token: String::new(),
+            http_token: String::new().into(),
             http_token_expires_at: mail.now(),
         };
         device.handle(mail.now(), vec![Input::Connected(SOCKET)])?;

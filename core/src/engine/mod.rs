@@ -19,6 +19,7 @@ mod turn;
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use chasqui_wire::http::Sensitive;
 use chasqui_wire::{
     ClientFrame, ConversationId, DeviceId, GoodbyeReason, Limits, MessageId, NodeFrame, RealmId, Seq, Timestamp, UserId,
 };
@@ -159,7 +160,7 @@ pub enum Output {
     /// The connection is now like this.
     Connection(ConnectionState),
     /// A bearer token for the HTTP API, and when it ends by this device's clock.
-    HttpToken(String, Timestamp),
+    HttpToken(Sensitive, Timestamp),
 }
 
 /// What a committed step changed.

@@ -82,7 +82,7 @@ impl Ana {
             checkpoint: Checkpoint { era: eras.last().map_or(0, |era| era.number), ..checkpoint() },
             eras,
             time: self.now,
-            http_token: String::new(),
+            http_token: String::new().into(),
             http_token_expires_at: self.now,
         }));
         self.say(NodeFrame::Drained(Drained { checkpoint: checkpoint() }));

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::http::Sensitive;
 use crate::parse::{fixed, required, short, wire};
 use crate::{DeviceId, FrameError, Limits, RealmId, Timestamp, UserId, proto::v1};
 
@@ -150,7 +151,7 @@ pub struct Welcome {
     /// The node's clock.
     pub time: Timestamp,
     /// A bearer token for the HTTP API.
-    pub http_token: String,
+    pub http_token: Sensitive,
     /// When that token ends, by the node's clock.
     pub http_token_expires_at: Timestamp,
 }
@@ -178,7 +179,7 @@ impl Welcome {
             checkpoint: Checkpoint::parse(required(frame.checkpoint, "welcome.checkpoint is missing")?)?,
             eras: frame.eras.into_iter().map(era).collect(),
             time: Timestamp(frame.time),
-            http_token: frame.http_token,
+            http_token: Sensitive(frame.http_token),
             http_token_expires_at: Timestamp(frame.http_token_expires_at),
         })
     }
@@ -191,7 +192,7 @@ impl Welcome {
             checkpoint: Some(self.checkpoint.wire()),
             eras: self.eras.iter().map(era).collect(),
             time: self.time.0,
-            http_token: self.http_token.clone(),
+            http_token: self.http_token.0.clone(),
             http_token_expires_at: self.http_token_expires_at.0,
         }
     }

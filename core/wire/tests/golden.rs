@@ -171,6 +171,16 @@ fn signed_bytes_and_derived_ids_are_as_published() {
     }
 }
 
+#[test]
+fn no_log_shows_the_token_of_a_welcome() {
+    for (_, sample) in samples::all() {
+        if let Sample::Node(frame @ NodeFrame::Welcome(_)) = sample {
+            let shown = format!("{frame:?}");
+            assert!(shown.contains("http_token") && !shown.contains("bearer"), "{shown}");
+        }
+    }
+}
+
 /// The fuzzer starts from the golden frames: these bytes, and mail as it is kept.
 #[test]
 fn the_fuzz_corpora_hold_everything_golden() {

@@ -49,6 +49,7 @@ impl Step<'_> {
         let mut eras = self.state.eras.clone();
         eras.extend(self.pending.new_era);
         let checkpoint = self.state.checkpoint(self.era(), self.revision());
+        let http_token = http_token.into();
         let attached = Attached { user: who.user_id, checkpoint, eras, http_token, http_token_expires_at };
         self.answer(session, Event::Attached(Box::new(attached)));
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chasqui_wire::http::Sensitive;
 use chasqui_wire::{
     Accepted, Ack, Checkpoint, DeviceId, Entry, Era, Progress, Read, Rejected, Send, Timestamp, UserId,
 };
@@ -104,7 +105,7 @@ pub struct Attached {
     /// Every era but the first, oldest first.
     pub eras: Vec<Era>,
     /// A bearer token for the HTTP API.
-    pub http_token: String,
+    pub http_token: Sensitive,
     /// When it ends.
     pub http_token_expires_at: Timestamp,
 }

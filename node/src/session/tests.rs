@@ -50,7 +50,7 @@ fn attached() -> Event {
         user: ANA,
         checkpoint: Checkpoint { era: 0, revision: 9, opening: [0; 8], seal: [0; 32] },
         eras: Vec::new(),
-        http_token: "token".into(),
+        http_token: "token".to_owned().into(),
         http_token_expires_at: START,
     }))
 }

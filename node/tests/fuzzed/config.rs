@@ -38,7 +38,7 @@ fn welcome(limits: Limits) -> Welcome {
         checkpoint: Checkpoint { era: 0, revision: 0, opening: [0; 8], seal: [0; 32] },
         eras: Vec::new(),
         time: Timestamp(0),
-        http_token: String::new(),
+        http_token: String::new().into(),
         http_token_expires_at: Timestamp(0),
     }
 }

@@ -55,7 +55,7 @@ impl FakeNode {
             checkpoint: socket.checkpoint(),
             eras: vec![],
             time: Timestamp(0),
-            http_token: "token".into(),
+            http_token: "token".to_owned().into(),
             http_token_expires_at: Timestamp(i64::MAX),
         }
     }

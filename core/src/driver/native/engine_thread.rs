@@ -374,7 +374,7 @@ impl EngineThread {
                 }
                 self.shared.connection.send_replace(state);
             }
-            Output::HttpToken(token, expires_at) => self.api.set_token(token, expires_at),
+            Output::HttpToken(token, expires_at) => self.api.set_token(token.0, expires_at),
         }
     }
 

@@ -33,7 +33,7 @@ impl Ana {
             checkpoint: checkpoint(),
             eras: Vec::new(),
             time,
-            http_token: String::new(),
+            http_token: String::new().into(),
             http_token_expires_at: time.plus_millis(900_000),
         }))
     }

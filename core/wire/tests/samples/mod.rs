@@ -118,7 +118,7 @@ fn welcome() -> Welcome {
         checkpoint: checkpoint(),
         eras: vec![era(1, 1_000), era(2, 70_000), era(3, 5_000_000_000)],
         time: NOON,
-        http_token: "a bearer token".to_owned(),
+        http_token: "a bearer token".to_owned().into(),
         http_token_expires_at: NOON.plus_millis(900_000),
     }
 }

@@ -115,7 +115,7 @@ fn welcome() -> impl Strategy<Value = Welcome> {
             checkpoint,
             eras,
             time,
-            http_token,
+            http_token: http_token.into(),
             http_token_expires_at,
         },
     )
