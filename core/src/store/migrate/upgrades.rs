@@ -3,6 +3,7 @@
 use chasqui_wire::MessageId;
 
 use super::*;
+use crate::store::{Damage, salvage};
 
 /// Rows in every table that a schema added, as that version wrote them.
 const FIXTURES: [&str; MIGRATIONS.len()] = [
@@ -120,5 +121,29 @@ fn an_upgrade_that_is_cut_off_leaves_the_old_history() {
         }
         assert!(cut_off > 10, "from schema {version}: {cut_off} times only");
         assert_eq!(version_of(&connection), SCHEMA_VERSION);
+    }
+}
+
+/// Damage may be found before the upgrade: what is saved goes into the present schema straight away.
+#[test]
+fn every_older_history_that_is_damaged_is_saved_with_all_its_rows() {
+    for version in 1..=MIGRATIONS.len() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, fresh) = (folder.path().join("old.db"), folder.path().join("fresh.db"));
+        let before = of_version(version);
+        before.execute("VACUUM INTO ?", [old.to_str().unwrap()]).unwrap();
+        let damage = Damage { cause: "somebody says so".into(), is_log_missing: false };
+        let report = salvage(Some(&old), &fresh, &damage, "old.db".into()).unwrap();
+        assert!(!report.keys_lost && report.tables.iter().all(|table| table.is_whole), "schema {version}: {report:?}");
+        assert_eq!(report.unsent, 1);
+        let saved = Connection::open(&fresh).unwrap();
+        assert_eq!(version_of(&saved), SCHEMA_VERSION);
+        for table in ["owner", "user", "device", "message", "outbox", "receipt", "poison"] {
+            let of_table = |rows: Vec<String>| -> Vec<String> {
+                rows.into_iter().filter(|row| row.starts_with(&format!("{table}: "))).collect()
+            };
+            assert_eq!(of_table(rows(&saved, &before)), of_table(rows(&before, &before)), "from schema {version}");
+        }
+        assert_eq!(found(&saved, "goo").len(), 2, "from schema {version}");
     }
 }
