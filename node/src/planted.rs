@@ -40,6 +40,8 @@ pub enum PlantedBug {
     EraTwice,
     /// An older copy of a device's data is taken for the device.
     CopiesWelcome,
+    /// A message that a lost past had given a later position stays where the node remembers it.
+    StaysBehind,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -259,6 +259,8 @@ impl Engine {
         }
         let Some(message) = MessageRow::find(turn.db, accepted.message)? else { return Ok(()) };
         let conversation = ConversationRow::get(turn.db, key)?;
+        // Positions only move to later eras, as on the devices that have it there.
+        let seq = message.seq.map_or(seq, |known| known.max(seq));
         store::fill_gap(turn.db, &conversation, seq)?;
         if let Some(old) = message.seq.filter(|&old| old != seq) {
             store::move_receipts(turn.db, key, old, seq)?;

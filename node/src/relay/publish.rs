@@ -37,24 +37,32 @@ struct Plan {
 
 impl Step<'_> {
     pub(super) fn publish(&mut self, who: Who, send: &Send) -> Result<(), RelayError> {
-        let prior = self.prior(send)?;
-        let conversation = self.conversation_by_id(send.conversation)?;
-        let is_repeat =
-            |prior: &&Prior| prior.user == who.user && conversation.is_some_and(|(row, _)| row == prior.conversation);
         if send.restart {
             self.stall(who.session, send.conversation, false);
         }
-        if let Some(prior) = prior.as_ref().filter(is_repeat) {
-            self.answer(who.session, Event::Accepted(prior.accepted));
-            return Ok(());
+        let stalled = self.state.is_stalled(who.session, send.conversation);
+        let conversation = self.conversation_by_id(send.conversation)?;
+        let prior = self.prior(send)?;
+        let mut moves = false;
+        if let (false, Some(prior), Some((row, head))) = (stalled, &prior, conversation)
+            && prior.user == who.user
+            && prior.conversation == row
+        {
+            moves = self.moves(row, head, prior, send.reclaim_seq)?;
+            if !moves {
+                self.answer(who.session, Event::Accepted(prior.accepted));
+                return Ok(());
+            }
         }
         // What is refused counts as well, or refusals would be free.
         let over_rate = self.over_rate(who);
-        let refusal = if self.state.is_stalled(who.session, send.conversation) {
+        let refusal = if stalled {
+            // What comes again waits too: a sender that heard of a later message and not of an earlier one would have them
+            // in the wrong order after a restore.
             Some(No(ErrorCode::StreamStalled, "an earlier send of this stream was refused", 0))
         } else if let Some(retry_after_ms) = over_rate {
             Some(No(ErrorCode::RateLimited, "more than limits.sends_per_minute", retry_after_ms))
-        } else if prior.is_some() {
+        } else if prior.is_some() && !moves {
             Some(No(ErrorCode::MessageIdTaken, "this message id was used for another message", 0))
         } else {
             match self.plan(who, send, conversation)? {
@@ -165,7 +173,8 @@ impl Step<'_> {
         let seq = self.position(send.conversation, conversation, head, send.reclaim_seq)?;
         let revision = self.revision();
         self.sql(
-            "INSERT INTO accepted (message, device, conversation, seq, at, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO accepted (message, device, conversation, seq, at, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (message) DO UPDATE SET seq = ?4, at = ?5, revision = ?6",
         )?
         .execute((send.message.as_bytes(), who.device, conversation, seq.raw(), self.now.0, revision))?;
         self.pending.changed = true;
@@ -223,6 +232,23 @@ impl Step<'_> {
         }
         self.set_head(id, conversation, seq.raw());
         Ok(seq)
+    }
+
+    /// Whether a message that came again had been given a later position than the node remembers, by a past that it does
+    /// not know: devices have it there, so it goes there for all. Positions only ever move to later eras.
+    fn moves(
+        &self,
+        conversation: ConversationRow,
+        head: u64,
+        prior: &Prior,
+        reclaim: Option<Seq>,
+    ) -> Result<bool, RelayError> {
+        let Some(later) = reclaim.filter(|&seq| prior.accepted.seq < Some(seq)) else { return Ok(false) };
+        if planted(PlantedBug::StaysBehind) || !self.is_lost(conversation, head, later)? {
+            return Ok(false);
+        }
+        let mut taken = self.sql("SELECT 1 FROM reclaimed WHERE conversation = ?1 AND seq = ?2")?;
+        Ok(!taken.exists((conversation, later.raw()))?)
     }
 
     /// Whether `seq` lies above what the node remembers of its era.

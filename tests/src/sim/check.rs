@@ -128,7 +128,7 @@ impl World {
                     }
                     let position = *positions.entry(message.id).or_insert(seq);
                     if position != seq {
-                        if !self.may_stand_at_two() {
+                        if self.sender_heard(message, position) && self.sender_heard(message, seq) {
                             return Err(format!("device {index}: {} stands at two positions", message.id));
                         }
                         unsettled.extend([position, seq]);
@@ -171,13 +171,12 @@ impl World {
         Ok(())
     }
 
-    /// A known gap, to be closed: a message whose sender never heard where it was accepted gets another position from a
-    /// restored node, and devices that are passed over then, or a second restore to a copy in which it has the first one,
-    /// leave it at different positions on different devices. It is still there once on each.
-    fn may_stand_at_two(&self) -> bool {
-        let restores = self.node.restored_heads.len();
-        let passes_over = self.climate.mailbox.is_some() || self.climate.absent.is_some();
-        restores >= 2 || (restores == 1 && passes_over)
+    /// Whether the device that wrote a message was told this position of it, and had stored that before the node that
+    /// told it was lost. If not, nobody can ask for the position again (ADR 3, edge).
+    fn sender_heard(&self, message: &Message, seq: Seq) -> bool {
+        let sender = self.devices.iter().find(|device| device.id == message.sender_device);
+        let now = || sender.is_some_and(|sender| sender.positions().any(|known| known == (message.id, seq)));
+        self.heard.contains(&(message.id, seq)) || now()
     }
 
     /// Whether nothing is missing between two positions: they follow each other, or what lies between was given by a node
@@ -240,7 +239,7 @@ impl World {
                             there.is_some_and(|there| {
                                 let mut all = there.values().flatten();
                                 there.get(&seq).is_some_and(Option::is_some)
-                                    || (self.may_stand_at_two() && all.any(|other| other.id == message.id))
+                                    || (!self.sender_heard(message, seq) && all.any(|other| other.id == message.id))
                             })
                         })
                     };
@@ -253,8 +252,8 @@ impl World {
                         MessageState::Undelivered(Undelivered::DeviceGone) => {
                             self.climate.absent.is_some() && self.devices_of(peer) > 1 && !holders()
                         }
-                        // A receipt that was not kept for this device, because it was away for too long.
-                        MessageState::Sent => self.was_absent(index),
+                        // A receipt that was not kept for this device, because it was away for too long; or the edge.
+                        MessageState::Sent => self.was_absent(index) || !self.sender_heard(message, seq),
                         _ => false,
                     };
                     if !right {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chasqui::engine::{
     Command, CommandId, ConnectionState, Engine, Enrolment, Input, Output, Reply, Secret, SocketId, Step, public_key,
 };
-use chasqui::{Blocked, DeviceId, MessageId, Store};
+use chasqui::{Blocked, DeviceId, MessageId, Seq, Store};
 use chasqui_node::relay;
 use chasqui_wire::Limits;
 use rusqlite::Connection;
@@ -129,6 +129,19 @@ impl Device {
     pub(super) fn database(&self) -> &Connection {
         let running = self.running.as_ref().map(|(_, store)| store.connection());
         running.or(self.parked.as_ref()).expect("a device is running or parked")
+    }
+
+    /// The positions of its own messages, as it has them stored.
+    pub(super) fn positions(&self) -> impl Iterator<Item = (MessageId, Seq)> + use<> {
+        let sql =
+            "SELECT message, seq FROM message WHERE sender_device = ? AND seq IS NOT NULL AND message IS NOT NULL";
+        let mut statement = self.database().prepare_cached(sql).expect("the history can be queried");
+        let position = |row: &rusqlite::Row<'_>| {
+            let seq = Seq::from_raw(row.get::<_, i64>(1)?.cast_unsigned()).expect("a position");
+            Ok((MessageId::from_bytes(row.get(0)?), seq))
+        };
+        let positions = statement.query_map([self.id.as_bytes()], position).expect("the history can be queried");
+        positions.collect::<Result<Vec<_>, _>>().expect("positions").into_iter()
     }
 
     pub(super) fn count(&self, sql: &str) -> u64 {

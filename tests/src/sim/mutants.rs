@@ -49,6 +49,7 @@ impl Mutant {
         node("copies-welcome", "an older copy of a device's folder is taken for the device", Node::CopiesWelcome),
         node("reuse-seq", "a restored node gives positions twice", Node::ReuseSeq),
         node("era-twice", "a copy that is restored again begins the same era again", Node::EraTwice),
+        node("stays-behind", "a message that a lost past moved is not moved again", Node::StaysBehind),
     ];
 
     /// The mutant of that name.

@@ -11,6 +11,7 @@ use chasqui_wire::{ConversationId, Limits, Timestamp};
 use rusqlite::Connection;
 use rusqlite::backup::Backup;
 
+use super::device::Device;
 use super::faults::{Climate, Fault};
 use super::network::{Arrival, WireId};
 use super::rng::Rng;
@@ -411,6 +412,7 @@ impl World {
         }
         self.node.last_restore = Some((free_from.max(self.now) + BETWEEN_RESTORES, index));
         self.count(Fault::NodeRestoredFromCopy);
+        self.heard.extend(self.devices.iter().flat_map(Device::positions));
         self.node_crashes(Some(index));
     }
 }

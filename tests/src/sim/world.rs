@@ -1,9 +1,9 @@
 //! The event loop: one queue, ordered by time and then by when it was put in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chasqui::engine::{Command, Input, ResolvedUser, SocketId};
-use chasqui::{ConversationId, Protection, Seq, UserId};
+use chasqui::{ConversationId, MessageId, Protection, Seq, UserId};
 use chasqui_node::relay::SessionId;
 use chasqui_wire::direct_conversation;
 
@@ -86,6 +86,8 @@ pub(super) struct World {
     /// The first promise that was seen broken while things ran.
     pub(super) broken: Option<String>,
     pub(super) messages: usize,
+    /// Own messages and their positions as each device had stored them when the node was restored.
+    pub(super) heard: BTreeSet<(MessageId, Seq)>,
     storm_ends_at: u64,
 }
 
@@ -112,6 +114,7 @@ impl World {
             next_wire: 0,
             broken: None,
             messages: 0,
+            heard: BTreeSet::new(),
             storm_ends_at: 0,
         };
         world.people();

@@ -204,3 +204,21 @@ fn a_conversation_without_positions_left_refuses_and_runs_into_no_other_era() {
     let (ana, _) = world.attach(ANA_PHONE);
     assert_eq!(answer(&world.say(ana, 4, "a new era")), Ok(Seq::new(1, 1)));
 }
+
+#[test]
+fn a_message_that_a_lost_past_had_moved_is_moved_again() {
+    let mut world = restored();
+    // In a past that is lost too, the first message, whose sender had not heard of it, was given a later position.
+    world.relay.begin_era_at(1, world.now).unwrap();
+    world.relay.begin_era_at(2, world.now).unwrap();
+    let (ana, _) = world.attach(ANA_PHONE);
+    let moved = Send { reclaim_seq: Seq::new(1, 7), ..send(ANA, BO, 1, "one") };
+    assert_eq!(answer(&world.publish(ana, moved.clone())), Ok(Seq::new(1, 7)));
+    assert_eq!(answer(&world.publish(ana, moved)), Ok(Seq::new(1, 7)), "once");
+    assert_eq!(answer(&world.publish(ana, send(ANA, BO, 1, "one"))), Ok(Seq::new(1, 7)), "it stays there");
+    let taken = Send { reclaim_seq: Seq::new(1, 7), ..send(ANA, BO, 2, "two") };
+    assert_eq!(answer(&world.publish(ana, taken)), Ok(Seq::new(2, 1)));
+    let (_, events) = world.attach(BO_PHONE);
+    let seqs: Vec<Seq> = mail_of(&events).iter().map(|entry| envelope(entry).seq).collect();
+    assert_eq!(seqs, [seq(1), Seq::new(1, 7).unwrap(), Seq::new(2, 1).unwrap()]);
+}
