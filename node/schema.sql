@@ -149,16 +149,14 @@ CREATE TABLE envelope (
 , awaited INTEGER REFERENCES user) STRICT;
 CREATE INDEX envelope_expiry ON envelope (expires_at);
 
--- A device's mail: an envelope, or a notice (receipt, read mark, gap) as encoded by `EntryKind`.
+-- A device's mail, in order: a notice (receipt, read mark, gap) as encoded by `EntryKind`, or without one the envelope of
+-- that number, which is the same in all mailboxes.
 CREATE TABLE mailbox (
     device INTEGER NOT NULL REFERENCES device,
     entry INTEGER NOT NULL,
-    envelope INTEGER REFERENCES envelope,
     notice BLOB,
-    PRIMARY KEY (device, entry),
-    CHECK ((envelope IS NULL) <> (notice IS NULL))
+    PRIMARY KEY (device, entry)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX mailbox_of_envelope ON mailbox (envelope) WHERE envelope IS NOT NULL;
 
 -- What was not kept for a device that was addressed, and it was not told of yet: the lowest and the highest position in
 -- each era of a conversation.

@@ -122,7 +122,7 @@ impl Inspection {
         let mut query = self.db.prepare(
             "SELECT device.id, user.id, count(*), coalesce(sum(envelope.length), 0) AS bytes, device.last_seen_at
              FROM mailbox
-             LEFT JOIN envelope ON envelope.envelope = mailbox.envelope
+             LEFT JOIN envelope ON envelope.envelope = mailbox.entry AND mailbox.notice IS NULL
              JOIN device ON device.device = mailbox.device
              JOIN user ON user.user = device.user
              GROUP BY mailbox.device ORDER BY bytes DESC, count(*) DESC, mailbox.device LIMIT ?1",

@@ -14,7 +14,7 @@ use crate::store::{DeviceRow, EnvelopeRow, UserRow};
 /// An entry of a mailbox that is being emptied.
 struct Leftover {
     entry: u64,
-    envelope: Option<EnvelopeRow>,
+    /// None is an envelope.
     notice: Option<Vec<u8>>,
 }
 
@@ -65,7 +65,7 @@ impl Step<'_> {
         let page = self.last_entries(device, below)?;
         let rest = page.last().map(|leftover| leftover.entry);
         for leftover in page {
-            if !keeps_envelopes || leftover.envelope.is_none() {
+            if !keeps_envelopes || leftover.notice.is_some() {
                 self.drop_entry(device, user, leftover)?;
             }
         }
@@ -83,23 +83,23 @@ impl Step<'_> {
     /// The last entries below this one, the very last first.
     fn last_entries(&self, device: DeviceRow, below: u64) -> Result<Vec<Leftover>, RelayError> {
         let mut query = self.sql(
-            "SELECT entry, envelope, notice FROM mailbox WHERE device = ?1 AND entry < ?2
+            "SELECT entry, notice FROM mailbox WHERE device = ?1 AND entry < ?2
              ORDER BY entry DESC LIMIT ?3",
         )?;
-        let leftover =
-            |row: &rusqlite::Row<'_>| Ok(Leftover { entry: row.get(0)?, envelope: row.get(1)?, notice: row.get(2)? });
+        let leftover = |row: &rusqlite::Row<'_>| Ok(Leftover { entry: row.get(0)?, notice: row.get(1)? });
         let page = query.query_map((device, below, Self::ENTRIES_AT_ONCE), leftover)?;
         Ok(page.collect::<Result<_, _>>()?)
     }
 
     fn drop_entry(&mut self, device: DeviceRow, user: UserRow, leftover: Leftover) -> Result<(), RelayError> {
-        if let Some(envelope) = leftover.envelope {
-            return self.let_go(device, user, (leftover.entry, envelope), ReceiptKind::DeviceGone);
-        }
+        let Some(notice) = leftover.notice else {
+            let envelope = EnvelopeRow::of_entry(leftover.entry);
+            return self.let_go(device, user, envelope, ReceiptKind::DeviceGone);
+        };
         self.sql("DELETE FROM mailbox WHERE device = ?1 AND entry = ?2")?.execute((device, leftover.entry))?;
         self.count_mail(device, None, -1, 0);
         // Receipts and read marks are lost; the device is told that they are, and since when.
-        let (conversation, range, reason) = match EntryKind::decode(leftover.notice.unwrap_or_default().into()) {
+        let (conversation, range, reason) = match EntryKind::decode(notice.into()) {
             Ok(EntryKind::Gap(gap)) => (gap.conversation, SeqRange::one(gap.seq), HoleReason::Absent),
             Ok(EntryKind::Hole(hole)) => (hole.conversation, hole.range, hole.reason),
             Ok(EntryKind::Absence(untold)) => {

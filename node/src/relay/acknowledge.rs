@@ -58,28 +58,27 @@ impl Step<'_> {
     fn acknowledge_all(&mut self, who: Who, items: &[AckItem], held: &SeqRanges) -> Result<(), RelayError> {
         for item in items {
             let entry = self
-                .sql("DELETE FROM mailbox WHERE device = ?1 AND entry = ?2 RETURNING envelope, notice")?
-                .query_row((who.device, item.number), |row| {
-                    Ok((row.get::<_, Option<EnvelopeRow>>(0)?, row.get::<_, Option<Vec<u8>>>(1)?))
-                })
+                .sql("DELETE FROM mailbox WHERE device = ?1 AND entry = ?2 RETURNING notice")?
+                .query_row((who.device, item.number), |row| row.get::<_, Option<Vec<u8>>>(0))
                 .optional()?;
             self.pending.acknowledged.push((who.device, item.number));
             match entry {
-                Some((Some(envelope), _)) => {
+                Some(None) => {
                     // A whole message cannot be a gap that was noted: whoever says so does not have it.
                     let leaving = match item.outcome {
                         AckOutcome::Stored => Leaving::Stored,
                         AckOutcome::Unreadable | AckOutcome::Noted => Leaving::Without(ReceiptKind::Unreadable),
                     };
                     self.pending.changed = true;
+                    let envelope = EnvelopeRow::of_entry(item.number);
                     let held = self.leave_envelope(who.device, who.user, envelope, leaving)?;
                     self.count_mail(who.device, Some(held.sender_user), -1, -i64::from(held.body.length));
                 }
-                Some((None, notice)) => {
+                Some(Some(notice)) => {
                     self.pending.changed = true;
                     self.count_mail(who.device, None, -1, 0);
                     if item.outcome == AckOutcome::Stored || !held.is_empty() {
-                        self.better_news(who, item.outcome, notice.unwrap_or_default().into(), held)?;
+                        self.better_news(who, item.outcome, notice.into(), held)?;
                     }
                 }
                 // Acknowledged twice within a batch.
@@ -170,8 +169,8 @@ impl Step<'_> {
     /// Whether another device of the user may still store it.
     fn waits_elsewhere(&self, but: DeviceRow, user: UserRow, envelope: EnvelopeRow) -> Result<bool, RelayError> {
         let mut query = self.sql(
-            "SELECT EXISTS (SELECT 1 FROM mailbox JOIN device USING (device)
-             WHERE mailbox.envelope = ?1 AND device.user = ?2 AND mailbox.device <> ?3)",
+            "SELECT EXISTS (SELECT 1 FROM device JOIN mailbox USING (device)
+             WHERE device.user = ?2 AND device.device <> ?3 AND mailbox.entry = ?1 AND mailbox.notice IS NULL)",
         )?;
         Ok(query.query_row((envelope, user, but), |row| row.get(0))?)
     }

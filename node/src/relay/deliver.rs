@@ -14,7 +14,7 @@ use rusqlite::Row;
 use super::step::{NewMail, Step};
 use super::{Attach, Event, Relay, RelayError, SessionId, Who};
 use crate::planted::{PlantedBug, planted};
-use crate::store::{BodyAt, DeviceRow, EnvelopeRow, is_lost};
+use crate::store::{BodyAt, DeviceRow, is_lost};
 
 /// A device with a session.
 pub(super) struct Online {
@@ -94,7 +94,7 @@ enum PageEnd {
     /// At the end of the mailbox, or of the window.
     Done,
     /// Before an envelope whose body is lost.
-    Lost(u64, EnvelopeRow, RelayError),
+    Lost(u64, RelayError),
 }
 
 impl Relay {
@@ -134,9 +134,9 @@ impl Relay {
             }
             let repaired = end.and_then(|end| match end {
                 PageEnd::Done => Ok(None),
-                PageEnd::Lost(entry, envelope, error) => {
+                PageEnd::Lost(entry, error) => {
                     tracing::error!(%error, "a body is lost");
-                    let repair = |step: &mut Step<'_>| step.give_up(who, entry, envelope);
+                    let repair = |step: &mut Step<'_>| step.give_up(who, entry);
                     self.transact_undelivered(now, repair).map(|((), settled)| Some(settled))
                 }
             });
@@ -176,10 +176,9 @@ impl Relay {
         let mut query = self.db.prepare_cached(
             "SELECT mailbox.entry, mailbox.notice, envelope.segment, envelope.start, envelope.length,
                  envelope.message, conversation.id, conversation.kind, conversation.protection, sender.id,
-                 sender_device.id, peer.id, envelope.seq, envelope.accepted_at, envelope.urgent,
-                 envelope.envelope
+                 sender_device.id, peer.id, envelope.seq, envelope.accepted_at, envelope.urgent
              FROM mailbox
-             LEFT JOIN envelope ON envelope.envelope = mailbox.envelope
+             LEFT JOIN envelope ON envelope.envelope = mailbox.entry AND mailbox.notice IS NULL
              LEFT JOIN conversation ON conversation.conversation = envelope.conversation
              LEFT JOIN user AS sender ON sender.user = envelope.sender_user
              LEFT JOIN device AS sender_device ON sender_device.device = envelope.sender_device
@@ -197,7 +196,7 @@ impl Relay {
             let kind = match at.map(|at| self.state.bodies.read(at)) {
                 Some(Ok(body)) => EntryKind::Envelope(Box::new(envelope(row, body)?)),
                 Some(Err(error)) if is_lost(&error) => {
-                    return Ok(PageEnd::Lost(number, row.get(15)?, error.into()));
+                    return Ok(PageEnd::Lost(number, error.into()));
                 }
                 Some(Err(error)) => return Err(error.into()),
                 // What this version cannot read it delivers as such; the device acknowledges it as unreadable.

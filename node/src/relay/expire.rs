@@ -53,20 +53,23 @@ impl Step<'_> {
 
     /// Whether any entry of it expired.
     fn expire_envelope(&mut self, envelope: EnvelopeRow) -> Result<bool, RelayError> {
-        let entries: Vec<(DeviceRow, UserRow, u64, bool)> = self
+        let entry = envelope.entry();
+        let waiting: Vec<(DeviceRow, UserRow, bool)> = self
             .sql(
-                "SELECT mailbox.device, device.user, mailbox.entry, device.absent_since IS NOT NULL
-                 FROM mailbox JOIN device USING (device)
-                 WHERE mailbox.envelope = ?1 ORDER BY mailbox.device",
+                "SELECT device.device, device.user, device.absent_since IS NOT NULL
+                 FROM envelope
+                 JOIN device ON device.user IN (envelope.sender_user, envelope.peer)
+                 JOIN mailbox ON mailbox.device = device.device AND mailbox.entry = envelope.envelope
+                 WHERE envelope.envelope = ?1 AND mailbox.notice IS NULL ORDER BY device.device",
             )?
-            .query_map([envelope], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+            .query_map([envelope], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
             .collect::<Result<_, _>>()?;
         let gap = EntryKind::Gap(self.gap(envelope, GapReason::Expired)?);
         let mut is_any = false;
-        for (device, user, entry, is_absent) in entries {
+        for (device, user, is_absent) in waiting {
             if is_absent {
                 is_any = true;
-                self.let_go(device, user, (entry, envelope), ReceiptKind::Expired)?;
+                self.let_go(device, user, envelope, ReceiptKind::Expired)?;
                 continue;
             }
             let online = self.state.online().get(&device);
@@ -74,7 +77,7 @@ impl Step<'_> {
                 continue;
             }
             is_any = true;
-            self.put_gap(device, user, (entry, envelope), &gap, ReceiptKind::Expired)?;
+            self.put_gap(device, user, envelope, &gap, ReceiptKind::Expired)?;
             // Wakes the device's backlog, if it is online: the entry is there, or it would be in flight.
             self.pending.mail.entry(device).or_default().push(NewMail { entry, kind: gap.clone(), body_bytes: 0 });
         }
@@ -84,9 +87,10 @@ impl Step<'_> {
     }
 
     /// The body of this entry is lost: a gap takes its place, and no other device's.
-    pub(super) fn give_up(&mut self, who: Who, entry: u64, envelope: EnvelopeRow) -> Result<(), RelayError> {
+    pub(super) fn give_up(&mut self, who: Who, entry: u64) -> Result<(), RelayError> {
+        let envelope = EnvelopeRow::of_entry(entry);
         let gap = EntryKind::Gap(self.gap(envelope, GapReason::Other)?);
-        self.put_gap(who.device, who.user, (entry, envelope), &gap, ReceiptKind::Unreadable)?;
+        self.put_gap(who.device, who.user, envelope, &gap, ReceiptKind::Unreadable)?;
         self.pending.changed = true;
         Ok(())
     }
@@ -96,13 +100,13 @@ impl Step<'_> {
         &mut self,
         device: DeviceRow,
         user: UserRow,
-        (entry, envelope): (u64, EnvelopeRow),
+        envelope: EnvelopeRow,
         gap: &EntryKind,
         told: ReceiptKind,
     ) -> Result<(), RelayError> {
-        self.sql("UPDATE mailbox SET envelope = NULL, notice = ?3 WHERE device = ?1 AND entry = ?2")?.execute((
+        self.sql("UPDATE mailbox SET notice = ?3 WHERE device = ?1 AND entry = ?2")?.execute((
             device,
-            entry,
+            envelope.entry(),
             gap.encode().as_ref(),
         ))?;
         let held = self.leave_envelope(device, user, envelope, Leaving::Without(told))?;
@@ -116,10 +120,10 @@ impl Step<'_> {
         &mut self,
         device: DeviceRow,
         user: UserRow,
-        (entry, envelope): (u64, EnvelopeRow),
+        envelope: EnvelopeRow,
         told: ReceiptKind,
     ) -> Result<(), RelayError> {
-        self.sql("DELETE FROM mailbox WHERE device = ?1 AND entry = ?2")?.execute((device, entry))?;
+        self.sql("DELETE FROM mailbox WHERE device = ?1 AND entry = ?2")?.execute((device, envelope.entry()))?;
         let held = self.leave_envelope(device, user, envelope, Leaving::Without(told))?;
         if planted(PlantedBug::EmptiedUnerased) {
             self.pending.erased.pop();

@@ -12,7 +12,7 @@ impl Step<'_> {
     pub(super) fn add_notice(&mut self, device: DeviceRow, kind: EntryKind) -> Result<u64, RelayError> {
         let entry = self.next_entry();
         let notice = kind.encode();
-        self.sql("INSERT INTO mailbox (device, entry, envelope, notice) VALUES (?1, ?2, NULL, ?3)")?.execute((
+        self.sql("INSERT INTO mailbox (device, entry, notice) VALUES (?1, ?2, ?3)")?.execute((
             device,
             entry,
             notice.as_ref(),
@@ -23,7 +23,7 @@ impl Step<'_> {
         Ok(entry)
     }
 
-    /// Adds an envelope to a mailbox.
+    /// Adds an envelope to a mailbox, under its own number.
     pub(super) fn add_mail(
         &mut self,
         device: DeviceRow,
@@ -31,16 +31,15 @@ impl Step<'_> {
         kind: EntryKind,
         body_bytes: u32,
     ) -> Result<(), RelayError> {
-        let entry = self.next_entry();
-        self.sql("INSERT INTO mailbox (device, entry, envelope, notice) VALUES (?1, ?2, ?3, NULL)")?
-            .execute((device, entry, envelope))?;
+        let entry = envelope.entry();
+        self.sql("INSERT INTO mailbox (device, entry) VALUES (?1, ?2)")?.execute((device, entry))?;
         self.count_mail(device, Some(sender), 1, body_bytes.into());
         self.pending.mail.entry(device).or_default().push(NewMail { entry, kind, body_bytes });
         Ok(())
     }
 
     /// Entry numbers only grow while the process lives. A batch that fails leaves a hole, which nobody minds.
-    fn next_entry(&mut self) -> u64 {
+    pub(super) fn next_entry(&mut self) -> u64 {
         let entry = self.state.next_entry;
         self.state.next_entry += 1;
         entry

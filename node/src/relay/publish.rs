@@ -275,13 +275,19 @@ impl Step<'_> {
         seq: Seq,
     ) -> Result<(), RelayError> {
         let expires_at = self.now.plus_millis(plan.ttl_ms);
+        // Holes come before whatever is newer than they are.
+        for &device in &plan.route.takers {
+            self.tell_missed(device)?;
+        }
+        let envelope = EnvelopeRow::of_entry(self.next_entry());
         let body = self.state.bodies.append(&send.body)?;
         self.sql(
-            "INSERT INTO envelope (message, conversation, sender_user, sender_device, peer, seq, accepted_at,
+            "INSERT INTO envelope (envelope, message, conversation, sender_user, sender_device, peer, seq, accepted_at,
                  expires_at, urgent, segment, start, length, waiting, awaited)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(rusqlite::params![
+            envelope,
             send.message.as_bytes(),
             conversation,
             who.user,
@@ -297,7 +303,6 @@ impl Step<'_> {
             plan.route.takers.len(),
             (plan.peer != who.user).then_some(plan.peer),
         ])?;
-        let envelope = EnvelopeRow(self.db.last_insert_rowid());
         let kind = EntryKind::Envelope(Box::new(Envelope {
             message: send.message,
             conversation: send.conversation,
@@ -316,7 +321,6 @@ impl Step<'_> {
             welcome: false,
         }));
         for &device in &plan.route.takers {
-            self.tell_missed(device)?;
             self.add_mail(device, (envelope, who.user), kind.clone(), body.length)?;
         }
         if planted(PlantedBug::ReceiptBeforeStore) {

@@ -14,7 +14,7 @@ impl Step<'_> {
         self.pending.changed = true;
         self.state.directory.forget_devices();
         let envelopes: Vec<EnvelopeRow> = self
-            .sql("SELECT envelope FROM mailbox WHERE device = ?1 AND envelope IS NOT NULL ORDER BY entry")?
+            .sql("SELECT entry FROM mailbox WHERE device = ?1 AND notice IS NULL ORDER BY entry")?
             .query_map([device], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         self.sql("DELETE FROM mailbox WHERE device = ?1")?.execute([device])?;

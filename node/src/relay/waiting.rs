@@ -130,7 +130,7 @@ impl Step<'_> {
         if self.state.mailboxes.get(device).is_none() {
             let mut query = self.sql(
                 "SELECT count(*), coalesce(sum(envelope.length), 0) FROM mailbox
-                 LEFT JOIN envelope USING (envelope) WHERE device = ?1",
+                 LEFT JOIN envelope ON envelope = entry AND notice IS NULL WHERE device = ?1",
             )?;
             let all = query.query_row([device], |row| Ok(Amount { entries: row.get(0)?, bytes: row.get(1)? }))?;
             drop(query);
@@ -142,7 +142,7 @@ impl Step<'_> {
     fn count_by_sender(&self, device: DeviceRow) -> Result<BTreeMap<UserRow, Amount>, RelayError> {
         let mut query = self.sql(
             "SELECT envelope.sender_user, count(*), sum(envelope.length) FROM mailbox
-             JOIN envelope USING (envelope) WHERE device = ?1 GROUP BY envelope.sender_user",
+             JOIN envelope ON envelope = entry WHERE device = ?1 AND notice IS NULL GROUP BY envelope.sender_user",
         )?;
         let rows =
             query.query_map([device], |row| Ok((row.get(0)?, Amount { entries: row.get(1)?, bytes: row.get(2)? })))?;

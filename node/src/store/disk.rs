@@ -149,17 +149,11 @@ impl Disk for FileDisk {
     }
 
     fn read(&mut self, segment: u32, start: u32, into: &mut [u8]) -> io::Result<()> {
-        use std::io::{Read as _, Seek as _};
-        let mut file = self.file(segment)?;
-        file.seek(io::SeekFrom::Start(start.into()))?;
-        file.read_exact(into)
+        read_at(self.file(segment)?, start, into)
     }
 
     fn write(&mut self, segment: u32, start: u32, bytes: &[u8]) -> io::Result<()> {
-        use std::io::{Seek as _, Write as _};
-        let mut file = self.file(segment)?;
-        file.seek(io::SeekFrom::Start(start.into()))?;
-        file.write_all(bytes)
+        write_at(self.file(segment)?, start, bytes)
     }
 
     fn sync(&mut self, segment: u32) -> io::Result<()> {
@@ -190,6 +184,30 @@ impl Disk for FileDisk {
             removed => removed,
         }
     }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, start: u32, into: &mut [u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, into, start.into())
+}
+
+#[cfg(unix)]
+fn write_at(file: &File, start: u32, bytes: &[u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, start.into())
+}
+
+#[cfg(not(unix))]
+fn read_at(mut file: &File, start: u32, into: &mut [u8]) -> io::Result<()> {
+    use std::io::{Read as _, Seek as _};
+    file.seek(io::SeekFrom::Start(start.into()))?;
+    file.read_exact(into)
+}
+
+#[cfg(not(unix))]
+fn write_at(mut file: &File, start: u32, bytes: &[u8]) -> io::Result<()> {
+    use std::io::{Seek as _, Write as _};
+    file.seek(io::SeekFrom::Start(start.into()))?;
+    file.write_all(bytes)
 }
 
 /// Makes a folder that only its owner may enter. One that exists stays as its owner made it.

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0005_phone.sql"),
     include_str!("../../migrations/0006_deleted.sql"),
     include_str!("../../migrations/0007_copies.sql"),
+    include_str!("../../migrations/0008_one_number.sql"),
 ];
 
 /// The schema that this node writes.
@@ -142,5 +143,30 @@ mod tests {
         assert!(!kept());
         db.pragma_update(None, "user_version", 99).unwrap();
         keep_older(&db, folder.path()).unwrap();
+    }
+
+    #[test]
+    fn envelopes_get_one_number_in_all_mailboxes_and_every_order_stays() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.pragma_update(None, "foreign_keys", false).unwrap();
+        run(&mut db, &MIGRATIONS[..7]).unwrap();
+        let rows =
+            "INSERT INTO envelope (envelope, message, conversation, sender_user, sender_device, peer, seq, accepted_at,
+                 expires_at, urgent, segment, start, length, waiting)
+             SELECT value, randomblob(16), 1, 1, 1, 2, value, 0, 0, 0, 1, 0, 0, 2 FROM json_each('[1, 2, 5]');
+             INSERT INTO mailbox (device, entry, envelope, notice) VALUES
+                 (1, 2, 2, NULL), (1, 5, 1, NULL), (1, 7, NULL, x'07'), (1, 9, 5, NULL),
+                 (2, 1, NULL, x'01'), (2, 3, 2, NULL), (2, 4, 1, NULL), (2, 8, 5, NULL);";
+        db.execute_batch(rows).unwrap();
+        migrate(&mut db).unwrap();
+        let list = |sql: &str| -> Vec<String> {
+            let mut query = db.prepare(sql).unwrap();
+            query.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+        };
+        // By position, which says which message it is.
+        assert_eq!(list("SELECT seq || ' is ' || envelope FROM envelope ORDER BY seq"), ["1 is 4", "2 is 2", "5 is 8"]);
+        let mail = "SELECT device || ': ' || group_concat(entry || iif(notice IS NULL, '', ' notice'), ', ')
+                    FROM (SELECT * FROM mailbox ORDER BY device, entry) GROUP BY device";
+        assert_eq!(list(mail), ["1: 2, 4, 7 notice, 8", "2: 1 notice, 2, 4, 8"]);
     }
 }

@@ -32,3 +32,15 @@ row! {
     /// A row of `envelope`.
     EnvelopeRow
 }
+
+impl EnvelopeRow {
+    /// The envelope that a mailbox entry without a notice stands for.
+    pub(crate) fn of_entry(entry: u64) -> Self {
+        Self(entry.cast_signed())
+    }
+
+    /// The number of its entries, the same in every mailbox.
+    pub(crate) fn entry(self) -> u64 {
+        self.0.cast_unsigned()
+    }
+}

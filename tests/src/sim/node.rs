@@ -126,7 +126,7 @@ impl NodeProcess {
         let limits = &self.options.limits;
         let share = (limits.mailbox_entries * self.options.mailbox_share_percent / 100).max(1);
         let sql = "SELECT device, sender_user = user, count(*) AS held FROM mailbox
-                   JOIN envelope USING (envelope) JOIN device USING (device)
+                   JOIN envelope ON envelope = entry AND notice IS NULL JOIN device USING (device)
                    GROUP BY device, sender_user HAVING held > iif(sender_user = user, ?1, ?2)";
         let database = self.relay.as_ref()?.connection();
         let found = database.query_row(sql, (limits.mailbox_entries, share), |row| {

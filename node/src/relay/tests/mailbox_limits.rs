@@ -266,7 +266,7 @@ fn a_large_mailbox_is_emptied_step_by_step_and_coming_back_stops_it() {
     assert_eq!(world.count("mailbox WHERE device = 3"), 600);
     let (_, events) = world.attach(BO_LAPTOP);
     world.tick_after(DAY);
-    assert_eq!(world.count("mailbox WHERE device = 3 AND envelope IS NOT NULL"), 600);
+    assert_eq!(world.count("mailbox WHERE device = 3 AND notice IS NULL"), 600);
     assert_eq!(absences(&mail_of(&events)).len(), 0, "its turn has not come: the window is full");
     assert_eq!(world.count("mailbox WHERE device = 3 AND notice IS NOT NULL"), 2);
 }
