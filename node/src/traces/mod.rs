@@ -1,7 +1,7 @@
 //! Traces: the spans of requests, connections and commits, exported to a collector over OTLP/HTTP if the operator
 //! wants that.
 //!
-//! A collector that is slow, hangs or is not there costs spans, never time: see [`queue`]. Spans say what the node did
+//! A collector that is slow, hangs or is not there costs spans, never time (`queue.rs`). Spans say what the node did
 //! and for how long, never for whom.
 
 mod config;
