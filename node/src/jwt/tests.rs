@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chasqui_wire::Timestamp;
 use serde_json::{Value, json};
 
@@ -87,6 +89,21 @@ fn a_header_is_an_object() {
     let token = key.sign_as(&json!(["EdDSA", "a", null, null]), &claims());
     let refused = Err(TokenError::Malformed("the header is not as JWTs have it"));
     assert_eq!(checked(&token, &published(&[&key]), &rules(&[Algorithm::EdDSA])), refused);
+}
+
+/// Fields that nobody reads are text like the others. Found by fuzzing.
+#[test]
+fn a_header_is_text() {
+    let key = Key::ed25519("a", 1);
+    let token = |header: &[u8]| {
+        let signed = key.sign(&claims());
+        let (_, rest) = signed.split_once('.').unwrap();
+        format!("{}.{rest}", BASE64.encode(header))
+    };
+    for bad in [&b"{\"alg\":\"EdDSA\",\"other\":\"\xd3\"}"[..], b"{\"alg\":\"EdDSA\",\"other\":\"\\ud800\"}"] {
+        assert!(matches!(read(&token(bad)), Err(TokenError::Malformed(_))), "{bad:?}");
+    }
+    assert!(read(&token(b"{\"alg\":\"EdDSA\",\"other\":\"x\"}")).is_ok());
 }
 
 #[test]

@@ -101,8 +101,8 @@ pub fn read(token: &str) -> Result<Unchecked<'_>, TokenError> {
     let (header, payload) = signed.split_once('.').ok_or(malformed("it has no three parts"))?;
     let decode = |part: &str| BASE64.decode(part).map_err(|_| malformed("a part is not base64url"));
     let header = decode(header)?;
-    // Serde takes a list of a struct's fields for the struct.
-    let is_object = header.trim_ascii_start().starts_with(b"{");
+    // Serde takes a list of a struct's fields for the struct, and does not look at the text of fields that it passes over.
+    let is_object = serde_json::from_slice::<Map<String, Value>>(&header).is_ok();
     let header: Option<Header> = serde_json::from_slice(&header).ok().filter(|_| is_object);
     let header = header.ok_or(malformed("the header is not as JWTs have it"))?;
     if header.crit.is_some() {
