@@ -124,6 +124,29 @@ fn an_upgrade_that_is_cut_off_leaves_the_old_history() {
     }
 }
 
+#[test]
+fn an_upgrade_on_a_full_disk_leaves_the_old_history_and_goes_on_when_there_is_room() {
+    // From here on everything fits into pages that are there.
+    const MAKES_TABLES: usize = 4;
+    for version in 0..MAKES_TABLES {
+        let connection = of_version(version);
+        let before = (schema(&connection), rows(&connection, &connection));
+        let limit =
+            |pages: u32| connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+        limit(connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap());
+        assert_eq!(
+            crate::Error::from(&migrate(&connection).unwrap_err()),
+            crate::Error::StorageFull,
+            "schema {version}"
+        );
+        assert_eq!(version_of(&connection) as usize, version);
+        assert_eq!((schema(&connection), rows(&connection, &connection)), before);
+        limit(u32::MAX);
+        migrate(&connection).unwrap();
+        assert_eq!(version_of(&connection), SCHEMA_VERSION);
+    }
+}
+
 /// Damage may be found before the upgrade: what is saved goes into the present schema straight away.
 #[test]
 fn every_older_history_that_is_damaged_is_saved_with_all_its_rows() {
