@@ -42,7 +42,7 @@ CREATE TABLE conversation (
     unread        INTEGER NOT NULL DEFAULT 0,
     last_message  INTEGER,                      -- message.id of the newest that is shown
     activity      INTEGER NOT NULL              -- milliseconds; order of the list
-, has_holes INTEGER NOT NULL DEFAULT 0) STRICT;
+, has_holes INTEGER NOT NULL DEFAULT 0, request INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX conversation_activity ON conversation (activity, id);
 CREATE TABLE message (
     id            INTEGER PRIMARY KEY,
@@ -131,3 +131,10 @@ CREATE VIRTUAL TABLE message_index USING fts5 (
     content = '', contentless_delete = 1, prefix = '1 2 3',
     tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* Co'"
 );
+CREATE TABLE admission (
+    conversation INTEGER PRIMARY KEY REFERENCES conversation (id),
+    verdict      INTEGER NOT NULL,              -- 1 accept, 2 decline, 3 block
+    up_to        INTEGER NOT NULL,              -- the highest position known here then
+    revision     INTEGER                        -- the node's commit, or the greatest; NULL = the node has not heard of it
+) STRICT;
+CREATE INDEX admission_waiting ON admission (conversation) WHERE revision IS NULL;

@@ -100,9 +100,10 @@ CREATE TABLE conversation (
 
 CREATE TABLE member (
     conversation INTEGER NOT NULL REFERENCES conversation,
-    user INTEGER NOT NULL REFERENCES user,
+    user INTEGER NOT NULL REFERENCES user, standing INTEGER NOT NULL DEFAULT 0, asked INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (conversation, user)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX member_unwelcome ON member (conversation) WHERE standing <> 0;
 
 -- The head that a conversation had in an era when it crossed into a later one: what lies above was lost by a restore.
 CREATE TABLE era_head (
@@ -146,7 +147,7 @@ CREATE TABLE envelope (
     start INTEGER NOT NULL,
     length INTEGER NOT NULL,
     waiting INTEGER NOT NULL CHECK (waiting > 0)
-, awaited INTEGER REFERENCES user) STRICT;
+, awaited INTEGER REFERENCES user, is_request INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX envelope_expiry ON envelope (expires_at);
 
 -- A device's mail, in order: a notice (receipt, read mark, gap) as encoded by `EntryKind`, or without one the envelope of
@@ -169,4 +170,12 @@ CREATE TABLE missed (
     reason INTEGER NOT NULL,
     since INTEGER NOT NULL,
     PRIMARY KEY (device, conversation, era)
+) STRICT, WITHOUT ROWID;
+
+-- Messages that the user has, of which the sender is told once the user accepts.
+CREATE TABLE withheld (
+    conversation INTEGER NOT NULL REFERENCES conversation,
+    user INTEGER NOT NULL REFERENCES user,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (conversation, user, seq)
 ) STRICT, WITHOUT ROWID;

@@ -221,6 +221,24 @@ impl Client {
         self.driver.command(Command::Delete(message)).await.map(drop)
     }
 
+    /// The stranger who wrote may go on, and is told now that what was written was received, and read if it was. Works offline;
+    /// again, or where there is no request, it changes nothing. Answering accepts as well.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn accept_request(&self, conversation: ConversationId) -> Result<(), Error> {
+        self.driver.command(Command::AcceptRequest(conversation)).await.map(drop)
+    }
+
+    /// Deletes a request, on all of the user's devices; the stranger is told nothing, and may ask again. With `block`, nothing
+    /// more is taken from the stranger. Accepting or answering later undoes it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Invalid`] when the conversation is no request.
+    pub async fn decline_request(&self, conversation: ConversationId, block: bool) -> Result<(), Error> {
+        self.driver.command(Command::DeclineRequest { conversation, block }).await.map(drop)
+    }
+
     /// The conversation list, latest activity first.
     pub async fn conversations(&self, limit: u32) -> Result<Vec<ConversationSummary>, Error> {
         self.driver.query(move |history| history.conversations(limit)).await
@@ -231,7 +249,7 @@ impl Client {
         self.driver.query(move |history| history.conversation(id)).await
     }
 
-    /// Unread messages in all conversations: the app's badge.
+    /// Unread messages in all conversations but requests: the app's badge.
     pub async fn total_unread(&self) -> Result<u32, Error> {
         self.driver.query(|history| history.total_unread()).await
     }

@@ -24,6 +24,8 @@ pub enum PlantedBug {
     HoleIgnored,
     /// A failed entry is acknowledged like its neighbours.
     AckFailedEntry,
+    /// What another device said to a message request is ignored.
+    AdmissionIgnored,
     /// A full disk is taken for the failure of one entry, which is counted and given up.
     FullDiskIsPoison,
 }

@@ -51,6 +51,8 @@ pub struct Config {
     pub mailbox_share_percent: u32,
     /// Days after which a device that was not seen keeps no mail waiting, if its user has another one.
     pub absent_days: u32,
+    /// Messages that somebody may send to a person who has neither accepted nor answered; with 0, anybody writes to anybody.
+    pub request_messages: u32,
     /// Seconds that connections have to leave when the node stops.
     pub drain_seconds: u32,
     /// Whose tokens enrol.
@@ -129,6 +131,7 @@ impl Default for Config {
             sends_per_minute_of_user: 120_000,
             mailbox_share_percent: 25,
             absent_days: 30,
+            request_messages: 0,
             drain_seconds: 10,
             jwt: JwtConfig::default(),
             connections: 50_000,
@@ -298,6 +301,7 @@ impl Config {
             sends_per_minute_of_user: self.sends_per_minute_of_user,
             mailbox_share_percent: self.mailbox_share_percent,
             absent_ms: u64::from(self.absent_days) * 24 * 60 * 60 * 1000,
+            request_messages: self.request_messages,
             ..RelayOptions::default()
         }
     }

@@ -42,6 +42,12 @@ pub enum PlantedBug {
     CopiesWelcome,
     /// A message that a lost past had given a later position stays where the node remembers it.
     StaysBehind,
+    /// A stranger is told RECEIVED before the recipient accepted.
+    RequestReceipted,
+    /// A stranger may write any number of messages before the recipient accepted.
+    RequestsUncounted,
+    /// The user's other devices are not told that one accepted.
+    AdmissionUntold,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -113,6 +113,7 @@ impl Mail {
             epoch: 0,
             commit: None,
             welcome: false,
+            request: false,
         };
         self.entry(EntryKind::Envelope(Box::new(envelope)))
     }

@@ -144,6 +144,7 @@ pub(crate) fn receipted(entries: &[Entry]) -> usize {
         | EntryKind::Gap(_)
         | EntryKind::Hole(_)
         | EntryKind::Absence(_)
+        | EntryKind::Admission(_)
         | EntryKind::Unknown => 0,
     };
     entries.iter().map(count).sum()

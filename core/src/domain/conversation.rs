@@ -19,6 +19,9 @@ pub struct ConversationSummary {
     pub peer_name: Option<String>,
     /// The peer's account was deleted, for good: nothing can be sent any more.
     pub peer_deleted: bool,
+    /// A stranger wrote, who hears neither RECEIVED nor READ before the user answers or accepts:
+    /// [`crate::Client::accept_request`].
+    pub is_request: bool,
     /// Messages by others that were not read on any of the user's devices.
     pub unread: u32,
     /// Everything up to here is read.

@@ -10,7 +10,7 @@ use super::{Command, Engine, Reply, Turn};
 use crate::error::Error;
 use crate::store::{
     self, AccountRow, ConversationHead, ConversationRow, IndexChange, MessageKind, MessageRow, MessageState,
-    NewMessage, OutboxRow, Place, StoreError,
+    NewMessage, OutboxRow, Place, Request, StoreError,
 };
 
 type Answer = Result<Result<Reply, Error>, StoreError>;
@@ -61,6 +61,8 @@ impl Engine {
             Command::Retry(message) => self.retry(turn, message),
             Command::MarkRead(conversation, up_to) => self.mark_read(turn, conversation, up_to),
             Command::Delete(message) => self.delete(turn, message),
+            Command::AcceptRequest(conversation) => self.accept_request(turn, conversation),
+            Command::DeclineRequest { conversation, block } => self.decline_request(turn, conversation, block),
         }
     }
 
@@ -74,7 +76,11 @@ impl Engine {
         let protection = Protection::NodeReadable;
         let id = direct_conversation(account.user, peer, protection);
         let head = ConversationHead { id, kind: ConversationKind::Direct, protection, peer: Some(peer) };
-        self.conversation(turn, &head)?;
+        let row = self.conversation(turn, &head)?;
+        if row.request == Request::Refused {
+            // Whoever looks for somebody whom they refused sees the conversation again; writing there accepts.
+            row.key.set_request(turn.db, Request::Asked)?;
+        }
         turn.changed(id);
         Ok(Ok(Reply::Conversation(id)))
     }
@@ -116,6 +122,9 @@ impl Engine {
         };
         if let ContentKind::Text(text) = &content.kind {
             turn.index(IndexChange::add(key, text));
+        }
+        if row.request != Request::No {
+            self.accept_here(turn, &row)?;
         }
         self.enqueue(turn, &row, key)?;
         Ok(Ok(Reply::Message(message)))

@@ -115,6 +115,7 @@ impl Engine {
             }
             EntryKind::Receipt(receipt) => self.receipt(turn, receipt),
             EntryKind::Read(notice) => self.read_notice(turn, notice),
+            EntryKind::Admission(said) => self.admission(turn, said),
             EntryKind::Unknown => Ok(AckOutcome::Unreadable),
         };
         outcome.map(Dealt::from)
@@ -164,6 +165,7 @@ impl Engine {
             turn.index(IndexChange::add(key, text));
         }
         conversation.add(turn.db, envelope.seq, new.incoming)?;
+        self.note_request(turn, &conversation, envelope, new.incoming)?;
         if new.incoming {
             self.tell_author_of_straggler(turn, &conversation, envelope.seq)?;
         }

@@ -11,6 +11,7 @@ mod link;
 mod outbox;
 mod receipts;
 mod reconcile;
+mod requests;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -110,6 +111,15 @@ pub enum Command {
     MarkRead(ConversationId, Option<Seq>),
     /// Remove a message from this device.
     Delete(MessageId),
+    /// A stranger may write.
+    AcceptRequest(ConversationId),
+    /// Delete what a stranger wrote.
+    DeclineRequest {
+        /// Where.
+        conversation: ConversationId,
+        /// Take nothing more.
+        block: bool,
+    },
 }
 
 /// The keys and ids with which a device asks to be enrolled.

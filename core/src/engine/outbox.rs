@@ -11,6 +11,7 @@ use chasqui_wire::{
 };
 use rusqlite::Connection;
 
+use super::requests::Admissions;
 use super::{Engine, SocketId, Turn};
 use crate::domain::{Failure, Undelivered};
 use crate::planted::{PlantedBug, planted};
@@ -42,6 +43,9 @@ pub(super) struct Outbox {
     lanes: BTreeMap<ConversationKey, Lane>,
     unanswered: BTreeMap<MessageId, ConversationKey>,
     reads: Reads,
+    pub(super) admissions: Admissions,
+    /// Of what is named on this socket only.
+    next_id: u64,
 }
 
 #[derive(Debug, Default)]
@@ -49,7 +53,6 @@ struct Reads {
     wanted: bool,
     unanswered: BTreeMap<MessageId, SentRead>,
     pauses: BTreeMap<ConversationKey, Timestamp>,
-    next_id: u64,
 }
 
 /// A read mark under way.
@@ -58,6 +61,8 @@ struct SentRead {
     row: ReadOutboxRow,
     /// Set when one frame could not tell it all: what lies above is still to be told.
     told: Option<Seq>,
+    /// Set when the authors were not to be told: that is still to be done.
+    is_withheld: bool,
 }
 
 impl Outbox {
@@ -67,6 +72,7 @@ impl Outbox {
             outbox.queue(conversation, entry);
         }
         outbox.reads.wanted = true;
+        outbox.admissions.wanted = true;
         Ok(outbox)
     }
 
@@ -92,6 +98,7 @@ impl Outbox {
         self.reads.unanswered.clear();
         self.reads.pauses.clear();
         self.reads.wanted = true;
+        self.admissions.socket_gone();
     }
 
     /// The clock was set back by so much.
@@ -105,7 +112,7 @@ impl Outbox {
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         let lanes = self.lanes.values().filter(|lane| !lane.queued.is_empty() && lane.unanswered.is_empty());
         let reads = self.reads.pauses.values().copied();
-        lanes.filter_map(|lane| lane.not_before).chain(reads).min()
+        lanes.filter_map(|lane| lane.not_before).chain(reads).chain(self.admissions.wake_at()).min()
     }
 
     /// Whether something of this conversation waits to be accepted.
@@ -113,8 +120,18 @@ impl Outbox {
         self.lanes.get(&conversation).is_some_and(|lane| !lane.queued.is_empty() || !lane.unanswered.is_empty())
     }
 
-    fn in_flight(&self) -> usize {
-        self.unanswered.len() + self.reads.unanswered.len()
+    pub(super) fn in_flight(&self) -> usize {
+        self.unanswered.len() + self.reads.unanswered.len() + self.admissions.in_flight()
+    }
+
+    /// Names something other than a message on this socket: a counter is enough, marked as a UUIDv8 (RFC 9562, section 5.8).
+    pub(super) fn next_id(&mut self) -> MessageId {
+        self.next_id += 1;
+        let mut bytes = [0; 16];
+        bytes[8..].copy_from_slice(&self.next_id.to_be_bytes());
+        bytes[6] = 0x80;
+        bytes[8] |= 0x80;
+        MessageId::from_bytes(bytes)
     }
 
     fn forget(&mut self, conversation: ConversationKey, entry: OutboxKey) {
@@ -132,6 +149,7 @@ impl Engine {
     pub(super) fn send(&mut self, turn: &mut Turn<'_>, socket: SocketId) -> Result<(), StoreError> {
         let limits = self.link.limits().cloned().unwrap_or(Limits::DEFAULT);
         let room = limits.sends_in_flight as usize;
+        self.send_admissions(turn, socket, room)?;
         let lanes: Vec<ConversationKey> = self.outbox.lanes.keys().copied().collect();
         for conversation in lanes {
             self.outbox.end_pause(conversation, turn.now);
@@ -205,20 +223,23 @@ impl Engine {
         let under_way = reads.unanswered.values().map(|sent| sent.row.conversation);
         let skipped: BTreeSet<ConversationKey> = under_way.chain(reads.pauses.keys().copied()).collect();
         for row in ReadOutboxRow::all(turn.db)?.into_iter().filter(|row| !skipped.contains(&row.conversation)) {
-            if self.outbox.unanswered.len() + reads.unanswered.len() >= room {
-                reads.wanted = true;
+            if self.outbox.in_flight() >= room {
+                self.outbox.reads.wanted = true;
                 break;
             }
             let conversation = ConversationRow::get(turn.db, row.conversation)?;
-            let shown = store::readable(turn.db, row.conversation, row.since, row.up_to)?;
+            let is_withheld = self.withholds_reading(turn, &conversation)?;
+            let shown = match is_withheld {
+                true => Vec::new(),
+                false => store::readable(turn.db, row.conversation, row.since, row.up_to)?,
+            };
             let authors: BTreeSet<_> = shown.iter().map(|&(_, author)| author).collect();
             // The oldest runs first; in a chat in which both write in turn, every message is a run.
             let all = SeqRanges::of(shown.into_iter().map(|(seq, _)| seq));
             let ranges = all.clone().oldest(SeqRanges::MAX);
             let told = ranges.iter().last().map(SeqRange::last).filter(|_| ranges != all);
-            reads.next_id += 1;
             let mut read = Read {
-                id: read_id(reads.next_id),
+                id: self.outbox.next_id(),
                 conversation: conversation.id,
                 up_to: row.up_to,
                 ranges,
@@ -227,22 +248,28 @@ impl Engine {
                 signature: [0; 64],
             };
             read.signature = identity.sign_read(&read);
-            reads.unanswered.insert(read.id, SentRead { row, told });
+            self.outbox.reads.unanswered.insert(read.id, SentRead { row, told, is_withheld });
             turn.outputs.push(super::Output::Transmit(socket, ClientFrame::Read(read).encode()));
         }
         Ok(())
     }
 
     pub(super) fn accepted(&mut self, turn: &mut Turn<'_>, accepted: &Accepted) -> Result<(), StoreError> {
-        if let Some(SentRead { row, told }) = self.outbox.reads.unanswered.remove(&accepted.message) {
+        if self.admission_accepted(turn, accepted)? {
+            return Ok(());
+        }
+        if let Some(SentRead { row, told, is_withheld }) = self.outbox.reads.unanswered.remove(&accepted.message) {
+            self.outbox.reads.wanted = true;
+            let conversation = ConversationRow::get(turn.db, row.conversation)?;
+            if is_withheld {
+                row.settle(turn.db)?;
+                return conversation.set_read_revision(turn.db, accepted.revision);
+            }
             match told {
                 Some(told) => row.tell_rest(turn.db, told)?,
                 None => row.settle(turn.db)?,
             }
-            let conversation = ConversationRow::get(turn.db, row.conversation)?;
-            conversation.set_read_reported(turn.db, told.unwrap_or(row.up_to), accepted.revision)?;
-            self.outbox.reads.wanted = true;
-            return Ok(());
+            return conversation.set_read_reported(turn.db, told.unwrap_or(row.up_to), accepted.revision);
         }
         let Some(key) = self.outbox.unanswered.remove(&accepted.message) else { return Ok(()) };
         let Some(seq) = accepted.seq else {
@@ -276,6 +303,9 @@ impl Engine {
     }
 
     pub(super) fn rejected(&mut self, turn: &mut Turn<'_>, rejected: &Rejected) -> Result<(), StoreError> {
+        if self.admission_rejected(turn, rejected)? {
+            return Ok(());
+        }
         // A node that asks for weeks of patience is not given them.
         let asked = u64::from(rejected.retry_after_ms).min(LAST_PAUSE_MS);
         if let Some(SentRead { row, .. }) = self.outbox.reads.unanswered.remove(&rejected.message) {
@@ -300,7 +330,9 @@ impl Engine {
             lane.queued.insert(entry);
             return Ok(());
         }
-        if rejected.code.is_retryable() {
+        // What was accepted once is given back to a restored node when the peer has said again who is welcome.
+        let is_given_back = OutboxRow::get(turn.db, entry)?.is_some_and(|row| row.reclaim.is_some());
+        if rejected.code.is_retryable() || (rejected.code == ErrorCode::RequestPending && is_given_back) {
             let pause = FIRST_PAUSE_MS.saturating_mul(1 << lane.failures.min(12)).min(LAST_PAUSE_MS);
             lane.failures += 1;
             lane.not_before = Some(turn.now.plus_millis(pause.max(asked)));
@@ -355,13 +387,4 @@ fn fail(
         }
     }
     Ok(())
-}
-
-/// Names a read on this socket only: a counter is enough, marked as a UUIDv8 (RFC 9562, section 5.8).
-fn read_id(counter: u64) -> MessageId {
-    let mut bytes = [0; 16];
-    bytes[8..].copy_from_slice(&counter.to_be_bytes());
-    bytes[6] = 0x80;
-    bytes[8] |= 0x80;
-    MessageId::from_bytes(bytes)
 }

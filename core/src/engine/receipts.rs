@@ -74,6 +74,10 @@ impl Engine {
         if conversation.raise_read(turn.db, read.up_to)? {
             turn.reread(conversation);
         }
+        // None of the devices tells the author anything yet.
+        if self.withholds_reading(turn, conversation)? {
+            return Ok(());
+        }
         let held = store::readable(turn.db, conversation.key, conversation.read_reported, read.up_to)?;
         if held.iter().all(|&(seq, _)| read.ranges.contains(seq)) {
             return conversation.skip_reported(turn.db, read.up_to);

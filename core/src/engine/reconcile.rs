@@ -5,7 +5,7 @@ use chasqui_wire::{Challenge, ClientFrame, Era, Hello, Welcome};
 use super::link::Blocked;
 use super::{Engine, Output, SocketId, Turn};
 use crate::planted::{PlantedBug, planted};
-use crate::store::{self, AccountRow, ConversationRow, OutboxRow, ReadOutboxRow, StoreError};
+use crate::store::{self, AccountRow, AdmissionRow, ConversationRow, OutboxRow, ReadOutboxRow, StoreError};
 
 /// For the operator's logs.
 const AGENT: &str = concat!("chasqui/", env!("CARGO_PKG_VERSION"));
@@ -83,6 +83,8 @@ impl Engine {
             }
         }
         self.outbox.queue_read();
+        AdmissionRow::say_again_after(turn.db, parted_at)?;
+        self.outbox.admissions.wanted = true;
         Ok(())
     }
 }

@@ -192,6 +192,7 @@ fn envelope(number: u128, at: u64, body: Bytes) -> EntryKind {
         epoch: 0,
         commit: None,
         welcome: false,
+        request: false,
     }))
 }
 

@@ -3,7 +3,7 @@
 use chasqui_wire::{ConversationId, ConversationKind, Protection, Seq, Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
-use super::{RowExt as _, Sql, StoreError, message};
+use super::{Request, RowExt as _, Sql, StoreError, message};
 use crate::domain::ConversationSummary;
 
 /// A conversation's row.
@@ -23,6 +23,8 @@ pub(crate) struct ConversationRow {
     pub(crate) read_reported: Option<Seq>,
     /// Whether positions may be missing that the node named as runs.
     pub(crate) has_holes: bool,
+    /// Whether it waits for the user's word.
+    pub(crate) request: Request,
 }
 
 /// What makes a conversation.
@@ -34,7 +36,7 @@ pub(crate) struct ConversationHead {
     pub(crate) peer: Option<UserId>,
 }
 
-const COLUMNS: &str = "id, conversation, kind, protection, peer, head, read_up_to, read_reported, has_holes";
+const COLUMNS: &str = "id, conversation, kind, protection, peer, head, read_up_to, read_reported, has_holes, request";
 
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<ConversationRow> {
     Ok(ConversationRow {
@@ -47,6 +49,7 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<ConversationRow> {
         read_up_to: position(row, "read_up_to")?,
         read_reported: position(row, "read_reported")?,
         has_holes: row.get("has_holes")?,
+        request: request(row)?,
     })
 }
 
@@ -58,6 +61,11 @@ fn kind(row: &rusqlite::Row<'_>) -> rusqlite::Result<ConversationKind> {
 fn protection(row: &rusqlite::Row<'_>) -> rusqlite::Result<Protection> {
     let number = row.get("protection")?;
     Protection::from_number(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number.into()))
+}
+
+fn request(row: &rusqlite::Row<'_>) -> rusqlite::Result<Request> {
+    let number = row.get("request")?;
+    Request::from_number(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number))
 }
 
 /// 0 stands for none.
@@ -117,6 +125,13 @@ impl ConversationRow {
         Ok(())
     }
 
+    /// The node passed a read mark on to the user's own devices, and told no author.
+    pub(crate) fn set_read_revision(&self, connection: &Connection, revision: u64) -> Result<(), StoreError> {
+        let sql = "UPDATE conversation SET read_revision = ?2 WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute((self.key.0, revision.cast_signed()))?;
+        Ok(())
+    }
+
     /// Another device of this user has told the node everything up to `seq`.
     pub(crate) fn skip_reported(&self, connection: &Connection, seq: Seq) -> Result<(), StoreError> {
         let sql = "UPDATE conversation SET read_reported = max(read_reported, ?2) WHERE id = ?1";
@@ -134,7 +149,7 @@ impl ConversationRow {
 
     /// Conversations whose accepted read marks a restored node may have forgotten.
     pub(crate) fn with_reads_after(connection: &Connection, revision: u64) -> Result<Vec<Self>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM conversation WHERE read_reported > 0 AND read_revision > ?");
+        let sql = format!("SELECT {COLUMNS} FROM conversation WHERE read_revision > ?");
         let mut statement = connection.prepare_cached(&sql)?;
         let rows = statement.query_map([revision.cast_signed()], read)?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -166,7 +181,7 @@ impl ConversationKey {
 
 /// The conversation list: latest activity first.
 pub(crate) fn list(connection: &Connection, limit: u32) -> Result<Vec<ConversationSummary>, StoreError> {
-    summaries(connection, "1 ORDER BY activity DESC, id DESC LIMIT ?", limit)
+    summaries(connection, "request <> 2 ORDER BY activity DESC, id DESC LIMIT ?", limit)
 }
 
 /// One line of the list.
@@ -174,9 +189,9 @@ pub(crate) fn summary(connection: &Connection, id: ConversationId) -> Result<Opt
     Ok(summaries(connection, "conversation = ?", Sql(id))?.pop())
 }
 
-/// The sum over all conversations.
+/// The sum over all conversations but requests.
 pub(crate) fn total_unread(connection: &Connection) -> Result<u32, StoreError> {
-    let sql = "SELECT coalesce(sum(unread), 0) FROM conversation";
+    let sql = "SELECT coalesce(sum(unread), 0) FROM conversation WHERE request = 0";
     Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
@@ -186,7 +201,7 @@ fn summaries(
     parameter: impl rusqlite::ToSql,
 ) -> Result<Vec<ConversationSummary>, StoreError> {
     let sql = format!(
-        "SELECT id, conversation, kind, protection, peer, unread, read_up_to, last_message, activity,
+        "SELECT id, conversation, kind, protection, peer, request, unread, read_up_to, last_message, activity,
                 (SELECT name FROM user WHERE user = peer) AS peer_name,
                 coalesce((SELECT deleted FROM user WHERE user = peer), 0) AS peer_deleted FROM conversation WHERE {which}"
     );
@@ -205,6 +220,7 @@ fn summaries(
             peer: row.wire_opt("peer")?,
             peer_name: row.get("peer_name")?,
             peer_deleted: row.get("peer_deleted")?,
+            is_request: request(row)? == Request::Asked,
             unread: row.get("unread")?,
             read_up_to: position(row, "read_up_to")?,
             last_message,

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::{StoreError, search};
 
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("../../migrations/0001_history.sql"),
     include_str!("../../migrations/0002_durability.sql"),
     include_str!("../../migrations/0003_holes.sql"),
@@ -12,6 +12,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("../../migrations/0005_short_words.sql"),
     include_str!("../../migrations/0006_deleted_users.sql"),
     include_str!("../../migrations/0007_sent.sql"),
+    include_str!("../../migrations/0008_requests.sql"),
 ];
 
 /// From here on the full-text index is as [`search`] writes it now.

@@ -14,6 +14,7 @@ mod migrate;
 mod outbox;
 mod poison;
 mod receipt;
+mod request;
 mod room;
 mod salvage;
 mod search;
@@ -43,6 +44,7 @@ pub(crate) use receipt::{
     Rank, ReceiptMark, apply as apply_receipt, apply_early as apply_early_receipts, drop_early as drop_early_receipts,
     drop_stale_early as drop_stale_early_receipts, follow as move_receipts,
 };
+pub(crate) use request::{AdmissionRow, Request};
 pub(crate) use room::probe as probe_room;
 pub(crate) use salvage::{Damage, salvage};
 pub(crate) use search::{IndexChange, find as search, index_all};

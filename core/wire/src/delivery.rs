@@ -5,8 +5,8 @@ use prost::Message as _;
 
 use crate::parse::{fixed, optional, required, wire};
 use crate::{
-    Checkpoint, Commit, ConversationId, ConversationKind, DeviceId, FrameError, Limits, MessageId, Protection, Read,
-    Seq, SeqRange, SeqRanges, Timestamp, UserId, proto::v1, weigh,
+    Admission, Checkpoint, Commit, ConversationId, ConversationKind, DeviceId, FrameError, Limits, MessageId,
+    Protection, Read, Seq, SeqRange, SeqRanges, Timestamp, UserId, proto::v1, weigh,
 };
 
 /// Mail, in order.
@@ -40,6 +40,8 @@ pub enum EntryKind {
     Hole(Hole),
     /// The device was away for too long.
     Absence(Absence),
+    /// Another device of this user has answered a message request.
+    Admission(Admission),
     /// A kind that this version does not know, or a receipt of one: acknowledged as unreadable.
     Unknown,
 }
@@ -87,6 +89,7 @@ impl Entry {
             Some(v1::entry::Kind::Gap(gap)) => EntryKind::Gap(Gap::parse(gap)?),
             Some(v1::entry::Kind::Hole(hole)) => EntryKind::Hole(Hole::parse(hole)?),
             Some(v1::entry::Kind::Absence(absence)) => EntryKind::Absence(Absence::parse(&absence)),
+            Some(v1::entry::Kind::Admission(admission)) => EntryKind::Admission(Admission::parse(admission)?),
             None => EntryKind::Unknown,
         };
         Ok(Self { number: entry.number, kind })
@@ -100,6 +103,7 @@ impl Entry {
             EntryKind::Gap(gap) => Some(v1::entry::Kind::Gap(gap.wire())),
             EntryKind::Hole(hole) => Some(v1::entry::Kind::Hole(hole.wire())),
             EntryKind::Absence(absence) => Some(v1::entry::Kind::Absence(absence.wire())),
+            EntryKind::Admission(admission) => Some(v1::entry::Kind::Admission(admission.wire())),
             EntryKind::Unknown => None,
         };
         v1::Entry { number: self.number, kind }
@@ -139,6 +143,8 @@ pub struct Envelope {
     pub commit: Option<Commit>,
     /// The body is an MLS Welcome.
     pub welcome: bool,
+    /// The addressed user has not accepted yet that the sender writes.
+    pub request: bool,
 }
 
 impl Envelope {
@@ -159,6 +165,7 @@ impl Envelope {
             epoch: frame.epoch,
             commit: frame.commit.map(Commit::parse).transpose()?,
             welcome: frame.welcome,
+            request: frame.request,
         })
     }
 
@@ -179,6 +186,7 @@ impl Envelope {
             epoch: self.epoch,
             commit: self.commit.as_ref().map(Commit::wire),
             welcome: self.welcome,
+            request: self.request,
         }
     }
 }

@@ -100,6 +100,8 @@ codes! {
     AccountDeleted = 27, "account_deleted", false;
     /// A proof that the account has (password, PIN, fresh token) is missing, or the password is wrong.
     ProofNeeded = 28, "proof_needed", false;
+    /// The recipient has not accepted yet that this user writes, and as much as is allowed until then was written.
+    RequestPending = 29, "request_pending", false;
 }
 
 impl std::fmt::Display for ErrorCode {

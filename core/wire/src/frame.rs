@@ -4,8 +4,8 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use crate::{
-    Accepted, Ack, Challenge, Checkpoint, ConversationId, Deliver, DeviceId, Drained, FrameError, Goodbye, Hello,
-    Limits, Read, Rejected, Send, Timestamp, UserId, Welcome, proto::v1, weigh,
+    Accepted, Ack, Admit, Challenge, Checkpoint, ConversationId, Deliver, DeviceId, Drained, FrameError, Goodbye,
+    Hello, Limits, Read, Rejected, Send, Timestamp, UserId, Welcome, proto::v1, weigh,
 };
 
 /// From device to node.
@@ -18,6 +18,7 @@ pub enum ClientFrame {
     Ack(Ack),
     Signal(Signal),
     Ping(Ping),
+    Admit(Admit),
 }
 
 /// From node to device.
@@ -53,6 +54,7 @@ impl ClientFrame {
             Kind::Ack(ack) => Self::Ack(Ack::parse(ack)?),
             Kind::Signal(signal) => Self::Signal(Signal::parse(signal)?),
             Kind::Ping(ping) => Self::Ping(Ping { nonce: ping.nonce }),
+            Kind::Admit(admit) => Self::Admit(Admit::parse(admit)?),
         })
     }
 
@@ -66,6 +68,7 @@ impl ClientFrame {
             Self::Ack(ack) => Kind::Ack(ack.wire()),
             Self::Signal(signal) => Kind::Signal(signal.wire()),
             Self::Ping(ping) => Kind::Ping(v1::Ping { nonce: ping.nonce }),
+            Self::Admit(admit) => Kind::Admit(admit.wire()),
         };
         v1::ClientFrame { kind: Some(kind) }.encode_to_vec().into()
     }

@@ -34,6 +34,7 @@ mod proto {
         include!("proto/chasqui.content.v1.rs");
     }
 }
+mod requests;
 mod sending;
 mod seq;
 pub mod signing;
@@ -51,6 +52,7 @@ pub use handshake::{Challenge, Checkpoint, Era, Goodbye, GoodbyeReason, Hello, P
 pub use ids::{ConversationId, DeviceId, MessageId, RealmId, UserId};
 pub use limits::Limits;
 pub use parse::FrameError;
+pub use requests::{Admission, Admit, Verdict};
 pub use sending::{
     Accepted, Commit, ConversationKind, Protection, Read, Rejected, RosterEntry, Send, StorageClass, Welcoming,
 };

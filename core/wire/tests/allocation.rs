@@ -182,6 +182,7 @@ fn well_formed() -> Vec<NodeFrame> {
             epoch: 0,
             commit: None,
             welcome: false,
+            request: false,
         };
         Entry { number, kind: EntryKind::Envelope(Box::new(envelope)) }
     };

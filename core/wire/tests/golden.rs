@@ -79,7 +79,7 @@ fn every_golden_file_has_its_sample() {
 #[test]
 fn every_kind_has_a_sample() {
     // Exhaustive, so that a new kind does not compile without a thought for its golden file.
-    let mut client = [0; 6];
+    let mut client = [0; 7];
     let mut node = [0; 10];
     for (_, sample) in samples::all() {
         match sample {
@@ -89,6 +89,7 @@ fn every_kind_has_a_sample() {
             Sample::Client(ClientFrame::Ack(_)) => client[3] += 1,
             Sample::Client(ClientFrame::Signal(_)) => client[4] += 1,
             Sample::Client(ClientFrame::Ping(_)) => client[5] += 1,
+            Sample::Client(ClientFrame::Admit(_)) => client[6] += 1,
             Sample::Node(NodeFrame::Challenge(_)) => node[0] += 1,
             Sample::Node(NodeFrame::Welcome(_)) => node[1] += 1,
             Sample::Node(NodeFrame::Accepted(_)) => node[2] += 1,

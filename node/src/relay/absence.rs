@@ -107,9 +107,14 @@ impl Step<'_> {
                     .execute((device, untold.since.0))?;
                 return Ok(());
             }
-            Ok(EntryKind::Envelope(_) | EntryKind::Receipt(_) | EntryKind::Read(_) | EntryKind::Unknown) | Err(_) => {
-                return Ok(());
-            }
+            Ok(
+                EntryKind::Envelope(_)
+                | EntryKind::Receipt(_)
+                | EntryKind::Read(_)
+                | EntryKind::Admission(_)
+                | EntryKind::Unknown,
+            )
+            | Err(_) => return Ok(()),
         };
         match self.conversation_by_id(conversation)? {
             Some((conversation, _)) => self.miss(device, conversation, range, reason),

@@ -112,7 +112,7 @@ impl Step<'_> {
         let (Some(to), Some((conversation, _))) = (to, self.conversation_by_id(conversation)?) else { return Ok(()) };
         if to != who.user {
             let key = ReceiptKey { to, conversation, about: who.user, kind: ReceiptKind::Received };
-            seqs.into_iter().for_each(|seq| self.receipt(key, seq));
+            seqs.into_iter().try_for_each(|seq| self.tell(key, seq))?;
         }
         Ok(())
     }
@@ -161,7 +161,7 @@ impl Step<'_> {
         };
         if let Some(kind) = news.filter(|_| held.awaited == Some(user)) {
             let key = ReceiptKey { to: held.sender_user, conversation: held.conversation, about: user, kind };
-            self.receipt(key, held.seq);
+            self.tell(key, held.seq)?;
         }
         Ok(held)
     }

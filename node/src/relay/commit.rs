@@ -178,6 +178,7 @@ impl Relay {
                 Some((*session, rejected(send.message)))
             }
             Work::Session(session, Op::Read(read)) => Some((*session, rejected(read.id))),
+            Work::Session(session, Op::Admit(admit)) => Some((*session, rejected(admit.id))),
             // Only when it was seen and how far it came is lost; the seat is not.
             Work::Session(session, Op::Detach) => {
                 self.state.leave(*session);

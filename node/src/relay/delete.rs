@@ -87,6 +87,7 @@ impl Accounts<'_, '_> {
             self.step.revoke(row, device.row)?;
         }
         let step = &self.step;
+        step.sql("DELETE FROM withheld WHERE user = ?1")?.execute([row])?;
         step.sql("DELETE FROM password WHERE user = ?1")?.execute([row])?;
         step.sql("DELETE FROM subject WHERE user = ?1")?.execute([row])?;
         // Not the row itself: it counts the codes that were sent to the number today.

@@ -176,7 +176,8 @@ impl Relay {
         let mut query = self.db.prepare_cached(
             "SELECT mailbox.entry, mailbox.notice, envelope.segment, envelope.start, envelope.length,
                  envelope.message, conversation.id, conversation.kind, conversation.protection, sender.id,
-                 sender_device.id, peer.id, envelope.seq, envelope.accepted_at, envelope.urgent
+                 sender_device.id, peer.id, envelope.seq, envelope.accepted_at, envelope.urgent,
+                 envelope.is_request
              FROM mailbox
              LEFT JOIN envelope ON envelope.envelope = mailbox.entry AND mailbox.notice IS NULL
              LEFT JOIN conversation ON conversation.conversation = envelope.conversation
@@ -242,6 +243,7 @@ fn envelope(row: &Row<'_>, body: bytes::Bytes) -> Result<Envelope, RelayError> {
         epoch: 0,
         commit: None,
         welcome: false,
+        request: row.get(15)?,
     })
 }
 
@@ -284,7 +286,11 @@ fn size_of_entry(kind: &EntryKind) -> usize {
         EntryKind::Envelope(envelope) => envelope.body.len(),
         EntryKind::Receipt(receipt) => 24 * receipt.ranges.iter().count(),
         EntryKind::Read(notice) => 24 * notice.read.ranges.iter().count() + 18 * notice.read.authors.len(),
-        EntryKind::Gap(_) | EntryKind::Hole(_) | EntryKind::Absence(_) | EntryKind::Unknown => 0,
+        EntryKind::Gap(_)
+        | EntryKind::Hole(_)
+        | EntryKind::Absence(_)
+        | EntryKind::Admission(_)
+        | EntryKind::Unknown => 0,
     };
     320 + variable
 }

@@ -29,6 +29,7 @@ mod pressure;
 mod publish;
 mod rate;
 mod read;
+mod requests;
 mod revoke;
 mod route;
 mod step;
@@ -89,6 +90,8 @@ pub struct RelayOptions {
     pub mailbox_share_percent: u32,
     /// Milliseconds after which a device that was not seen keeps no mail waiting, if its user has another one.
     pub absent_ms: u64,
+    /// Messages that somebody may send to a person who has neither accepted nor answered; 0 = anybody writes to anybody.
+    pub request_messages: u32,
 }
 
 impl Default for RelayOptions {
@@ -104,6 +107,7 @@ impl Default for RelayOptions {
             sends_per_minute_of_user: 120_000,
             mailbox_share_percent: 25,
             absent_ms: 30 * 24 * 60 * 60 * 1000,
+            request_messages: 0,
         }
     }
 }
@@ -155,6 +159,8 @@ struct State {
     log_written_at: Option<Timestamp>,
     has_log: bool,
     tally: Tally,
+    /// Whether anybody may be unwelcome to somebody; if not, nobody is looked up.
+    has_requests: bool,
 }
 
 /// The device behind a session.

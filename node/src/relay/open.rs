@@ -75,6 +75,7 @@ impl Relay {
             log_written_at: opened.lock.is_some().then_some(now),
             has_log: opened.lock.is_some(),
             tally: Tally::default(),
+            has_requests: options.request_messages > 0 || is_anybody_unwelcome(&db)?,
             options,
         };
         let mut relay = Self { db, state, folder: opened.folder, _lock: opened.lock };
@@ -152,4 +153,9 @@ fn next_entry(db: &Connection) -> rusqlite::Result<u64> {
 fn missed(db: &Connection) -> rusqlite::Result<BTreeSet<DeviceRow>> {
     let mut query = db.prepare("SELECT DISTINCT device FROM missed")?;
     query.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Whoever was blocked stays so when requests are switched off, and what was withheld is told in the end.
+fn is_anybody_unwelcome(db: &Connection) -> rusqlite::Result<bool> {
+    db.query_row("SELECT EXISTS (SELECT 1 FROM member WHERE standing <> 0)", [], |row| row.get(0))
 }

@@ -10,6 +10,7 @@ use rusqlite::OptionalExtension as _;
 
 use super::commit::rejected;
 use super::notices::ReceiptKey;
+use super::requests::Gate;
 use super::route::Route;
 use super::step::Step;
 use super::{Event, RelayError, Who};
@@ -33,6 +34,7 @@ struct Plan {
     conversation: Option<(ConversationRow, u64)>,
     route: Route,
     ttl_ms: u64,
+    is_request: bool,
 }
 
 impl Step<'_> {
@@ -141,6 +143,7 @@ impl Step<'_> {
         if head.is_some_and(|head| head.number() == Seq::NUMBER_MAX && head.era() >= self.era()) {
             return Ok(Err(No(ErrorCode::NotSupported, "the conversation has no positions left", 0)));
         }
+        let gate = self.gate(conversation.map(|(row, _)| row), who.user, peer)?;
         let bytes = send.body.len() as u32;
         let mut route = Route::default();
         if peer != who.user {
@@ -152,6 +155,11 @@ impl Step<'_> {
                     No(ErrorCode::Unreachable, "the peer has no device", 0)
                 }));
             }
+            // Said alike to whom the peer has not answered, and whom the peer does not want to hear from.
+            if gate == Gate::Closed {
+                let detail = "the peer has not accepted yet that this user writes";
+                return Ok(Err(No(ErrorCode::RequestPending, detail, 0)));
+            }
             match self.route_to_peer(who, &devices, bytes)? {
                 Some(to_peer) => route = to_peer,
                 None => {
@@ -162,14 +170,21 @@ impl Step<'_> {
         }
         self.route_to_siblings(who, bytes, &mut route)?;
         let ttl_seconds = if send.ttl_seconds == 0 { ttl_max } else { send.ttl_seconds };
-        Ok(Ok(Plan { peer, conversation, route, ttl_ms: u64::from(ttl_seconds) * 1000 }))
+        let (ttl_ms, is_request) = (u64::from(ttl_seconds) * 1000, gate == Gate::Request);
+        Ok(Ok(Plan { peer, conversation, route, ttl_ms, is_request }))
     }
 
     fn accept(&mut self, who: Who, send: &Send, plan: Plan) -> Result<Accepted, RelayError> {
         let (conversation, head) = match plan.conversation {
-            Some(found) => found,
-            None => (self.create_conversation(who, send, plan.peer)?, 0),
+            Some(found) => {
+                self.answering(found.0, who.user)?;
+                found
+            }
+            None => (self.create_direct(send.conversation, send.protection, [who.user, plan.peer])?, 0),
         };
+        if plan.is_request {
+            self.count_request(conversation, plan.peer)?;
+        }
         let seq = self.position(send.conversation, conversation, head, send.reclaim_seq)?;
         let revision = self.revision();
         self.sql(
@@ -188,14 +203,19 @@ impl Step<'_> {
         Ok(Accepted { message: send.message, seq: Some(seq), at: self.now, revision })
     }
 
-    fn create_conversation(&mut self, who: Who, send: &Send, peer: UserRow) -> Result<ConversationRow, RelayError> {
+    pub(super) fn create_direct(
+        &mut self,
+        id: ConversationId,
+        protection: Protection,
+        members: [UserRow; 2],
+    ) -> Result<ConversationRow, RelayError> {
         self.sql("INSERT INTO conversation (id, kind, protection, head) VALUES (?1, ?2, ?3, 0)")?.execute((
-            send.conversation.as_bytes(),
-            send.kind.number(),
-            send.protection.number(),
+            id.as_bytes(),
+            ConversationKind::Direct.number(),
+            protection.number(),
         ))?;
         let conversation = ConversationRow(self.db.last_insert_rowid());
-        for user in [who.user, peer] {
+        for user in members {
             self.sql("INSERT OR IGNORE INTO member (conversation, user) VALUES (?1, ?2)")?
                 .execute((conversation, user))?;
         }
@@ -283,8 +303,8 @@ impl Step<'_> {
         let body = self.state.bodies.append(&send.body)?;
         self.sql(
             "INSERT INTO envelope (envelope, message, conversation, sender_user, sender_device, peer, seq, accepted_at,
-                 expires_at, urgent, segment, start, length, waiting, awaited)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                 expires_at, urgent, segment, start, length, waiting, awaited, is_request)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(rusqlite::params![
             envelope,
@@ -302,6 +322,7 @@ impl Step<'_> {
             body.length,
             plan.route.takers.len(),
             (plan.peer != who.user).then_some(plan.peer),
+            plan.is_request,
         ])?;
         let kind = EntryKind::Envelope(Box::new(Envelope {
             message: send.message,
@@ -319,6 +340,7 @@ impl Step<'_> {
             epoch: 0,
             commit: None,
             welcome: false,
+            request: plan.is_request,
         }));
         for &device in &plan.route.takers {
             self.add_mail(device, (envelope, who.user), kind.clone(), body.length)?;

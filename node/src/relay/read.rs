@@ -39,7 +39,8 @@ impl Step<'_> {
                 self.add_read(device.row, conversation, (who.user, false), &notice)?;
             }
         }
-        let authors: BTreeSet<UserId> = read.authors.iter().copied().filter(|_| !read.ranges.is_empty()).collect();
+        let tells_authors = !read.ranges.is_empty() && !self.withholds(conversation, who.user)?;
+        let authors: BTreeSet<UserId> = read.authors.iter().copied().filter(|_| tells_authors).collect();
         for author in authors {
             let Some(author) = self.user_by_id(author)? else { continue };
             if author == who.user || !self.is_member(conversation, author)? {

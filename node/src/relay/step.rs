@@ -78,7 +78,7 @@ impl Step<'_> {
         match op {
             Op::Lookup(device) => return self.lookup(session, *device),
             Op::Attach(attach) => return self.attach(session, attach),
-            Op::Detach | Op::Publish(_) | Op::Read(_) | Op::Acknowledge(_) => {}
+            Op::Detach | Op::Publish(_) | Op::Read(_) | Op::Admit(_) | Op::Acknowledge(_) => {}
         }
         // A session that was displaced or revoked may still have work under way. It must not be done: the newer
         // session has begun a new stream, and what the older one had sent could overtake it.
@@ -88,6 +88,7 @@ impl Step<'_> {
             Op::Detach => self.detach(who),
             Op::Publish(send) => self.publish(who, send),
             Op::Read(read) => self.read(who, read),
+            Op::Admit(admit) => self.admit(who, admit),
             Op::Acknowledge(ack) => self.acknowledge(who, ack),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chasqui_wire::http::Sensitive;
 use chasqui_wire::{
-    Accepted, Ack, Checkpoint, DeviceId, Entry, Era, Progress, Read, Rejected, Send, Timestamp, UserId,
+    Accepted, Ack, Admit, Checkpoint, DeviceId, Entry, Era, Progress, Read, Rejected, Send, Timestamp, UserId,
 };
 
 use super::RelayError;
@@ -36,6 +36,8 @@ pub enum Op {
     Publish(Box<Send>),
     /// Its signature was verified. Answered by [`Event::Accepted`] or [`Event::Rejected`].
     Read(Box<Read>),
+    /// Answered by [`Event::Accepted`] or [`Event::Rejected`].
+    Admit(Box<Admit>),
     /// No answer; entries that were not delivered to this session are ignored.
     Acknowledge(Ack),
 }

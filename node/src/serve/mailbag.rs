@@ -167,6 +167,7 @@ fn size(event: &Event) -> usize {
         | EntryKind::Gap(_)
         | EntryKind::Hole(_)
         | EntryKind::Absence(_)
+        | EntryKind::Admission(_)
         | EntryKind::Unknown => 0,
     };
     EVENT + entries.iter().map(|entry| EVENT + body(&entry.kind)).sum::<usize>()

@@ -12,6 +12,7 @@ impl Session {
             ClientFrame::Hello(_) => self.goodbye(GoodbyeReason::ProtocolError, "a second hello"),
             ClientFrame::Send(send) => self.ask(send.body.len(), Op::Publish(send)),
             ClientFrame::Read(read) => self.read(peer, read),
+            ClientFrame::Admit(admit) => self.ask(0, Op::Admit(Box::new(admit))),
             ClientFrame::Ack(ack) => self.acknowledge(ack),
             ClientFrame::Signal(_) => vec![unsupported("this node does not pass signals on")],
             ClientFrame::Ping(ping) => {

@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0006_deleted.sql"),
     include_str!("../../migrations/0007_copies.sql"),
     include_str!("../../migrations/0008_one_number.sql"),
+    include_str!("../../migrations/0009_requests.sql"),
 ];
 
 /// The schema that this node writes.

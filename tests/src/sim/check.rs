@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chasqui::{
-    ConnectionState, ConversationId, Message, MessageContent, MessageId, MessageState, Seq, TimelineItem, Undelivered,
+    ConnectionState, ConversationId, ErrorCode, Failure, Message, MessageContent, MessageId, MessageState, Seq,
+    TimelineItem, Undelivered,
 };
 
 use super::world::World;
@@ -29,7 +30,10 @@ impl World {
             } else if !self.is_reached(index) {
                 restless.push(format!("device {index} has not noticed that its socket is dead"));
             }
-            let waiting = device.count("SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM read_outbox)");
+            let waiting = device.count(
+                "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM read_outbox)
+                     + (SELECT count(*) FROM admission WHERE revision IS NULL)",
+            );
             if waiting > 0 {
                 restless.push(format!("device {index} has {waiting} unsent"));
             }
@@ -50,6 +54,7 @@ impl World {
         self.check_order_of_senders(&timelines)?;
         self.check_receipts(&timelines)?;
         self.check_reading()?;
+        self.check_requests(&timelines)?;
         self.check_relay()
     }
 
@@ -78,6 +83,10 @@ impl World {
                         TimelineItem::Message(message) => {
                             promised.remove(&message.id);
                             let state = message.state;
+                            let has_to_wait = MessageState::Failed(Failure::Refused(ErrorCode::RequestPending));
+                            if state == has_to_wait && self.climate.requests.is_some() {
+                                continue;
+                            }
                             let seq = message.seq.ok_or_else(|| format!("device {index}: {} is {state:?}", message.id));
                             (seq?, Some(*message))
                         }
@@ -252,8 +261,13 @@ impl World {
                         MessageState::Undelivered(Undelivered::DeviceGone) => {
                             self.climate.absent.is_some() && self.devices_of(peer) > 1 && !holders()
                         }
-                        // A receipt that was not kept for this device, because it was away for too long; or the edge.
-                        MessageState::Sent => self.was_absent(index) || !self.sender_heard(message, seq),
+                        // A receipt that was not kept for this device, because it was away for too long, or that is withheld; or
+                        // the edge.
+                        MessageState::Sent => {
+                            self.was_absent(index)
+                                || !self.sender_heard(message, seq)
+                                || !self.is_surely_welcome(user, peer, *conversation)
+                        }
                         _ => false,
                     };
                     if !right {
@@ -261,6 +275,7 @@ impl World {
                         return Err(format!("device {index}: {seq} of {conversation} is {state:?} at rest"));
                     }
                     let is_told = self.climate.ttl.is_none() && self.climate.absent.is_none();
+                    let is_told = is_told && self.is_surely_welcome(user, peer, *conversation);
                     let must_be_read = self.climate.restores == 0 && is_told && may_be_read;
                     if must_be_read && message.state != MessageState::Read {
                         return Err(format!("device {index}: {seq} was read, and its author does not know"));
@@ -281,6 +296,61 @@ impl World {
             );
             if wrong > 0 {
                 return Err(format!("device {index}: the count of unread messages is wrong"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the peer may have accepted or written to the user.
+    pub(super) fn is_welcome(&self, user: usize, peer: usize) -> bool {
+        user == peer || self.welcome.contains(&(peer, user))
+    }
+
+    /// Whether the peer's devices know that they accepted, or wrote.
+    fn is_surely_welcome(&self, user: usize, peer: usize, conversation: ConversationId) -> bool {
+        let sql = "SELECT count(*) FROM conversation WHERE conversation = ? AND (
+                       EXISTS (SELECT 1 FROM admission WHERE admission.conversation = id AND verdict = 1) OR
+                       EXISTS (SELECT 1 FROM message WHERE message.conversation = conversation.id AND incoming = 0
+                           AND message.seq IS NOT NULL))";
+        let said = |device: &super::device::Device| {
+            let count = device.database().query_row(sql, [conversation.as_bytes()], |row| row.get::<_, i64>(0));
+            count.expect("the history can be queried") > 0
+        };
+        let mut of_peer = self.devices.iter().filter(|device| device.enrolled && device.user == peer);
+        user == peer || self.climate.requests.is_none() || of_peer.any(said)
+    }
+
+    /// No stranger wrote more than is allowed, and all devices of a user show the same requests.
+    fn check_requests(&self, all: &BTreeMap<ConversationId, BTreeMap<usize, Timeline>>) -> Result<(), String> {
+        let Some(most) = self.climate.requests else { return Ok(()) };
+        for (conversation, timelines) in all {
+            let mut written: BTreeMap<usize, BTreeSet<MessageId>> = BTreeMap::new();
+            for (&index, timeline) in timelines {
+                let own = timeline.values().flatten().filter(|message| message.is_own).map(|message| message.id);
+                written.entry(self.devices[index].user).or_default().extend(own);
+            }
+            for (user, written) in written {
+                let peer = self.members(*conversation).into_iter().find(|&member| member != user);
+                let Some(peer) = peer.filter(|&peer| !self.is_welcome(user, peer)) else { continue };
+                if written.len() > most as usize {
+                    return Err(format!(
+                        "user {user} wrote {} messages to user {peer}, who never accepted",
+                        written.len()
+                    ));
+                }
+            }
+            let mut shown: BTreeMap<usize, (usize, u64)> = BTreeMap::new();
+            let is_whole =
+                self.climate.mailbox.is_none() && self.climate.absent.is_none() && self.climate.ttl.is_none();
+            let there = timelines.keys().filter(|&&index| is_whole && self.was_there_from_the_start(index));
+            for &index in there {
+                let id = conversation.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+                let sql = format!("SELECT coalesce(max(request), 0) FROM conversation WHERE conversation = x'{id}'");
+                let request = self.devices[index].count(&sql);
+                let (other, of_other) = *shown.entry(self.devices[index].user).or_insert((index, request));
+                if request != of_other {
+                    return Err(format!("devices {other} and {index} disagree on whether {conversation} is a request"));
+                }
             }
         }
         Ok(())

@@ -619,6 +619,10 @@ impl World {
             }
             if rank > before && rank >= 3 {
                 let peer = self.users.iter().position(|user| Some(user.as_bytes().as_slice()) == peer.as_deref());
+                let user = self.devices[index].user;
+                if self.climate.requests.is_some() && peer.is_some_and(|peer| !self.is_welcome(user, peer)) {
+                    self.breaks(format!("device {index}: {message} is called received by somebody who never accepted"));
+                }
                 let holders = self.devices.iter().filter(|device| Some(device.user) == peer);
                 if !holders.clone().any(|device| device.holds(message)) {
                     self.breaks(format!("device {index}: {message} is called received, and no device has it"));
@@ -656,6 +660,7 @@ fn from_node(bytes: Bytes) -> String {
                 EntryKind::Gap(gap) => format!("{} gap {}", entry.number, gap.seq),
                 EntryKind::Hole(hole) => format!("{} hole {:?}", entry.number, hole.range),
                 EntryKind::Absence(absence) => format!("{} absent since {}", entry.number, absence.since.0),
+                EntryKind::Admission(said) => format!("{} {:?} on another device", entry.number, said.verdict),
                 EntryKind::Unknown => format!("{} unknown", entry.number),
             };
             deliver.entries.iter().map(entry).collect::<Vec<_>>().join("; ")

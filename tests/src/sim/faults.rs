@@ -37,6 +37,7 @@ pub enum Fault {
     DevicesSoonAbsent,
     NodeDiskFull,
     SegmentsSmall,
+    StrangersAsk,
 }
 
 /// Per mille of the occasions on which a fault may strike.
@@ -73,6 +74,8 @@ pub(super) struct Climate {
     pub(super) node_full: u64,
     /// So that they are often nearly dead, and compacted.
     pub(super) small_segments: bool,
+    /// Messages that a stranger may write before the recipient accepts; `None` = any number.
+    pub(super) requests: Option<u32>,
 }
 
 impl Climate {
@@ -101,6 +104,7 @@ impl Climate {
             small_segments: rng.chance(300),
             clock_set: sometimes(rng, 100, 600),
             clones: if rng.chance(200) { rng.between(1, 2) } else { 0 },
+            requests: None,
         };
         if climate.drop_socket + climate.device_crash + climate.node_crash == 0 {
             climate.drop_socket = 20;
@@ -120,5 +124,15 @@ impl Climate {
             climate.offline = climate.offline.max(500);
         }
         climate
+    }
+
+    /// Strangers ask before they write, in some worlds. Drawn apart, so that all others stay as they were.
+    pub(super) fn with_requests(mut self, aside: &mut Rng) -> Self {
+        self.requests = aside.chance(200).then(|| aside.between(1, 2) as u32);
+        if self.requests.is_some() {
+            // What a restored node is given back may have to wait for somebody who never accepts.
+            self.restores = 0;
+        }
+        self
     }
 }

@@ -75,6 +75,7 @@ impl NodeProcess {
         if let Some(absent) = climate.absent {
             options.absent_ms = u64::from(absent) * 1000;
         }
+        options.request_messages = climate.requests.unwrap_or(0);
         let entropy = rng.bytes();
         let skew_ms = if climate.skewed { rng.between(0, 7_200_000).cast_signed() - 3_600_000 } else { 0 };
         let mut node = Self {

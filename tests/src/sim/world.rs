@@ -58,6 +58,11 @@ pub(super) enum Action {
         device: usize,
         peer: usize,
     },
+    /// Accepts what somebody wrote, if it is a request.
+    Accept {
+        device: usize,
+        peer: usize,
+    },
     Suspend(usize),
     FillDisk(usize, u64),
     SetClock(usize),
@@ -88,13 +93,17 @@ pub(super) struct World {
     pub(super) messages: usize,
     /// Own messages and their positions as each device had stored them when the node was restored.
     pub(super) heard: BTreeSet<(MessageId, Seq)>,
+    /// Who may ever have accepted or written to whom, by number of the user.
+    pub(super) welcome: BTreeSet<(usize, usize)>,
+    aside: Rng,
     storm_ends_at: u64,
 }
 
 impl World {
     pub(super) fn new(seed: u64, keep_lines: bool) -> Self {
         let mut rng = Rng::new(seed);
-        let climate = Climate::draw(&mut rng);
+        let mut aside = Rng::new(seed ^ 0x6173_6964_6500);
+        let climate = Climate::draw(&mut rng).with_requests(&mut aside);
         let mut trace = Trace::new(keep_lines);
         trace.note(0, &format!("seed {seed}: {climate:?}"));
         let node = NodeProcess::new(&mut rng, &climate);
@@ -115,6 +124,8 @@ impl World {
             broken: None,
             messages: 0,
             heard: BTreeSet::new(),
+            welcome: BTreeSet::new(),
+            aside,
             storm_ends_at: 0,
         };
         world.people();
@@ -232,6 +243,14 @@ impl World {
             let (device, peer) = (self.rng.below(self.devices.len()), self.rng.below(self.users.len()));
             let at = self.rng.between(span / 4, span + 20_000);
             self.at(at, Happening::User(Action::Read { device, peer }));
+        }
+        if self.climate.requests.is_some() {
+            self.count(Fault::StrangersAsk);
+            for _ in 0..self.aside.between(4, 16) {
+                let (device, peer) = (self.aside.below(self.devices.len()), self.aside.below(self.users.len()));
+                let at = self.aside.between(span / 4, span + 20_000);
+                self.at(at, Happening::User(Action::Accept { device, peer }));
+            }
         }
         for device in 0..self.devices.len() {
             if self.rng.chance(self.climate.offline) {
@@ -371,12 +390,21 @@ impl World {
                     return;
                 }
                 self.messages += 1;
+                self.welcome.insert((self.devices[device].user, peer));
                 self.note(format!("device {device} writes {:?} to user {peer}", &text[..text.len().min(20)]));
                 let conversation = self.conversation(device, peer);
                 let millis = self.clock(0).0;
                 let message = self.rng.id(millis);
                 self.command(device, Command::OpenDirect(self.users[peer]));
                 self.command(device, Command::SendText { conversation, message, text });
+            }
+            Action::Accept { device, peer } => {
+                if self.devices[device].can_be_used() {
+                    self.note(format!("device {device} accepts user {peer}"));
+                    self.welcome.insert((self.devices[device].user, peer));
+                    let conversation = self.conversation(device, peer);
+                    self.command(device, Command::AcceptRequest(conversation));
+                }
             }
             Action::Read { device, peer } => {
                 if self.devices[device].can_be_used() {

@@ -16,6 +16,7 @@ mod gateway;
 mod lifecycle;
 mod observers;
 mod refusals;
+mod requests;
 #[expect(dead_code, reason = "other tests use more of the stage")]
 #[path = "../stage/mod.rs"]
 mod stage;

@@ -216,6 +216,7 @@ fn envelope(own: UserId, peer: UserId, number: u8, seq: u64) -> Envelope {
         epoch: 0,
         commit: None,
         welcome: false,
+        request: false,
     }
 }
 

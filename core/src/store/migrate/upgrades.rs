@@ -14,6 +14,7 @@ const FIXTURES: [&str; MIGRATIONS.len()] = [
     include_str!("../../../migrations/fixtures/0005.sql"),
     include_str!("../../../migrations/fixtures/0006.sql"),
     include_str!("../../../migrations/fixtures/0007.sql"),
+    include_str!("../../../migrations/fixtures/0008.sql"),
 ];
 
 /// A history that the version of this schema left behind.

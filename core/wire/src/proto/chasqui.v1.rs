@@ -3,7 +3,7 @@
 
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClientFrame {
-    #[prost(oneof = "client_frame::Kind", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "client_frame::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub kind: ::core::option::Option<client_frame::Kind>,
 }
 /// Nested message and enum types in `ClientFrame`.
@@ -22,6 +22,8 @@ pub mod client_frame {
         Signal(super::Signal),
         #[prost(message, tag = "6")]
         Ping(super::Ping),
+        #[prost(message, tag = "7")]
+        Admit(super::Admit),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -310,6 +312,23 @@ pub struct SeqRange {
     #[prost(uint64, tag = "2")]
     pub last: u64,
 }
+/// What this user says to a message request: to somebody who wrote in the direct conversation with `peer`.
+/// Answered by `Accepted` with seq 0, or by `Rejected`. Repeating it does no harm.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Admit {
+    /// Names it in the answer.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub peer: ::prost::bytes::Bytes,
+    #[prost(enumeration = "Protection", tag = "3")]
+    pub protection: i32,
+    #[prost(enumeration = "Verdict", tag = "4")]
+    pub verdict: i32,
+    /// The highest position that the device knew when this was said; 0 = none. What came later is not declined.
+    #[prost(uint64, tag = "5")]
+    pub up_to: u64,
+}
 // ---------------------------------------------------------------------------------------------- delivery
 
 /// Mail for this device, in order. Stays in the mailbox until acknowledged on this very socket.
@@ -323,7 +342,7 @@ pub struct Entry {
     /// Names this mail in `Ack`. Grows within a socket, means nothing across sockets.
     #[prost(uint64, tag = "1")]
     pub number: u64,
-    #[prost(oneof = "entry::Kind", tags = "2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "entry::Kind", tags = "2, 3, 4, 5, 6, 7, 8")]
     pub kind: ::core::option::Option<entry::Kind>,
 }
 /// Nested message and enum types in `Entry`.
@@ -342,6 +361,8 @@ pub mod entry {
         Hole(super::Hole),
         #[prost(message, tag = "7")]
         Absence(super::Absence),
+        #[prost(message, tag = "8")]
+        Admission(super::Admission),
     }
 }
 /// A message as the node carries it: header and opaque body.
@@ -379,6 +400,22 @@ pub struct Envelope {
     pub commit: ::core::option::Option<Commit>,
     #[prost(bool, tag = "15")]
     pub welcome: bool,
+    /// The addressed user has not accepted yet that the sender writes: show it as a request.
+    #[prost(bool, tag = "16")]
+    pub request: bool,
+}
+/// Another device of this user has said this to a message request.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Admission {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub conversation: ::prost::bytes::Bytes,
+    #[prost(enumeration = "Verdict", tag = "2")]
+    pub verdict: i32,
+    #[prost(uint64, tag = "3")]
+    pub up_to: u64,
+    /// The node's clock.
+    #[prost(int64, tag = "4")]
+    pub at: i64,
 }
 /// The node's word on what became of messages that this user sent.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -624,6 +661,41 @@ impl StorageClass {
             "DURABLE" => Some(Self::Durable),
             "TRANSIENT" => Some(Self::Transient),
             "EPHEMERAL" => Some(Self::Ephemeral),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Verdict {
+    Unspecified = 0,
+    /// From here on it is a conversation like others; receipts that were withheld are told.
+    Accept = 1,
+    /// Deleted unread; the peer may ask again.
+    Decline = 2,
+    /// Deleted, and nothing more is taken from the peer. An accept undoes it.
+    Block = 3,
+}
+impl Verdict {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "VERDICT_UNSPECIFIED",
+            Self::Accept => "ACCEPT",
+            Self::Decline => "DECLINE",
+            Self::Block => "BLOCK",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "VERDICT_UNSPECIFIED" => Some(Self::Unspecified),
+            "ACCEPT" => Some(Self::Accept),
+            "DECLINE" => Some(Self::Decline),
+            "BLOCK" => Some(Self::Block),
             _ => None,
         }
     }

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use chasqui_wire::{
-    Absence, Accepted, Ack, AckItem, AckOutcome, Challenge, Checkpoint, ClientFrame, Commit, Content, ContentKind,
-    ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era, ErrorCode, Gap,
-    GapReason, Goodbye, GoodbyeReason, Hello, Hole, HoleReason, Limits, MessageId, NodeFrame, Ping, Pong, Progress,
-    Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRange, SeqRanges,
-    Signal, StorageClass, Timestamp, Unsupported, UserId, Welcome, Welcoming,
+    Absence, Accepted, Ack, AckItem, AckOutcome, Admission, Admit, Challenge, Checkpoint, ClientFrame, Commit, Content,
+    ContentKind, ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era,
+    ErrorCode, Gap, GapReason, Goodbye, GoodbyeReason, Hello, Hole, HoleReason, Limits, MessageId, NodeFrame, Ping,
+    Pong, Progress, Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq,
+    SeqRange, SeqRanges, Signal, StorageClass, Timestamp, Unsupported, UserId, Verdict, Welcome, Welcoming,
 };
 
 pub(crate) const REALM: RealmId = RealmId::from_bytes(id(0x10));
@@ -43,6 +43,7 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
         ("ack", ClientFrame::Ack(ack())),
         ("ack-held", ClientFrame::Ack(Ack { held: ranges(), ..ack() })),
         ("signal", ClientFrame::Signal(Signal { sender: None, ..signal() })),
+        ("admit", ClientFrame::Admit(admit())),
         ("ping", ClientFrame::Ping(Ping { nonce: 0x0102_0304_0506_0708 })),
     ];
     let node = [
@@ -57,6 +58,8 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
         ("deliver-read", deliver(EntryKind::Read(Box::new(read_notice())))),
         ("deliver-gap", deliver(EntryKind::Gap(gap()))),
         ("deliver-hole", deliver(EntryKind::Hole(hole()))),
+        ("deliver-envelope-request", deliver(EntryKind::Envelope(Box::new(Envelope { request: true, ..envelope() })))),
+        ("deliver-admission", deliver(EntryKind::Admission(admission()))),
         ("deliver-absence", deliver(EntryKind::Absence(Absence { since: NOON }))),
         ("drained", NodeFrame::Drained(Drained { checkpoint: checkpoint() })),
         ("signal", NodeFrame::Signal(signal())),
@@ -200,6 +203,15 @@ pub(crate) fn read() -> Read {
     }
 }
 
+fn admit() -> Admit {
+    let (protection, verdict) = (Protection::NodeReadable, Verdict::Decline);
+    Admit { id: MESSAGE, peer: BO, protection, verdict, up_to: Some(seq(3, 500)) }
+}
+
+fn admission() -> Admission {
+    Admission { conversation: CHAT, verdict: Verdict::Block, up_to: Some(seq(3, 500)), at: NOON }
+}
+
 // ---- delivery
 
 fn deliver(kind: EntryKind) -> NodeFrame {
@@ -223,6 +235,7 @@ fn envelope() -> Envelope {
         epoch: 0,
         commit: None,
         welcome: false,
+        request: false,
     }
 }
 

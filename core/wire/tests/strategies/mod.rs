@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use chasqui_wire::{
-    Absence, Accepted, Ack, AckItem, AckOutcome, Challenge, Checkpoint, ClientFrame, Commit, Content, ContentKind,
-    ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era, ErrorCode, Gap,
-    GapReason, Goodbye, GoodbyeReason, Hello, Hole, HoleReason, Limits, MessageId, NodeFrame, Ping, Pong, Progress,
-    Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRange, SeqRanges,
-    Signal, StorageClass, Timestamp, Unsupported, UserId, Welcome, Welcoming,
+    Absence, Accepted, Ack, AckItem, AckOutcome, Admission, Admit, Challenge, Checkpoint, ClientFrame, Commit, Content,
+    ContentKind, ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era,
+    ErrorCode, Gap, GapReason, Goodbye, GoodbyeReason, Hello, Hole, HoleReason, Limits, MessageId, NodeFrame, Ping,
+    Pong, Progress, Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq,
+    SeqRange, SeqRanges, Signal, StorageClass, Timestamp, Unsupported, UserId, Verdict, Welcome, Welcoming,
 };
 use proptest::array::{uniform16, uniform32};
 use proptest::collection::vec;
@@ -22,6 +22,7 @@ pub(crate) fn client_frame() -> impl Strategy<Value = ClientFrame> {
         ack().prop_map(ClientFrame::Ack),
         signal().prop_map(ClientFrame::Signal),
         any::<u64>().prop_map(|nonce| ClientFrame::Ping(Ping { nonce })),
+        admit().prop_map(ClientFrame::Admit),
     ]
 }
 
@@ -213,6 +214,15 @@ fn read() -> impl Strategy<Value = Read> {
     )
 }
 
+fn verdict() -> impl Strategy<Value = Verdict> {
+    select([Verdict::Accept, Verdict::Decline, Verdict::Block].as_slice())
+}
+
+fn admit() -> impl Strategy<Value = Admit> {
+    (message(), user(), protection(), verdict(), maybe(seq()))
+        .prop_map(|(id, peer, protection, verdict, up_to)| Admit { id, peer, protection, verdict, up_to })
+}
+
 // ---- delivery
 
 pub(crate) fn entry() -> impl Strategy<Value = Entry> {
@@ -225,6 +235,9 @@ pub(crate) fn entry() -> impl Strategy<Value = Entry> {
         gap().prop_map(EntryKind::Gap),
         hole().prop_map(EntryKind::Hole),
         timestamp().prop_map(|since| EntryKind::Absence(Absence { since })),
+        (conversation(), verdict(), maybe(seq()), timestamp()).prop_map(|(conversation, verdict, up_to, at)| {
+            EntryKind::Admission(Admission { conversation, verdict, up_to, at })
+        }),
         Just(EntryKind::Unknown),
     ];
     (any::<u64>(), kind).prop_map(|(number, kind)| Entry { number, kind })
@@ -232,7 +245,7 @@ pub(crate) fn entry() -> impl Strategy<Value = Entry> {
 
 fn envelope() -> impl Strategy<Value = Envelope> {
     let what = (message(), conversation(), kind(), protection(), user(), device(), maybe(user()));
-    let rest = (any::<bool>(), maybe(message()), any::<u64>(), maybe(commit()), any::<bool>());
+    let rest = (any::<bool>(), maybe(message()), any::<u64>(), maybe(commit()), any::<bool>(), any::<bool>());
     (what, seq(), timestamp(), body(), rest).prop_map(|(what, seq, accepted_at, body, rest)| Envelope {
         message: what.0,
         conversation: what.1,
@@ -249,6 +262,7 @@ fn envelope() -> impl Strategy<Value = Envelope> {
         epoch: rest.2,
         commit: rest.3,
         welcome: rest.4,
+        request: rest.5,
     })
 }
 

@@ -15,6 +15,7 @@ mod phone;
 mod planted;
 mod publishing;
 mod receipts;
+mod requests;
 
 use bytes::Bytes;
 use chasqui_wire::{
