@@ -1,9 +1,10 @@
 //! Queries over the local history. They never wait for the network, and never change anything.
 
-use chasqui_wire::{ConversationId, MessageId, UserId};
+use chasqui_wire::{ConversationId, DeviceId, MessageId, UserId};
 use rusqlite::Connection;
 
 use crate::domain::{Account, ConversationSummary, Cursor, Incomplete, Message, Salvage, SearchHit, TimelinePage};
+use crate::export::{KnownDevice, KnownUser};
 use crate::store::{self, AccountRow, StoreError};
 
 /// The local history, seen through one connection.
@@ -71,6 +72,26 @@ impl<'a> History<'a> {
     /// The user of that name, if met before.
     pub fn user_by_name(&self, name: &str) -> Result<Option<UserId>, StoreError> {
         Ok(store::user_by_name(self.connection, name)?.map(|(user, _)| user))
+    }
+
+    /// People who are known here, in the order of their ids.
+    pub(crate) fn users_after(&self, after: Option<UserId>, limit: u32) -> Result<Vec<KnownUser>, StoreError> {
+        store::users_after(self.connection, after, limit)
+    }
+
+    /// Devices whose keys are known here, in the order of their ids.
+    pub(crate) fn devices_after(&self, after: Option<DeviceId>, limit: u32) -> Result<Vec<KnownDevice>, StoreError> {
+        store::devices_after(self.connection, after, limit)
+    }
+
+    /// The conversation that came next into this history, in the list or not, and what to go on with.
+    pub(crate) fn conversation_after(&self, after: i64) -> Result<Option<(i64, ConversationSummary)>, StoreError> {
+        store::conversation_after(self.connection, after)
+    }
+
+    /// A message as it came.
+    pub(crate) fn body(&self, id: MessageId) -> Result<bytes::Bytes, StoreError> {
+        store::body(self.connection, id)
     }
 
     /// Whose history this is, whether a device is enrolled or not.

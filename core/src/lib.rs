@@ -9,6 +9,7 @@ mod driver;
 pub mod engine;
 mod enrolment;
 mod error;
+mod export;
 mod history;
 mod observe;
 mod observer;

@@ -283,6 +283,8 @@ async fn everything_is_as_described() {
     api.ask("PUT /v1/pin", "", Some(&doras), &json!({"pin": "1"}), (400, "invalid")).await;
     api.ask("DELETE /v1/pin", "", Some(&doras), &NONE, (204, "")).await;
 
+    api.ask("GET /v1/account/export", "", Some(&doras), &NONE, ok).await;
+
     // An end.
     let deleted = cleo.token().await;
     let delete = "DELETE /v1/account";

@@ -234,6 +234,12 @@ async fn an_account_is_deleted_whether_the_node_runs_or_not() {
     assert!(refused(&again).1.contains("the account was deleted"));
     let listed = said(&run(&["user", "list"], folder).await);
     assert!(listed.lines().count() == 1 && listed.contains("bo"), "{listed}");
+    let held: Value = serde_json::from_str(&said(&run(&["user", "export", "BO"], folder).await)).unwrap();
+    assert_eq!((&held["name"], &held["has_password"]), (&"bo".into(), &true.into()));
+    assert_eq!(
+        (&held["devices"][0]["waiting"], &held["devices"][0]["device"]),
+        (&1.into(), &bo.device.to_string().into())
+    );
     let deleted = said(&run(&["user", "list", "--deleted"], folder).await);
     assert_eq!(deleted.trim(), UserId::from_bytes([1; 16]).to_string());
     let folder = stop(node).await;

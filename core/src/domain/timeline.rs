@@ -59,6 +59,11 @@ pub struct Cursor {
     pub(crate) row: i64,
 }
 
+impl Cursor {
+    /// Before everything.
+    pub(crate) const BEGINNING: Self = Self { anchor: i64::MIN, place: i64::MIN, row: i64::MIN };
+}
+
 /// Consecutive lines of a timeline, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimelinePage {

@@ -189,6 +189,14 @@ pub(crate) fn summary(connection: &Connection, id: ConversationId) -> Result<Opt
     Ok(summaries(connection, "conversation = ?", Sql(id))?.pop())
 }
 
+/// The conversation of the next row, and the row.
+pub(crate) fn after(connection: &Connection, row: i64) -> Result<Option<(i64, ConversationSummary)>, StoreError> {
+    let sql = "SELECT min(id) FROM conversation WHERE id > ?";
+    let next: Option<i64> = connection.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
+    let Some(next) = next else { return Ok(None) };
+    Ok(summaries(connection, "id = ?", next)?.pop().map(|summary| (next, summary)))
+}
+
 /// The sum over all conversations but requests.
 pub(crate) fn total_unread(connection: &Connection) -> Result<u32, StoreError> {
     let sql = "SELECT coalesce(sum(unread), 0) FROM conversation WHERE request = 0";

@@ -323,6 +323,11 @@ pub(crate) fn show_by_id(connection: &Connection, id: MessageId) -> Result<Optio
     }
 }
 
+/// The message of that id as it came; nothing if it is not here.
+pub(crate) fn body(connection: &Connection, id: MessageId) -> Result<Bytes, StoreError> {
+    Ok(MessageRow::find(connection, id)?.map(|row| row.body).unwrap_or_default())
+}
+
 /// The `limit` lines before `before`; the newest ones if that is `None`. Oldest first.
 pub(crate) fn page_before(
     connection: &Connection,

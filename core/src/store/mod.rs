@@ -29,13 +29,15 @@ use rusqlite::{Connection, OpenFlags, ToSql};
 
 pub(crate) use account::AccountRow;
 pub(crate) use binding::{adopt, is_at_home};
-pub(crate) use conversation::{ConversationHead, ConversationKey, ConversationRow, list, summary, total_unread};
+pub(crate) use conversation::{
+    ConversationHead, ConversationKey, ConversationRow, after as conversation_after, list, summary, total_unread,
+};
 pub(crate) use era::{eras, set_eras};
 pub(crate) use hole::{NewHole, incomplete, note as note_hole, note_absence};
 pub(crate) use mend::{are_keys_lost, has_keys_again, reports as salvages};
 pub(crate) use message::{
-    Kind as MessageKind, MessageKey, MessageRow, NewMessage, Place, State as MessageState, accepted_after, fill_gap,
-    held_from_others, holds, note_gap, page_after, page_before, readable, show_by_id,
+    Kind as MessageKind, MessageKey, MessageRow, NewMessage, Place, State as MessageState, accepted_after, body,
+    fill_gap, held_from_others, holds, note_gap, page_after, page_before, readable, show_by_id,
 };
 pub(crate) use migrate::{SCHEMA_VERSION, migrate};
 pub(crate) use outbox::{OutboxKey, OutboxRow, ReadOutboxRow};
@@ -49,8 +51,8 @@ pub(crate) use room::probe as probe_room;
 pub(crate) use salvage::{Damage, salvage};
 pub(crate) use search::{IndexChange, find as search, index_all};
 pub(crate) use user::{
-    by_name as user_by_name, mark_deleted as mark_user_deleted, mention as mention_user, nameless as nameless_users,
-    pin_device_key, remember as remember_user,
+    after as users_after, by_name as user_by_name, devices_after, mark_deleted as mark_user_deleted,
+    mention as mention_user, nameless as nameless_users, pin_device_key, remember as remember_user,
 };
 
 /// The database failed. Says what happened; the border turns it into what an app can do.

@@ -4,6 +4,7 @@ use chasqui_wire::{DeviceId, UserId};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{RowExt as _, Sql, StoreError};
+use crate::export::{KnownDevice, KnownUser};
 
 /// Remembers that `user` exists, and says whether that is new; her name is asked for when there is a network.
 pub(crate) fn mention(connection: &Connection, user: UserId) -> Result<bool, StoreError> {
@@ -30,6 +31,31 @@ pub(crate) fn remember(
 pub(crate) fn mark_deleted(connection: &Connection, user: UserId) -> Result<bool, StoreError> {
     let sql = "UPDATE user SET deleted = 1 WHERE user = ? AND deleted = 0";
     Ok(connection.prepare_cached(sql)?.execute([Sql(user)])? > 0)
+}
+
+/// The next users, in the order of their ids.
+pub(crate) fn after(connection: &Connection, after: Option<UserId>, limit: u32) -> Result<Vec<KnownUser>, StoreError> {
+    let sql = "SELECT user, name, identity_key, deleted FROM user WHERE ?1 IS NULL OR user > ?1 ORDER BY user LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map((after.map(Sql), limit), |row| {
+        let (name, identity_key) = (row.get("name")?, row.get("identity_key")?);
+        Ok(KnownUser { user: row.wire("user")?, name, identity_key, deleted: row.get("deleted")? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The next devices whose keys are known, in the order of their ids.
+pub(crate) fn devices_after(
+    connection: &Connection,
+    after: Option<DeviceId>,
+    limit: u32,
+) -> Result<Vec<KnownDevice>, StoreError> {
+    let sql = "SELECT device, user, key FROM device WHERE ?1 IS NULL OR device > ?1 ORDER BY device LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map((after.map(Sql), limit), |row| {
+        Ok(KnownDevice { device: row.wire("device")?, user: row.wire("user")?, key: row.get("key")? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Users whose names are not known here, at most `limit`.

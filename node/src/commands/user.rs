@@ -46,6 +46,13 @@ enum UserCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print what the node holds about a user, for that user, as JSON.
+    Export {
+        /// The user's id or name.
+        user: String,
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// Delete an account for good: what it had sent is still delivered, everything else of it goes.
     Delete {
         /// The user's id or name.
@@ -101,6 +108,11 @@ impl User {
                     print_user(&user)
                 }
                 print_devices(&inspection.devices(user.user)?, is_json);
+            }
+            UserCommand::Export { user, settings } => {
+                let inspection = Inspection::open(&settings.resolve()?.data)?;
+                let found = inspection.user(&user)?.ok_or_else(|| Failure::NoUser(user.clone()))?;
+                json(&inspection.report(found.user)?.ok_or(Failure::NoUser(user))?);
             }
             UserCommand::Delete { user, settings } => {
                 let config = settings.resolve()?;

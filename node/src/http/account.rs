@@ -1,7 +1,8 @@
-//! `DELETE /v1/account`: the caller's account ends.
+//! `GET /v1/account/export`: what the node holds about the caller. `DELETE /v1/account`: the caller's account ends.
 //!
 //! Who holds an unlocked telephone is not yet its owner: whatever the account can be proved by is asked for.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chasqui_wire::http::{DeleteAccount, Sensitive};
@@ -14,8 +15,12 @@ use super::password;
 use super::pin::check_pin;
 use super::problem::Problem;
 use crate::admission::Wait;
-use crate::relay::Proofs;
+use crate::relay::{AccountReport, Proofs};
 use crate::serve::App;
+
+pub(super) async fn export(State(app): State<App>, caller: Caller) -> Result<Json<AccountReport>, Problem> {
+    Ok(Json(app.relay.call(move |accounts| accounts.report(caller.user)).await??))
+}
 
 pub(super) async fn delete(
     State(app): State<App>,

@@ -68,6 +68,7 @@ fn resources() -> Resources<App> {
         .on(Method::POST, "/v1/phone/codes", phone::code)
         .on(Method::POST, "/v1/phone/enrol", phone::enrol)
         .on(Method::DELETE, "/v1/account", account::delete)
+        .on(Method::GET, "/v1/account/export", account::export)
         .on(Method::PUT, "/v1/pin", pin::set)
         .on(Method::DELETE, "/v1/pin", pin::remove)
         .on(Method::GET, "/v1/challenge", tokens::challenge)

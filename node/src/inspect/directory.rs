@@ -5,7 +5,7 @@ use rusqlite::OptionalExtension as _;
 use serde::Serialize;
 
 use super::Inspection;
-use crate::relay::RelayError;
+use crate::relay::{AccountReport, RelayError, account_report};
 
 /// One account.
 #[derive(Clone, Debug, Serialize)]
@@ -84,6 +84,14 @@ impl Inspection {
             }
         };
         Ok(found.optional()?)
+    }
+
+    /// What is held about a user, for that user.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn report(&self, of: UserId) -> Result<Option<AccountReport>, RelayError> {
+        Ok(account_report(&self.db, of)?)
     }
 
     /// A user's devices, oldest first, revoked ones too.

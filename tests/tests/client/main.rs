@@ -9,6 +9,7 @@ mod deletion;
 mod enrolment;
 mod enrolment_by_code;
 mod enrolment_by_token;
+mod export;
 mod flaky;
 mod full_disk;
 #[path = "../../../node/tests/app/mod.rs"]

@@ -127,6 +127,11 @@ impl Api {
         self.ask_with(Method::DELETE, "/v1/account", Some(proof)).await.map(drop)
     }
 
+    pub(crate) async fn account_export(&self) -> Result<String, Error> {
+        let held = self.ask(Method::GET, "/v1/account/export").await?;
+        String::from_utf8(held).map_err(|_| Error::Incompatible { detail: "the node's answer is no text".into() })
+    }
+
     pub(crate) async fn user(&self, user: UserId) -> Result<ResolvedUser, Error> {
         let found: User = parsed(&self.ask(Method::GET, &format!("/v1/users/{user}")).await?)?;
         Ok(ResolvedUser { name: found.name, identity_key: found.identity_key.0 })
