@@ -9,7 +9,7 @@ use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SE
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use chasqui_wire::ErrorCode;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use tungstenite::handshake::derive_accept_key;
 
@@ -41,11 +41,13 @@ pub(super) async fn connect(
             Ok(upgraded) => upgraded,
             Err(error) => return tracing::debug!(%error, "a handshake was not finished"),
         };
-        // Below HTTP again: what HTTP needed beside the stream is given back.
-        match upgraded.downcast::<TokioIo<Transport>>() {
-            Ok(parts) => run_socket(app, parts.io.into_inner(), &parts.read_buf, seat).await,
-            Err(_) => tracing::error!("a connection is of an unknown kind"),
-        }
+        // Below HTTP again: what HTTP needed beside the stream is given back, its read buffer (8 KiB) before all.
+        let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<Transport>>() else {
+            return tracing::error!("a connection is of an unknown kind");
+        };
+        let already_read = read_buf.to_vec();
+        drop(read_buf);
+        run_socket(app, io.into_inner(), already_read, seat).await;
     });
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

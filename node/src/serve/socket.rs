@@ -29,7 +29,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 const RETURN_WITHIN: u32 = 5_000;
 
 /// Runs until either side closes. `already_read` are bytes that came with the handshake.
-pub(crate) async fn run(app: App, transport: Transport, already_read: &[u8], seat: Arc<Seat>) {
+pub(crate) async fn run(app: App, transport: Transport, already_read: Vec<u8>, seat: Arc<Seat>) {
     let id = app.next_session();
     let bag = Mailbag::new(Arc::clone(&app.allowance));
     if app.relay.opened(id, Arc::clone(&bag)).is_err() {

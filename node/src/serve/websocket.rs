@@ -46,13 +46,13 @@ pub(super) enum Incoming {
 
 impl WebSocket {
     /// After the handshake; `already_read` are bytes that came with it.
-    pub(super) fn new(transport: Transport, already_read: &[u8], message_bytes: usize) -> Self {
+    pub(super) fn new(transport: Transport, already_read: Vec<u8>, message_bytes: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
             .max_message_size(Some(message_bytes))
             .max_frame_size(Some(message_bytes));
-        let protocol = WebSocketContext::from_partially_read(already_read.to_vec(), Role::Server, Some(config));
+        let protocol = WebSocketContext::from_partially_read(already_read, Role::Server, Some(config));
         Self { transport, protocol, out: Vec::new(), written: 0, is_flushed: true }
     }
 
