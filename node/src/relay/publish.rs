@@ -219,6 +219,7 @@ impl Step<'_> {
             self.sql("INSERT OR IGNORE INTO member (conversation, user) VALUES (?1, ?2)")?
                 .execute((conversation, user))?;
         }
+        self.pending.changed = true;
         Ok(conversation)
     }
 

@@ -18,7 +18,6 @@ mod lifecycle;
 mod observers;
 mod refusals;
 mod requests;
-#[expect(dead_code, reason = "other tests use more of the stage")]
 #[path = "../stage/mod.rs"]
 mod stage;
 mod timeline;

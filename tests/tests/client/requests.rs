@@ -2,7 +2,7 @@
 
 use chasqui::{ConversationId, ErrorCode, Failure, Message, MessageState};
 
-use crate::stage::{Device, Pair, Relay};
+use crate::stage::{Device, Pair, Relay, within};
 
 const HAS_TO_WAIT: MessageState = MessageState::Failed(Failure::Refused(ErrorCode::RequestPending));
 
@@ -106,4 +106,59 @@ async fn declined_is_gone_everywhere_and_may_be_asked_again_but_blocked_is_final
     ana.send_text(chat, "never mind").await.unwrap();
     bo.gets(chat, "never mind").await;
     assert!(matches!(bo.decline_request(chat, true).await, Err(chasqui::Error::Invalid { .. })), "it is no request");
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to)
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acceptance_that_a_restored_node_forgot_is_said_again() {
+    let Pair { mut relay, ana, bo, chat } = strangers().await;
+    ana.send_text(chat, "hello").await.unwrap();
+    shows_request(&bo, chat).await;
+    relay.stop().await;
+    let older = tempfile::tempdir().unwrap();
+    copy(relay.folder(), older.path());
+    relay.start_again().await;
+    bo.network_up();
+    bo.accept_request(chat).await.unwrap();
+    ana.network_up();
+    ana.until(chat, "received", |messages| messages[0].state == MessageState::Received).await;
+    relay.stop().await;
+    for entry in std::fs::read_dir(relay.folder()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { std::fs::remove_dir_all(path).unwrap() } else { std::fs::remove_file(path).unwrap() }
+    }
+    copy(older.path(), relay.folder());
+    relay.start_again().await;
+    ana.network_up();
+    bo.network_up();
+    ana.send_text(chat, "and again").await.unwrap();
+    // Until Bo's device is back, the node takes Ana for a stranger.
+    let taken = async {
+        let mut answered = MessageState::Pending;
+        while answered != MessageState::Received {
+            ana.until(chat, "an answer", |messages| {
+                answered = messages[1].state;
+                matches!(answered, MessageState::Received | HAS_TO_WAIT)
+            })
+            .await;
+            if answered == HAS_TO_WAIT {
+                let waits = ana.messages(chat).await[1].id;
+                ana.retry(waits).await.unwrap();
+            }
+        }
+    };
+    within("Ana to be welcome again", taken).await;
+    assert_eq!(bo.texts(chat).await, ["hello", "and again"]);
 }
