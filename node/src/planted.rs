@@ -40,8 +40,6 @@ pub enum PlantedBug {
     EraTwice,
     /// An older copy of a device's data is taken for the device.
     CopiesWelcome,
-    /// A message that a lost past had given a later position stays where the node remembers it.
-    StaysBehind,
     /// A stranger is told RECEIVED before the recipient accepted.
     RequestReceipted,
     /// A stranger may write any number of messages before the recipient accepted.

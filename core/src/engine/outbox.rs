@@ -294,6 +294,7 @@ impl Engine {
         }
         message.set_accepted(turn.db, seq, accepted.at, accepted.revision)?;
         store::apply_early_receipts(turn.db, key, seq)?;
+        self.note_answered(turn, &conversation)?;
         conversation.raise_head(turn.db, seq)?;
         if !self.outbox.holds(key) {
             store::drop_early_receipts(turn.db, key)?;

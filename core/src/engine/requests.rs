@@ -113,6 +113,17 @@ impl Engine {
         Ok(())
     }
 
+    /// The node took a message of the user's, so the peer is welcome, as the other devices learn from the message. It may
+    /// have been written before the request arrived.
+    pub(super) fn note_answered(&mut self, turn: &mut Turn<'_>, row: &ConversationRow) -> Result<(), StoreError> {
+        if row.request != Request::Asked {
+            return Ok(());
+        }
+        row.key.set_request(turn.db, Request::No)?;
+        turn.reread(row);
+        self.tell_withheld_reading(turn, row.key)
+    }
+
     /// Another device of this user has answered, or the node says how it stands after all.
     pub(super) fn admission(&mut self, turn: &mut Turn<'_>, said: &Admission) -> Result<AckOutcome, StoreError> {
         let Some(row) = ConversationRow::find(turn.db, said.conversation)? else { return Ok(AckOutcome::Stored) };

@@ -265,7 +265,7 @@ impl Step<'_> {
         reclaim: Option<Seq>,
     ) -> Result<bool, RelayError> {
         let Some(later) = reclaim.filter(|&seq| prior.accepted.seq < Some(seq)) else { return Ok(false) };
-        if planted(PlantedBug::StaysBehind) || !self.is_lost(conversation, head, later)? {
+        if !self.is_lost(conversation, head, later)? {
             return Ok(false);
         }
         let mut taken = self.sql("SELECT 1 FROM reclaimed WHERE conversation = ?1 AND seq = ?2")?;

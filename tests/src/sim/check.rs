@@ -137,7 +137,7 @@ impl World {
                     }
                     let position = *positions.entry(message.id).or_insert(seq);
                     if position != seq {
-                        if self.sender_heard(message, position) && self.sender_heard(message, seq) {
+                        if !self.is_edge(timelines, message) {
                             return Err(format!("device {index}: {} stands at two positions", message.id));
                         }
                         unsettled.extend([position, seq]);
@@ -180,8 +180,16 @@ impl World {
         Ok(())
     }
 
+    /// Whether the message stands at two positions, and may (ADR 3, edge): its sender was not told one of them.
+    fn is_edge(&self, timelines: &BTreeMap<usize, Timeline>, message: &Message) -> bool {
+        let all = timelines.values().flat_map(|timeline| timeline.values().flatten());
+        let positions: BTreeSet<Seq> =
+            all.filter(|other| other.id == message.id).filter_map(|other| other.seq).collect();
+        positions.len() > 1 && !positions.iter().all(|&seq| self.sender_heard(message, seq))
+    }
+
     /// Whether the device that wrote a message was told this position of it, and had stored that before the node that
-    /// told it was lost. If not, nobody can ask for the position again (ADR 3, edge).
+    /// told it was lost. If not, nobody can ask for the position again.
     fn sender_heard(&self, message: &Message, seq: Seq) -> bool {
         let sender = self.devices.iter().find(|device| device.id == message.sender_device);
         let now = || sender.is_some_and(|sender| sender.positions().any(|known| known == (message.id, seq)));
@@ -248,7 +256,7 @@ impl World {
                             there.is_some_and(|there| {
                                 let mut all = there.values().flatten();
                                 there.get(&seq).is_some_and(Option::is_some)
-                                    || (!self.sender_heard(message, seq) && all.any(|other| other.id == message.id))
+                                    || all.any(|other| other.id == message.id && self.is_edge(timelines, message))
                             })
                         })
                     };
@@ -265,7 +273,7 @@ impl World {
                         // the edge.
                         MessageState::Sent => {
                             self.was_absent(index)
-                                || !self.sender_heard(message, seq)
+                                || self.is_edge(timelines, message)
                                 || !self.is_surely_welcome(user, peer, *conversation)
                         }
                         _ => false,
@@ -374,6 +382,12 @@ impl World {
             let history = device.store().ok_or("a device is down")?.history();
             let line = history.conversation(conversation).map_err(|error| error.to_string())?;
             let own = line.and_then(|line| line.read_up_to);
+            // Where nothing but holes is known there is nothing to be read: the mark came before the conversation did.
+            let page = history.timeline_before(conversation, None, ALL).map_err(|error| error.to_string())?;
+            let mut items = page.items.iter();
+            if own.is_none() && !items.any(|item| matches!(item, TimelineItem::Message(_))) {
+                continue;
+            }
             if own != Some(mark) && self.heard_of_reading(index) {
                 return Err(format!("devices {other} and {index} disagree on what is read: {mark} and {own:?}"));
             }

@@ -40,6 +40,19 @@ pub enum Fault {
     StrangersAsk,
 }
 
+/// In which worlds a planted bug shows: few seeds have them, and a bug must not be found by luck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weather {
+    Any,
+    /// The operator restores copies, one after the other.
+    Restores,
+    /// Devices are away for long.
+    Absences,
+    SmallMailboxes,
+    Strangers,
+    Copies,
+}
+
 /// Per mille of the occasions on which a fault may strike.
 #[derive(Clone, Debug)]
 pub(super) struct Climate {
@@ -124,6 +137,25 @@ impl Climate {
             climate.offline = climate.offline.max(500);
         }
         climate
+    }
+
+    /// As drawn, but for what this weather needs.
+    pub(super) fn in_weather(mut self, weather: Weather) -> Self {
+        match weather {
+            Weather::Any => return self,
+            Weather::Restores => (self.restores, self.ttl, self.requests) = (3, None, None),
+            Weather::Absences => (self.absent, self.offline) = (Some(30), self.offline.max(500)),
+            Weather::SmallMailboxes => (self.mailbox, self.offline) = (Some(8), self.offline.max(500)),
+            Weather::Strangers => (self.requests, self.restores) = (Some(1), 0),
+            Weather::Copies => {
+                (self.clones, self.restores, self.node_crash) = (2, 0, 0);
+                (self.ttl, self.mailbox, self.absent) = (None, None, None);
+            }
+        }
+        if weather != Weather::Copies {
+            self.clones = 0;
+        }
+        self
     }
 
     /// Strangers ask before they write, in some worlds. Drawn apart, so that all others stay as they were.

@@ -16,6 +16,8 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use faults::Weather;
+
 pub use faults::Injected;
 pub use mutants::Mutant;
 use world::World;
@@ -41,8 +43,17 @@ pub struct Outcome {
 
 /// Runs one seed, with a bug planted if one is given.
 pub fn run(seed: u64, mutant: Option<Mutant>, keep_lines: bool) -> Outcome {
+    play(seed, mutants::weather(mutant), mutant, keep_lines)
+}
+
+/// Runs the world in which a bug is to show, without the bug.
+pub fn control(seed: u64, mutant: Mutant) -> Outcome {
+    play(seed, mutants::weather(Some(mutant)), None, false)
+}
+
+fn play(seed: u64, weather: Weather, mutant: Option<Mutant>, keep_lines: bool) -> Outcome {
     mutants::plant(mutant);
-    let mut world = World::new(seed, keep_lines);
+    let mut world = World::new(seed, weather, keep_lines);
     let ended = catch_unwind(AssertUnwindSafe(|| world.run()));
     mutants::plant(None);
     let broken = match ended {

@@ -3,6 +3,8 @@
 use chasqui::PlantedBug as Core;
 use chasqui_node::PlantedBug as Node;
 
+use super::faults::Weather;
+
 /// A bug that the simulation must catch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mutant {
@@ -11,6 +13,7 @@ pub struct Mutant {
     /// What it breaks.
     pub about: &'static str,
     place: Place,
+    weather: Weather,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +29,10 @@ impl Mutant {
         core("ack-failed-entry", "the device acknowledges an entry that it could not process", Core::AckFailedEntry),
         core("gap-ignored", "the device acknowledges gaps without noting them", Core::GapIgnored),
         core("states-go-back", "a lower state overwrites a higher one", Core::StatesGoBack),
-        core("one-past-only", "a device takes the node's past for its own", Core::OnePastOnly),
-        core("no-reconciliation", "nothing is given back to a restored node", Core::NoReconciliation),
+        core("one-past-only", "a device takes the node's past for its own", Core::OnePastOnly)
+            .within(Weather::Restores),
+        core("no-reconciliation", "nothing is given back to a restored node", Core::NoReconciliation)
+            .within(Weather::Restores),
         core("forget-in-flight", "what was unanswered is not sent again on a new socket", Core::ForgetInFlight),
         core("sibling-read-ignored", "read marks of the own other devices are ignored", Core::SiblingReadIgnored),
         core("full-disk-is-poison", "mail that found no room is given up like damaged mail", Core::FullDiskIsPoison),
@@ -38,22 +43,32 @@ impl Mutant {
         node("cumulative-ack", "an acknowledgement deletes everything before it", Node::CumulativeAck),
         node("receipt-before-store", "RECEIVED is said when the node accepts", Node::ReceiptBeforeStore),
         node("keep-body", "confirmed bodies stay on the node's disk", Node::KeepBody),
-        node("no-stall", "a send may overtake a refused one", Node::NoStall),
+        node("no-stall", "a send may overtake a refused one", Node::NoStall).within(Weather::SmallMailboxes),
         node("body-unsynced", "a body is not on disk when its row is", Node::BodyUnsynced),
-        core("hole-ignored", "the device acknowledges holes without noting them", Core::HoleIgnored),
-        node("missed-untold", "what a device missed is forgotten without telling it", Node::MissedUntold),
-        node("sole-device-emptied", "the only device of a user loses its mail for being away", Node::SoleDeviceEmptied),
-        node("emptied-unerased", "the bodies of an absent device's mail stay", Node::EmptiedUnerased),
+        core("hole-ignored", "the device acknowledges holes without noting them", Core::HoleIgnored)
+            .within(Weather::SmallMailboxes),
+        node("missed-untold", "what a device missed is forgotten without telling it", Node::MissedUntold)
+            .within(Weather::SmallMailboxes),
+        node("sole-device-emptied", "the only device of a user loses its mail for being away", Node::SoleDeviceEmptied)
+            .within(Weather::Absences),
+        node("emptied-unerased", "the bodies of an absent device's mail stay", Node::EmptiedUnerased)
+            .within(Weather::Absences),
         node("moved-unclaimed", "a body that was moved is still claimed where it lay", Node::MovedUnclaimed),
-        node("share-ignored", "one sender may fill a whole mailbox", Node::ShareIgnored),
-        node("copies-welcome", "an older copy of a device's folder is taken for the device", Node::CopiesWelcome),
-        node("request-receipted", "strangers hear RECEIVED before they are accepted", Node::RequestReceipted),
-        node("requests-uncounted", "strangers write any number of messages", Node::RequestsUncounted),
-        node("admission-untold", "one device accepts a stranger, the others do not know", Node::AdmissionUntold),
-        core("admission-ignored", "a device ignores that another one accepted a stranger", Core::AdmissionIgnored),
-        node("reuse-seq", "a restored node gives positions twice", Node::ReuseSeq),
-        node("era-twice", "a copy that is restored again begins the same era again", Node::EraTwice),
-        node("stays-behind", "a message that a lost past moved is not moved again", Node::StaysBehind),
+        node("share-ignored", "one sender may fill a whole mailbox", Node::ShareIgnored)
+            .within(Weather::SmallMailboxes),
+        node("copies-welcome", "an older copy of a device's folder is taken for the device", Node::CopiesWelcome)
+            .within(Weather::Copies),
+        node("request-receipted", "strangers hear RECEIVED before they are accepted", Node::RequestReceipted)
+            .within(Weather::Strangers),
+        node("requests-uncounted", "strangers write any number of messages", Node::RequestsUncounted)
+            .within(Weather::Strangers),
+        node("admission-untold", "one device accepts a stranger, the others do not know", Node::AdmissionUntold)
+            .within(Weather::Strangers),
+        core("admission-ignored", "a device ignores that another one accepted a stranger", Core::AdmissionIgnored)
+            .within(Weather::Strangers),
+        node("reuse-seq", "a restored node gives positions twice", Node::ReuseSeq).within(Weather::Restores),
+        node("era-twice", "a copy that is restored again begins the same era again", Node::EraTwice)
+            .within(Weather::Restores),
     ];
 
     /// The mutant of that name.
@@ -63,11 +78,23 @@ impl Mutant {
 }
 
 const fn core(name: &'static str, about: &'static str, bug: Core) -> Mutant {
-    Mutant { name, about, place: Place::Core(bug) }
+    Mutant { name, about, place: Place::Core(bug), weather: Weather::Any }
 }
 
 const fn node(name: &'static str, about: &'static str, bug: Node) -> Mutant {
-    Mutant { name, about, place: Place::Node(bug) }
+    Mutant { name, about, place: Place::Node(bug), weather: Weather::Any }
+}
+
+impl Mutant {
+    const fn within(mut self, weather: Weather) -> Self {
+        self.weather = weather;
+        self
+    }
+}
+
+/// Where it shows; any, if there is none.
+pub(super) fn weather(mutant: Option<Mutant>) -> Weather {
+    mutant.map_or(Weather::Any, |mutant| mutant.weather)
 }
 
 pub(super) fn plant(mutant: Option<Mutant>) {

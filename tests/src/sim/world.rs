@@ -9,7 +9,7 @@ use chasqui_wire::direct_conversation;
 
 use super::Outcome;
 use super::device::Device;
-use super::faults::{Climate, Fault, Injected};
+use super::faults::{Climate, Fault, Injected, Weather};
 use super::network::{Arrival, Wire, WireId};
 use super::node::{BETWEEN_RESTORES, NodeProcess};
 use super::rng::Rng;
@@ -100,10 +100,10 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, keep_lines: bool) -> Self {
+    pub(super) fn new(seed: u64, weather: Weather, keep_lines: bool) -> Self {
         let mut rng = Rng::new(seed);
         let mut aside = Rng::new(seed ^ 0x6173_6964_6500);
-        let climate = Climate::draw(&mut rng).with_requests(&mut aside);
+        let climate = Climate::draw(&mut rng).with_requests(&mut aside).in_weather(weather);
         let mut trace = Trace::new(keep_lines);
         trace.note(0, &format!("seed {seed}: {climate:?}"));
         let node = NodeProcess::new(&mut rng, &climate);

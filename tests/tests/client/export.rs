@@ -104,10 +104,11 @@ async fn a_disk_that_is_full_harms_nothing_else() {
     ana.send_text(chat, "hello").await.unwrap();
     bo.gets(chat, "hello").await;
     let whole = bo.export(Vec::new()).await.unwrap().len();
-    for room in [0, 100, whole - 1] {
+    // What is known of people and receipts may still grow meanwhile.
+    for room in [0, 100, whole / 2] {
         assert_eq!(bo.export(Full(room)).await.map(drop), Err(Error::StorageFull), "{room} of {whole} bytes");
     }
-    assert!(bo.export(Full(whole)).await.is_ok());
+    assert!(bo.export(Full(2 * whole)).await.is_ok());
     bo.suspend().await.unwrap();
     assert_eq!(bo.export(Vec::new()).await, Err(Error::Suspended));
 }
