@@ -120,7 +120,7 @@ impl Client {
     /// Closes the client and removes its history from this device. Does not tell the node: see [`Self::logout`].
     pub async fn wipe(self) -> Result<(), Error> {
         self.driver.stop().await?;
-        driver::wipe(&self.config.folder)
+        driver::wipe(&self.config.folder).await
     }
 
     /// Deletes the user's account at the node, for good and on all devices, then everything in this folder. What was sent
@@ -142,7 +142,7 @@ impl Client {
             Err(error) => return Err(error),
         }
         self.driver.stop().await?;
-        driver::wipe(&self.config.folder)
+        driver::wipe(&self.config.folder).await
     }
 
     /// The user's own devices.

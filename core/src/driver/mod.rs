@@ -1,6 +1,185 @@
 //! Carries out what the engine decides. The only rooms that know sockets, clocks, threads and randomness; one a
-//! platform.
+//! platform, each with the same parts under the same names. What the platforms share is written here once.
 
+mod api;
+mod engine_loop;
 mod native;
+mod shared;
 
-pub(crate) use native::{Credentials, Driver, Topic, fresh_id, fresh_seed, wipe};
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::{oneshot, watch};
+
+use self::native as platform;
+
+pub(crate) use self::api::{Api, Credentials};
+use self::engine_loop::ToEngine;
+use self::platform::Machinery;
+pub(crate) use self::platform::{fresh_id, fresh_seed, wipe};
+use self::shared::Shared;
+pub(crate) use self::shared::Topic;
+use crate::client::Home;
+use crate::engine::{Command, ConnectionState, Input, Reply};
+use crate::{Error, History, StoreError};
+
+/// Gets `None` while the client is suspended.
+type Query = Box<dyn FnOnce(Option<History<'_>>) + Send>;
+
+/// To whoever holds the connection for queries.
+enum ToReader {
+    Query(Query),
+    Close(oneshot::Sender<()>),
+    Open(oneshot::Sender<Result<(), Error>>),
+    Stop(oneshot::Sender<()>),
+}
+
+/// The running machinery of one client. Dropping it stops everything.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    machinery: Machinery,
+    shared: Arc<Shared>,
+    pub(crate) api: Arc<Api>,
+}
+
+impl Driver {
+    pub(crate) async fn start(folder: &Path, node: &str, home: Home) -> Result<Self, Error> {
+        let shared = Arc::new(Shared::new());
+        let api = Arc::new(Api::new(node, Arc::clone(&shared))?);
+        let machinery = Machinery::start(folder, home, Arc::clone(&shared), Arc::clone(&api)).await?;
+        Ok(Self { machinery, shared, api })
+    }
+
+    pub(crate) async fn command(&self, command: Command) -> Result<Reply, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.machinery.to_engine(ToEngine::Command(command, reply))?;
+        received(answer.await)?
+    }
+
+    pub(crate) async fn query<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(History<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        let run = move |history: Option<History<'_>>| {
+            let result = history.map_or(Err(Error::Suspended), |history| query(history).map_err(Error::from));
+            // Whoever asked may have stopped waiting.
+            let _ = reply.send(result);
+        };
+        self.machinery.to_reader(ToReader::Query(Box::new(run)))?;
+        let answer = received(answer.await)?;
+        if let Err(Error::Corrupt { detail }) = &answer {
+            // The engine replaces the files; the app may ask again.
+            let _ = self.machinery.to_engine(ToEngine::Damaged(detail.clone()));
+        }
+        answer
+    }
+
+    /// Runs network work on the client's own machinery, whatever runtime the caller has.
+    pub(crate) async fn on_network<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.machinery.spawn(async move {
+            let _ = reply.send(work.await);
+        })?;
+        received(answer.await)?
+    }
+
+    pub(crate) fn network_up(&self) {
+        // A closed client has nothing to wake.
+        let _ = self.machinery.to_engine(ToEngine::Input(Input::NetworkUp));
+    }
+
+    pub(crate) fn connection(&self) -> watch::Receiver<ConnectionState> {
+        self.shared.connection.subscribe()
+    }
+
+    /// Turns true when the client was closed.
+    pub(crate) fn closed(&self) -> watch::Receiver<bool> {
+        self.shared.closed.subscribe()
+    }
+
+    /// The number of the last salvage.
+    pub(crate) fn salvages(&self) -> watch::Receiver<u64> {
+        self.shared.salvages.subscribe()
+    }
+
+    /// Waits until `topic` is newer than `seen`; returns its version.
+    pub(crate) async fn changed(&self, topic: Topic, seen: u64) -> Result<u64, Error> {
+        let (mut changes, mut closed) = (self.shared.changes.subscribe(), self.closed());
+        loop {
+            let version = self.shared.version_of(topic);
+            if version > seen {
+                return Ok(version);
+            }
+            tokio::select! {
+                changed = changes.changed() => changed.map_err(|_| Error::Closed)?,
+                _ = closed.wait_for(|&closed| closed) => return Err(Error::Closed),
+            }
+        }
+    }
+
+    /// Waits until the client is not suspended.
+    pub(crate) async fn resumed(&self) -> Result<(), Error> {
+        let (mut readable, mut closed) = (self.shared.readable.subscribe(), self.closed());
+        tokio::select! {
+            readable = readable.wait_for(|&readable| readable) => readable.map(drop).map_err(|_| Error::Closed),
+            _ = closed.wait_for(|&closed| closed) => Err(Error::Closed),
+        }
+    }
+
+    pub(crate) fn version_of(&self, topic: Topic) -> u64 {
+        self.shared.version_of(topic)
+    }
+
+    /// Closes the socket and every connection to the history, and releases every file lock.
+    pub(crate) async fn suspend(&self) -> Result<(), Error> {
+        // Both are told before anything is awaited: a caller that stops waiting does not leave one of them open.
+        let (reply, reader) = oneshot::channel();
+        self.machinery.to_reader(ToReader::Close(reply))?;
+        let (reply, engine) = oneshot::channel();
+        self.machinery.to_engine(ToEngine::Suspend(reply))?;
+        received(reader.await)?;
+        received(engine.await)
+    }
+
+    /// Opens everything again.
+    pub(crate) async fn resume(&self) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.machinery.to_engine(ToEngine::Resume(reply))?;
+        received(answer.await)??;
+        let (reply, answer) = oneshot::channel();
+        self.machinery.to_reader(ToReader::Open(reply))?;
+        received(answer.await)?
+    }
+
+    /// Stops everything and waits until every file is closed.
+    pub(crate) async fn stop(&self) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        if self.machinery.to_reader(ToReader::Stop(reply)).is_ok() {
+            let _ = answer.await;
+        }
+        let (reply, answer) = oneshot::channel();
+        if self.machinery.to_engine(ToEngine::Stop(reply)).is_ok() {
+            let _ = answer.await;
+        }
+        self.shared.closed.send_replace(true);
+        Ok(())
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let (reply, _) = oneshot::channel();
+        let _ = self.machinery.to_reader(ToReader::Stop(reply));
+        let (reply, _) = oneshot::channel();
+        let _ = self.machinery.to_engine(ToEngine::Stop(reply));
+    }
+}
+
+/// Whoever is gone answers nothing.
+fn received<T>(answer: Result<T, oneshot::error::RecvError>) -> Result<T, Error> {
+    answer.map_err(|_| Error::Closed)
+}

@@ -12,18 +12,18 @@ const ASLEEP_MS: u64 = 5_000;
 /// A machine that slept has a monotonic clock that stood still. The wall clock is far ahead then and is believed, so that
 /// timers come due, and a socket that died meanwhile is found dead.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
+pub(in crate::driver) struct Clock {
     wall: Timestamp,
     started: Instant,
 }
 
 impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the driver is where time comes from")]
-    pub(super) fn start() -> Self {
+    pub(in crate::driver) fn start() -> Self {
         Self { wall: wall(), started: Instant::now() }
     }
 
-    pub(super) fn now(&mut self) -> Timestamp {
+    pub(in crate::driver) fn now(&mut self) -> Timestamp {
         if wall().millis_since(self.counted()) > ASLEEP_MS {
             *self = Self::start();
         }
@@ -35,7 +35,7 @@ impl Clock {
     }
 
     /// How long from now until `at`.
-    pub(super) fn until(&mut self, at: Timestamp) -> Duration {
+    pub(in crate::driver) fn until(&mut self, at: Timestamp) -> Duration {
         Duration::from_millis(at.millis_since(self.now()))
     }
 }

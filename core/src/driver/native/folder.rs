@@ -25,7 +25,7 @@ const CLOSED: &[u8] = b"closed\n";
 
 /// An open, locked folder; dropping it releases the lock.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(in crate::driver) struct Folder {
     path: PathBuf,
     lock: File,
     /// What the last client left behind looks damaged.
@@ -33,7 +33,7 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+    pub(in crate::driver) fn open(path: &Path) -> Result<Self, Error> {
         let unusable = |error: io::Error| unusable(path, &error);
         create_private(path).map_err(unusable)?;
         let mut lock = private_file(&path.join("lock")).map_err(unusable)?;
@@ -56,18 +56,23 @@ impl Folder {
         Ok(Self { path: path.to_owned(), lock, suspicion })
     }
 
+    /// The history's file.
+    pub(in crate::driver) fn history(&self) -> PathBuf {
+        history_file(&self.path)
+    }
+
     /// What looks damaged from outside, once.
-    pub(super) fn take_suspicion(&mut self) -> Option<Damage> {
+    pub(in crate::driver) fn take_suspicion(&mut self) -> Option<Damage> {
         self.suspicion.take()
     }
 
     /// From here on a log that is gone is missed, even after power was lost.
-    pub(super) fn mark_in_use(&mut self) -> Result<(), Error> {
+    pub(in crate::driver) fn mark_in_use(&mut self) -> Result<(), Error> {
         self.mark(IN_USE).map_err(|error| unusable(&self.path, &error))
     }
 
     /// Nothing will be committed any more: the log may go.
-    pub(super) fn mark_closed(&mut self) {
+    pub(in crate::driver) fn mark_closed(&mut self) {
         // If this cannot be written, the log that SQLite merges now will be missed once: said too much, not too little.
         if let Err(error) = self.mark(CLOSED) {
             tracing::warn!(%error, "the folder could not be marked as closed");
@@ -82,7 +87,7 @@ impl Folder {
     }
 
     /// Saves what can be read of the history into a new one, which takes its place. Nobody may have it open.
-    pub(super) fn salvage(&self, damage: &Damage) -> Result<Salvage, Error> {
+    pub(in crate::driver) fn salvage(&self, damage: &Damage) -> Result<Salvage, Error> {
         tracing::error!(cause = damage.cause, "the history is damaged: what can be read is saved into a new one");
         let path = &self.path;
         let (fresh, damaged) = (path.join(FRESH), history_file(path));
@@ -174,7 +179,11 @@ pub(super) fn history_file(folder: &Path) -> PathBuf {
 
 /// Removes everything that a client keeps in its folder, unless another client has it open. Once begun it will end: at the
 /// next opening, if not now.
-pub(crate) fn wipe(folder: &Path) -> Result<(), Error> {
+pub(crate) async fn wipe(folder: &Path) -> Result<(), Error> {
+    erase_all(folder)
+}
+
+fn erase_all(folder: &Path) -> Result<(), Error> {
     let _held = Folder::open(folder)?;
     let wipe = || {
         private_file(&folder.join(WIPING)).and_then(|_| sync_folder(folder))?;
@@ -251,7 +260,7 @@ mod tests {
         assert!(folder.take_suspicion().is_none(), "nothing is missed");
         drop(folder);
         assert_eq!(names(), ["history.db", "lock"], "as in a new folder");
-        wipe(place.path()).unwrap();
+        erase_all(place.path()).unwrap();
         assert!(names().is_empty());
     }
 

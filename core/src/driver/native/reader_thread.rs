@@ -7,18 +7,33 @@ use std::sync::{Arc, mpsc};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{Shared, folder};
+use super::folder;
+use crate::driver::ToReader;
+use crate::driver::shared::Shared;
 use crate::store::Store;
 use crate::{Error, History};
 
-/// Gets `None` while the client is suspended.
-pub(super) type Query = Box<dyn FnOnce(Option<History<'_>>) + Send>;
+/// The way to the reader, for whoever replaces the files.
+pub(in crate::driver) struct Readers(mpsc::Sender<ToReader>);
 
-pub(super) enum ToReader {
-    Query(Query),
-    Close(oneshot::Sender<()>),
-    Open(oneshot::Sender<Result<(), Error>>),
-    Stop(oneshot::Sender<()>),
+impl Readers {
+    pub(super) fn new(reader: mpsc::Sender<ToReader>) -> Self {
+        Self(reader)
+    }
+
+    /// Returns when nobody reads any more.
+    pub(in crate::driver) fn close(&self) {
+        let (closed, closing) = oneshot::channel();
+        if self.0.send(ToReader::Close(closed)).is_ok() {
+            // A reader that is gone has nothing open.
+            let _ = closing.blocking_recv();
+        }
+    }
+
+    pub(in crate::driver) fn open(&self) {
+        let (opened, _) = oneshot::channel();
+        let _ = self.0.send(ToReader::Open(opened));
+    }
 }
 
 pub(super) fn start(path: PathBuf, inbox: mpsc::Receiver<ToReader>, shared: Arc<Shared>) -> Result<(), Error> {

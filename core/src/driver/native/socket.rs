@@ -14,8 +14,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_tungstenite::tungstenite::{Message, protocol::WebSocketConfig};
 use tokio_tungstenite::{Connector, connect_async_tls_with_config};
 
-use super::api::Api;
-use super::engine_thread::ToEngine;
+use super::Net;
+use crate::driver::api::Api;
+use crate::driver::engine_loop::ToEngine;
 use crate::engine::{Input, SocketId};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
@@ -29,7 +30,7 @@ const BUFFER_BYTES: usize = 8 * 1024;
 
 /// The way to the engine: all sockets of a client share one allowance of what waits for it.
 #[derive(Clone)]
-pub(super) struct Inbound {
+pub(in crate::driver) struct Inbound {
     engine: mpsc::Sender<ToEngine>,
     room: Arc<Semaphore>,
 }
@@ -37,6 +38,11 @@ pub(super) struct Inbound {
 impl Inbound {
     pub(super) fn new(engine: mpsc::Sender<ToEngine>) -> Self {
         Self { engine, room: Arc::new(Semaphore::new(units(WAITING_BYTES as usize) as usize)) }
+    }
+
+    pub(in crate::driver) fn tell(&self, input: Input) {
+        // The engine may have stopped first.
+        let _ = self.engine.send(ToEngine::Input(input));
     }
 }
 
@@ -46,19 +52,13 @@ fn units(bytes: usize) -> u32 {
 }
 
 /// Opens a socket in the background. Dropping the sender closes it, after what was sent.
-pub(super) fn open(
-    id: SocketId,
-    api: Arc<Api>,
-    net: &tokio::runtime::Handle,
-    inbound: Inbound,
-) -> UnboundedSender<Bytes> {
+pub(in crate::driver) fn open(id: SocketId, api: Arc<Api>, net: &Net, inbound: Inbound) -> UnboundedSender<Bytes> {
     let (outbound, outbox) = unbounded_channel();
     net.spawn(async move {
         if let Err(error) = run(id, &api, outbox, &inbound).await {
             tracing::debug!(%error, "the socket ended");
         }
-        // The engine may have stopped first.
-        let _ = inbound.engine.send(ToEngine::Input(Input::Disconnected(id)));
+        inbound.tell(Input::Disconnected(id));
     });
     outbound
 }
@@ -78,7 +78,7 @@ async fn run(
         .write_buffer_size(BUFFER_BYTES)
         .max_message_size(Some(frame_bytes))
         .max_frame_size(Some(frame_bytes));
-    let connector = api.tls().map(Connector::Rustls);
+    let connector = api.http.tls().map(Connector::Rustls);
     let connect = connect_async_tls_with_config(api.socket_url(), Some(config), true, connector);
     let (mut socket, _) = tokio::time::timeout(CONNECT_WITHIN, connect).await??;
     engine.send(ToEngine::Input(Input::Connected(id)))?;
@@ -123,7 +123,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::driver::native::Shared;
+    use crate::driver::shared::Shared;
 
     const FRAME: usize = 1024 * 1024;
     /// Far more than fits into the allowance and the buffers of the network.
@@ -154,7 +154,7 @@ mod tests {
         let inbound = Inbound::new(engine);
         let room = Arc::clone(&inbound.room);
         let api = Arc::new(Api::new(&address, Arc::new(Shared::new())).unwrap());
-        let outbound = open(SocketId(1), api, &tokio::runtime::Handle::current(), inbound);
+        let outbound = open(SocketId(1), api, &Net(tokio::runtime::Handle::current()), inbound);
 
         const FIT: usize = WAITING_BYTES as usize / FRAME;
         for _ in 0..FRAMES / FIT - 1 {
