@@ -44,6 +44,11 @@ impl Client {
         Ok(export.into)
     }
 
+    /// As [`Self::export`], for whoever keeps files elsewhere: the same bytes, a page at a time.
+    pub fn export_pages(&self) -> ExportPages {
+        ExportPages { client: self.clone(), lines: 0, next: Some(Part::Account) }
+    }
+
     /// What the node holds about the user, in its words (JSON): docs/export.md.
     ///
     /// # Errors
@@ -51,6 +56,39 @@ impl Client {
     pub async fn export_from_node(&self) -> Result<String, Error> {
         let api = std::sync::Arc::clone(&self.driver.api);
         self.driver.on_network(async move { api.account_export().await }).await
+    }
+}
+
+/// An export that is taken a page at a time.
+#[derive(Debug)]
+pub struct ExportPages {
+    client: Client,
+    lines: u64,
+    next: Option<Part>,
+}
+
+impl ExportPages {
+    /// The next whole lines, or `None` after the last. After an error the same page may be asked for again; dropping the
+    /// future loses nothing.
+    ///
+    /// # Errors
+    /// [`Error::Suspended`], [`Error::Closed`].
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        while self.next.is_some() {
+            let mut export = Export { into: Vec::new(), lines: self.lines, next: self.next };
+            let page = move |history: History<'_>| {
+                let written = export.page(history)?;
+                Ok((export, written))
+            };
+            let (export, written) = self.client.driver.query(page).await?;
+            written.map_err(unwritable)?;
+            (self.lines, self.next) = (export.lines, export.next);
+            // A part may be empty, where nothing of its kind is here.
+            if !export.into.is_empty() {
+                return Ok(Some(export.into));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -70,6 +108,7 @@ struct Export<W> {
 }
 
 /// What the next page holds.
+#[derive(Clone, Copy, Debug)]
 enum Part {
     Account,
     Users(Option<UserId>),

@@ -25,6 +25,7 @@ pub use client::{Client, Config};
 pub use domain::*;
 pub use engine::{Blocked, ConnectionState};
 pub use error::Error;
+pub use export::ExportPages;
 pub use history::History;
 pub use observe::{Change, Update};
 pub use observer::{ConnectionObserver, ConversationsObserver, Observer, SalvageObserver, TimelineObserver};

@@ -3,6 +3,7 @@
 use chasqui_wire::{ConversationId, HoleReason, MessageId, Seq, Timestamp};
 
 use super::Message;
+use crate::error::Error;
 
 /// A line of a timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ impl TimelineItem {
 }
 
 /// A place in a timeline; stays valid while messages come and go.
+///
+/// As text it can be kept and parsed again, for the folder that it came from. What stands in it is nobody else's concern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     pub(crate) anchor: i64,
@@ -62,6 +65,26 @@ pub struct Cursor {
 impl Cursor {
     /// Before everything.
     pub(crate) const BEGINNING: Self = Self { anchor: i64::MIN, place: i64::MIN, row: i64::MIN };
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}.{}", self.anchor, self.place, self.row)
+    }
+}
+
+impl std::str::FromStr for Cursor {
+    type Err = Error;
+
+    /// # Errors
+    /// [`Error::Invalid`] for a text that no cursor had.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let invalid = || Error::Invalid { detail: "that is no cursor".into() };
+        let mut numbers = text.split('.').map(|number| number.parse().map_err(|_| invalid()));
+        let mut number = || numbers.next().ok_or_else(invalid)?;
+        let cursor = Self { anchor: number()?, place: number()?, row: number()? };
+        if numbers.next().is_some() { Err(invalid()) } else { Ok(cursor) }
+    }
 }
 
 /// Consecutive lines of a timeline, oldest first.
@@ -98,6 +121,22 @@ impl TimelineItem {
             Self::Message(message) => TimelineKey::Message(message.id),
             Self::Gap { conversation, seq } => TimelineKey::Gap(*conversation, *seq),
             Self::Hole { conversation, first, .. } => TimelineKey::Hole(*conversation, *first),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_back_from_its_text() {
+        for cursor in [Cursor { anchor: 5, place: 0, row: 17 }, Cursor::BEGINNING] {
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+        for text in ["", "1", "1.2", "1.2.3.4", "1.2.x", "1.2.9223372036854775808", " 1.2.3"] {
+            let parsed = text.parse::<Cursor>();
+            assert!(matches!(parsed, Err(Error::Invalid { .. })), "{text:?}: {parsed:?}");
         }
     }
 }

@@ -8,7 +8,14 @@ use serde_json::{Value, json};
 use crate::stage::{Device, Pair, Relay, text};
 
 async fn exported(device: &Device) -> Vec<Value> {
-    let written = String::from_utf8(device.export(Vec::new()).await.unwrap()).unwrap();
+    let written = device.export(Vec::new()).await.unwrap();
+    let (mut pages, mut taken) = (device.export_pages(), Vec::new());
+    while let Some(page) = pages.next().await.unwrap() {
+        assert!(page.ends_with(b"\n"), "whole lines");
+        taken.extend(page);
+    }
+    assert_eq!(taken, written, "page by page it is the same");
+    let written = String::from_utf8(written).unwrap();
     written.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
