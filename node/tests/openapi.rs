@@ -246,6 +246,8 @@ async fn everything_is_as_described() {
     api.ask("GET /v1/users/{id}", NOBODY, token, &NONE, (404, "unknown_user")).await;
     drop(ana.welcomed().await);
     api.ask("GET /v1/devices", "", token, &NONE, ok).await;
+    api.ask("GET /v1/mailbox?peek", "", token, &NONE, ok).await;
+    api.ask("GET /v1/mailbox", "", token, &NONE, (400, "invalid")).await;
     let laptops = laptop.token().await;
     api.ask("DELETE /v1/devices/{id}", &laptop.device.to_string(), token, &NONE, (204, "")).await;
     api.ask("DELETE /v1/devices/{id}", NOBODY, token, &NONE, (404, "not_found")).await;

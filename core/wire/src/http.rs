@@ -220,6 +220,16 @@ pub struct Device {
     pub last_seen_at: Option<Timestamp>,
 }
 
+/// `GET /v1/mailbox?peek`: the newest mail that waits for the calling device, as it is. Nothing of it counts as delivered, no
+/// socket is disturbed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingMail {
+    /// One frame, a [`Deliver`](crate::Deliver), of at most 128 entries and 256 KiB, oldest first.
+    pub deliver: Binary,
+    /// Whether mail waits that is not in it.
+    pub has_more: bool,
+}
+
 /// The body of every answer above 399.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
@@ -281,6 +291,32 @@ impl<'de, const N: usize> Deserialize<'de> for Key<N> {
         let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).ok();
         let fixed = bytes.and_then(|bytes| bytes.try_into().ok());
         fixed.map(Self).ok_or_else(|| serde::de::Error::custom(format_args!("expected {N} bytes as base64url")))
+    }
+}
+
+/// Bytes, base64url without padding in JSON. No log shows them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Binary(pub bytes::Bytes);
+
+impl std::fmt::Debug for Binary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Binary({} bytes)", self.0.len())
+    }
+}
+
+impl Serialize for Binary {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use base64::Engine as _;
+        serializer.serialize_str(&base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Binary {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use base64::Engine as _;
+        let text = String::deserialize(deserializer)?;
+        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text);
+        bytes.map(|bytes| Self(bytes.into())).map_err(|_| serde::de::Error::custom("expected bytes as base64url"))
     }
 }
 

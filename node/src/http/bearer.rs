@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use chasqui_wire::{ErrorCode, UserId};
+use chasqui_wire::{DeviceId, ErrorCode, UserId};
 
 use super::problem::Problem;
 use crate::serve::{App, clock};
@@ -11,6 +11,7 @@ use crate::serve::{App, clock};
 /// The user whose device holds the token, which was not revoked when the request came.
 pub(super) struct Caller {
     pub(super) user: UserId,
+    pub(super) device: DeviceId,
 }
 
 impl FromRequestParts<App> for Caller {
@@ -25,6 +26,6 @@ impl FromRequestParts<App> for Caller {
         let holder = token.and_then(|token| app.keys.token_holder(token, clock::now()));
         let device = holder.ok_or_else(|| Problem::new(ErrorCode::Unauthorised, "a valid bearer token is needed"))?;
         let user = app.relay.call(move |accounts| accounts.caller(device)).await??;
-        Ok(Self { user })
+        Ok(Self { user, device })
     }
 }

@@ -1,11 +1,12 @@
 //! Who may enrol now: the limits on requests that cost the node something, or that guess.
 //!
 //! A flood from one address, or of guesses at one name, makes that address and that name wait. Devices that are
-//! enrolled never pass here: they sign, and nobody can make them wait by guessing.
+//! enrolled do not pass there: they sign, and nobody can make them wait by guessing. What they ask for that costs something
+//! is counted by device.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chasqui_wire::ErrorCode;
+use chasqui_wire::{DeviceId, ErrorCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::client::ClientAddress;
@@ -25,12 +26,16 @@ const QUEUE_OF_ACCOUNT: usize = 4;
 const OF_NAME: Growth = Growth { free: 5, first_ms: 1_000, most_ms: 60_000 };
 /// Many people may share an address.
 const OF_ADDRESS: Growth = Growth { free: 30, first_ms: 1_000, most_ms: 60_000 };
+/// Looks into a mailbox: what many messages at once may make a device ask for, and then one every second.
+const PEEKS: u32 = 60;
+const PEEK_EVERY_MS: u64 = 1_000;
 const FORGOTTEN_AFTER_MS: u64 = 60 * 60 * 1_000;
 
 pub(crate) struct Gate {
     /// `None`: everyone comes from one address, so that it says nothing.
     by_address: Option<ByAddress>,
     names: Mutex<Delays<String>>,
+    peeks: Mutex<Buckets<DeviceId>>,
     accounts_in_queue: Shares<String>,
     queue: Arc<Semaphore>,
     hashing: Arc<Semaphore>,
@@ -71,6 +76,7 @@ impl Gate {
         Self {
             by_address,
             names: Mutex::new(Delays::new(OF_NAME, FORGOTTEN_AFTER_MS, REMEMBERED)),
+            peeks: Mutex::new(Buckets::new(PEEKS, PEEK_EVERY_MS, REMEMBERED)),
             accounts_in_queue: Shares::new(QUEUE_OF_ACCOUNT),
             queue: Arc::new(Semaphore::new(QUEUE)),
             hashing: Arc::new(Semaphore::new(hashers.max(1) as usize)),
@@ -86,6 +92,11 @@ impl Gate {
     pub(super) fn admit(&self, client: ClientAddress) -> Result<(), Problem> {
         let Some(by_address) = &self.by_address else { return Ok(()) };
         lock(&by_address.enrolments).take(client, clock::now()).map_err(too_many)
+    }
+
+    /// Lets one look into the mailbox of an enrolled device.
+    pub(super) fn peek(&self, device: DeviceId) -> Result<(), Problem> {
+        lock(&self.peeks).take(device, clock::now()).map_err(too_many)
     }
 
     /// Lets one guess at the password of `name` in.

@@ -11,6 +11,7 @@ mod devices;
 mod gate;
 mod jwt;
 mod login;
+mod mailbox;
 mod password;
 mod phone;
 mod pin;
@@ -77,6 +78,7 @@ fn resources() -> Resources<App> {
         .on(Method::GET, "/v1/users/{id}", users::by_id)
         .on(Method::GET, "/v1/devices", devices::list)
         .on(Method::DELETE, "/v1/devices/{id}", devices::revoke)
+        .on(Method::GET, "/v1/mailbox", mailbox::peek)
         .on(Method::GET, "/v1/connect", connect::connect)
 }
 

@@ -16,6 +16,26 @@ use super::{Attach, Event, Relay, RelayError, SessionId, Who};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{BodyAt, DeviceRow, is_lost};
 
+/// Entries of mailboxes with all that their envelopes are made of; which ones, and in what order, follows.
+macro_rules! waiting_mail {
+    ($which:literal) => {
+        concat!(
+            "SELECT mailbox.entry, mailbox.notice, envelope.segment, envelope.start, envelope.length,
+                 envelope.message, conversation.id, conversation.kind, conversation.protection, sender.id,
+                 sender_device.id, peer.id, envelope.seq, envelope.accepted_at, envelope.urgent,
+                 envelope.is_request
+             FROM mailbox
+             LEFT JOIN envelope ON envelope.envelope = mailbox.entry AND mailbox.notice IS NULL
+             LEFT JOIN conversation ON conversation.conversation = envelope.conversation
+             LEFT JOIN user AS sender ON sender.user = envelope.sender_user
+             LEFT JOIN device AS sender_device ON sender_device.device = envelope.sender_device
+             LEFT JOIN user AS peer ON peer.user = envelope.peer ",
+            $which
+        )
+    };
+}
+pub(super) use waiting_mail;
+
 /// A device with a session.
 pub(super) struct Online {
     pub(super) who: Who,
@@ -173,19 +193,8 @@ impl Relay {
     /// Fetches the backlog while the window takes it.
     fn page(&mut self, device: DeviceRow, frames: &mut Frames) -> Result<PageEnd, RelayError> {
         let Some(online) = self.state.online.get_mut(&device) else { return Ok(PageEnd::Done) };
-        let mut query = self.db.prepare_cached(
-            "SELECT mailbox.entry, mailbox.notice, envelope.segment, envelope.start, envelope.length,
-                 envelope.message, conversation.id, conversation.kind, conversation.protection, sender.id,
-                 sender_device.id, peer.id, envelope.seq, envelope.accepted_at, envelope.urgent,
-                 envelope.is_request
-             FROM mailbox
-             LEFT JOIN envelope ON envelope.envelope = mailbox.entry AND mailbox.notice IS NULL
-             LEFT JOIN conversation ON conversation.conversation = envelope.conversation
-             LEFT JOIN user AS sender ON sender.user = envelope.sender_user
-             LEFT JOIN device AS sender_device ON sender_device.device = envelope.sender_device
-             LEFT JOIN user AS peer ON peer.user = envelope.peer
-             WHERE mailbox.device = ?1 AND mailbox.entry > ?2 ORDER BY mailbox.entry",
-        )?;
+        let sql = waiting_mail!("WHERE mailbox.device = ?1 AND mailbox.entry > ?2 ORDER BY mailbox.entry");
+        let mut query = self.db.prepare_cached(sql)?;
         let mut rows = query.query((device, online.cursor))?;
         while let Some(row) = rows.next()? {
             let at = body_at(row)?;
@@ -200,8 +209,7 @@ impl Relay {
                     return Ok(PageEnd::Lost(number, error.into()));
                 }
                 Some(Err(error)) => return Err(error.into()),
-                // What this version cannot read it delivers as such; the device acknowledges it as unreadable.
-                None => EntryKind::decode(row.get::<_, Vec<u8>>(1)?.into()).unwrap_or(EntryKind::Unknown),
+                None => notice(row)?,
             };
             online.take(number, body_bytes);
             frames.push(Entry { number, kind });
@@ -220,12 +228,17 @@ impl Relay {
     }
 }
 
-fn body_at(row: &Row<'_>) -> rusqlite::Result<Option<BodyAt>> {
+pub(super) fn body_at(row: &Row<'_>) -> rusqlite::Result<Option<BodyAt>> {
     let segment: Option<u32> = row.get(2)?;
     segment.map(|segment| Ok(BodyAt { segment, start: row.get(3)?, length: row.get(4)? })).transpose()
 }
 
-fn envelope(row: &Row<'_>, body: bytes::Bytes) -> Result<Envelope, RelayError> {
+/// What this version cannot read it delivers as such; the device acknowledges it as unreadable.
+pub(super) fn notice(row: &Row<'_>) -> rusqlite::Result<EntryKind> {
+    Ok(EntryKind::decode(row.get::<_, Vec<u8>>(1)?.into()).unwrap_or(EntryKind::Unknown))
+}
+
+pub(super) fn envelope(row: &Row<'_>, body: bytes::Bytes) -> Result<Envelope, RelayError> {
     const DAMAGED: RelayError = RelayError::Damaged("an envelope is out of bounds");
     Ok(Envelope {
         message: MessageId::from_bytes(row.get(5)?),
@@ -281,7 +294,7 @@ impl Frames {
 }
 
 /// The most bytes that an entry takes in a frame: fixed fields rounded up, a range 24, an id 18.
-fn size_of_entry(kind: &EntryKind) -> usize {
+pub(super) fn size_of_entry(kind: &EntryKind) -> usize {
     let variable = match kind {
         EntryKind::Envelope(envelope) => envelope.body.len(),
         EntryKind::Receipt(receipt) => 24 * receipt.ranges.iter().count(),

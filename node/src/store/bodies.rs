@@ -218,6 +218,11 @@ impl Bodies {
         Ok(body.into())
     }
 
+    /// Whether the body is of the running batch, so that it cannot be read yet.
+    pub(crate) fn is_appended(&self, at: BodyAt) -> bool {
+        self.appended.contains(&at)
+    }
+
     /// Overwrites bodies whose rows are gone: called right after the commit that deleted them.
     pub(crate) fn erase(&mut self, bodies: Vec<BodyAt>, now: Timestamp) {
         for at in &bodies {
