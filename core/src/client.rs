@@ -20,7 +20,7 @@ pub struct Config {
     pub(crate) folder: PathBuf,
     pub(crate) node: String,
     pub(crate) realm: Option<RealmId>,
-    home: Home,
+    pub(crate) home: Home,
 }
 
 /// Whether the folder is where it belongs.

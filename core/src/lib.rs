@@ -13,6 +13,7 @@ mod export;
 mod history;
 mod observe;
 mod observer;
+mod peek;
 mod planted;
 mod store;
 
@@ -29,6 +30,7 @@ pub use export::ExportPages;
 pub use history::History;
 pub use observe::{Change, Update};
 pub use observer::{ConnectionObserver, ConversationsObserver, Observer, SalvageObserver, TimelineObserver};
+pub use peek::peek;
 #[cfg(feature = "planted-bugs")]
 pub use planted::{PlantedBug, plant};
 pub use store::{Store, StoreError};

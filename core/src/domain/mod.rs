@@ -3,12 +3,14 @@
 mod account;
 mod conversation;
 mod message;
+mod peek;
 mod salvage;
 mod timeline;
 
 pub use account::{Account, AccountProof, DeviceInfo, PhoneChallenge, UserInfo};
 pub use conversation::ConversationSummary;
 pub use message::{Delivery, Failure, Message, MessageContent, MessageState, Undelivered};
+pub use peek::{Peeked, PeekedMessage};
 pub use salvage::{Salvage, SavedTable};
 pub(crate) use timeline::TimelineKey;
 pub use timeline::{Cursor, Incomplete, SearchHit, TimelineItem, TimelinePage};

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chasqui_wire::http::{
     CodeRequest, CodeSent, DeleteAccount, Device, Devices, EnrolByCode, EnrolByToken, Enrolled, ErrorBody, Key, Login,
-    NewPin, Realm, Register, Token, TokenChallenge, TokenRequest, User,
+    NewPin, Realm, Register, Token, TokenChallenge, TokenRequest, User, WaitingMail,
 };
-use chasqui_wire::{DeviceId, RealmId, Timestamp, UserId, signing};
+use chasqui_wire::{DeviceId, Entry, Limits, NodeFrame, RealmId, Timestamp, UserId, signing};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -15,7 +15,7 @@ use super::shared::{HttpToken, Shared};
 use crate::Error;
 use crate::engine::{ResolvedUser, Secret, sign_with};
 
-/// The longest answer is a list of devices, a few KiB.
+/// The longest answer is waiting mail, 350 KiB.
 pub(super) const ANSWER_BYTES: usize = 1024 * 1024;
 /// For a request and its answer, in milliseconds.
 pub(super) const ANSWER_WITHIN_MS: u32 = 30_000;
@@ -155,6 +155,17 @@ impl Api {
     pub(crate) async fn devices(&self) -> Result<Vec<Device>, Error> {
         let found: Devices = parsed(&self.ask(Method::Get, "/v1/devices").await?)?;
         Ok(found.devices)
+    }
+
+    /// The newest mail that waits for this device, oldest first, and whether there is more.
+    pub(crate) async fn peek(&self) -> Result<(Vec<Entry>, bool), Error> {
+        let waiting: WaitingMail = parsed(&self.ask(Method::Get, "/v1/mailbox?peek").await?)?;
+        let limits = Limits { frame_bytes: Limits::FRAME_BYTES_MAX, ..Limits::DEFAULT };
+        match NodeFrame::decode(waiting.deliver.0, &limits) {
+            Ok(NodeFrame::Deliver(deliver)) => Ok((deliver.entries, waiting.has_more)),
+            Ok(_) => Err(Error::Incompatible { detail: "the node's answer is no mail".into() }),
+            Err(error) => Err(Error::Incompatible { detail: format!("the node's answer: {error}") }),
+        }
     }
 
     pub(crate) async fn revoke(&self, device: DeviceId) -> Result<(), Error> {

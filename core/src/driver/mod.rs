@@ -16,7 +16,7 @@ use self::native as platform;
 pub(crate) use self::api::{Api, Credentials};
 use self::engine_loop::ToEngine;
 use self::platform::Machinery;
-pub(crate) use self::platform::{fresh_id, fresh_seed, wipe};
+pub(crate) use self::platform::{fresh_id, fresh_seed, peek, wipe};
 use self::shared::Shared;
 pub(crate) use self::shared::Topic;
 use crate::client::Home;

@@ -282,7 +282,7 @@ fn redelivered(
 }
 
 /// The direct conversation that a header names, if the header is consistent: the id follows from both users.
-fn direct_head(
+pub(super) fn direct_head(
     own_user: UserId,
     id: ConversationId,
     kind: ConversationKind,

@@ -9,6 +9,7 @@ mod identity;
 mod inbox;
 mod link;
 mod outbox;
+mod peek;
 mod receipts;
 mod reconcile;
 mod requests;
@@ -27,6 +28,7 @@ use chasqui_wire::{
 
 pub use self::identity::{public_key, sign_with};
 pub use self::link::{Blocked, ConnectionState};
+pub(crate) use self::peek::peek;
 pub use self::secret::Secret;
 use self::turn::Turn;
 use self::{identity::Identity, link::Link, outbox::Outbox};

@@ -99,13 +99,7 @@ impl Engine {
             return Ok(());
         }
         let said = AdmissionRow::get(turn.db, row.key)?.map(|said| said.verdict);
-        let request = match said {
-            // On its way to the node, or the message was written before.
-            Some(Verdict::Accept) => Request::No,
-            Some(Verdict::Block) if is_incoming => Request::Refused,
-            Some(Verdict::Block | Verdict::Decline) | None if is_request => Request::Asked,
-            Some(Verdict::Block | Verdict::Decline) | None => Request::No,
-        };
+        let request = request_after(said, is_incoming, is_request);
         if request != row.request {
             row.key.set_request(turn.db, request)?;
             turn.reread(row);
@@ -216,6 +210,17 @@ impl Engine {
             row.settle(turn.db, 0)?;
         }
         Ok(true)
+    }
+}
+
+/// Where a conversation stands after a new message, by what the user said and what the node says of the message.
+pub(super) fn request_after(said: Option<Verdict>, is_incoming: bool, is_request: bool) -> Request {
+    match said {
+        // On its way to the node, or the message was written before.
+        Some(Verdict::Accept) => Request::No,
+        Some(Verdict::Block) if is_incoming => Request::Refused,
+        Some(Verdict::Block | Verdict::Decline) | None if is_request => Request::Asked,
+        Some(Verdict::Block | Verdict::Decline) | None => Request::No,
     }
 }
 

@@ -11,6 +11,7 @@ mod bookkeeping;
 mod clock;
 mod damage;
 mod full_disk;
+mod peek;
 
 use super::*;
 use crate::domain::{MessageContent, MessageState, Undelivered};

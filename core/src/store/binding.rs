@@ -8,13 +8,27 @@ use crate::engine::Secret;
 
 /// Whether this is the device that the history was bound to. The first secret given binds it.
 pub(crate) fn is_at_home(connection: &Connection, secret: Option<&Secret>) -> Result<bool, StoreError> {
-    let sql = "SELECT tag FROM binding";
-    let bound: Option<Vec<u8>> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
-    match (bound, secret) {
-        (None, None) => Ok(true),
+    match (bound(connection)?, secret) {
         (None, Some(secret)) => bind(connection, Some(secret)).map(|()| true),
-        (Some(_), None) => Ok(false),
-        (Some(bound), Some(secret)) => Ok(hmac::verify(&key(secret), PURPOSE, &bound).is_ok()),
+        (bound, secret) => Ok(matches(bound.as_deref(), secret)),
+    }
+}
+
+/// Whether the history is bound to another device than the one with this secret. Binds nothing.
+pub(crate) fn is_bound_elsewhere(connection: &Connection, secret: Option<&Secret>) -> Result<bool, StoreError> {
+    Ok(!matches(bound(connection)?.as_deref(), secret))
+}
+
+fn bound(connection: &Connection) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(connection.query_row("SELECT tag FROM binding", [], |row| row.get(0)).optional()?)
+}
+
+/// What is not bound yet is at home wherever it is.
+fn matches(bound: Option<&[u8]>, secret: Option<&Secret>) -> bool {
+    match (bound, secret) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(bound), Some(secret)) => hmac::verify(&key(secret), PURPOSE, bound).is_ok(),
     }
 }
 

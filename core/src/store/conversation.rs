@@ -203,6 +203,23 @@ pub(crate) fn total_unread(connection: &Connection) -> Result<u32, StoreError> {
     Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
+/// Of one conversation.
+pub(crate) fn unread(connection: &Connection, key: ConversationKey) -> Result<u32, StoreError> {
+    let sql = "SELECT unread FROM conversation WHERE id = ?";
+    Ok(connection.prepare_cached(sql)?.query_row([key.0], |row| row.get(0))?)
+}
+
+/// Of one conversation, if everything up to a position were read.
+pub(crate) fn unread_above(
+    connection: &Connection,
+    key: ConversationKey,
+    up_to: Option<Seq>,
+) -> Result<u32, StoreError> {
+    let sql = "SELECT count(*) FROM message WHERE conversation = ? AND anchor > ? AND incoming = 1 AND deleted = 0
+               AND message IS NOT NULL";
+    Ok(connection.prepare_cached(sql)?.query_row((key.0, raw(up_to)), |row| row.get(0))?)
+}
+
 fn summaries(
     connection: &Connection,
     which: &str,

@@ -28,9 +28,10 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRe
 use rusqlite::{Connection, OpenFlags, ToSql};
 
 pub(crate) use account::AccountRow;
-pub(crate) use binding::{adopt, is_at_home};
+pub(crate) use binding::{adopt, is_at_home, is_bound_elsewhere};
 pub(crate) use conversation::{
     ConversationHead, ConversationKey, ConversationRow, after as conversation_after, list, summary, total_unread,
+    unread, unread_above,
 };
 pub(crate) use era::{eras, set_eras};
 pub(crate) use hole::{NewHole, incomplete, note as note_hole, note_absence};
@@ -51,8 +52,8 @@ pub(crate) use room::probe as probe_room;
 pub(crate) use salvage::{Damage, salvage};
 pub(crate) use search::{IndexChange, find as search, index_all};
 pub(crate) use user::{
-    after as users_after, by_name as user_by_name, devices_after, mark_deleted as mark_user_deleted,
-    mention as mention_user, nameless as nameless_users, pin_device_key, remember as remember_user,
+    after as users_after, by_name as user_by_name, device_key, devices_after, mark_deleted as mark_user_deleted,
+    mention as mention_user, name as user_name, nameless as nameless_users, pin_device_key, remember as remember_user,
 };
 
 /// The database failed. Says what happened; the border turns it into what an app can do.
@@ -199,6 +200,14 @@ impl Store {
     /// Gives the connection back.
     pub fn into_connection(self) -> Connection {
         self.connection
+    }
+
+    /// A connection that can only read, beside the writer, for somebody who cannot bring the file to this version's schema:
+    /// says which one it has.
+    pub(crate) fn open_reader_of_any_version(file: &Path) -> Result<(Connection, u32), StoreError> {
+        let connection = Self::open_reader(file)?;
+        let found = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        Ok((connection, found))
     }
 
     /// A connection that can only read, beside the writer.

@@ -66,11 +66,23 @@ pub(crate) fn nameless(connection: &Connection, limit: u32) -> Result<Vec<UserId
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The name of a user, if it is known here.
+pub(crate) fn name(connection: &Connection, user: UserId) -> Result<Option<String>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT name FROM user WHERE user = ?")?;
+    Ok(statement.query_row([Sql(user)], |row| row.get(0)).optional()?.flatten())
+}
+
 /// The user of that name, if met before.
 pub(crate) fn by_name(connection: &Connection, name: &str) -> Result<Option<(UserId, String)>, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT user, name FROM user WHERE name = ? COLLATE NOCASE AND deleted = 0")?;
     Ok(statement.query_row([name], |row| Ok((row.wire("user")?, row.get("name")?))).optional()?)
+}
+
+/// Whose device it is, and its key, if one was seen.
+pub(crate) fn device_key(connection: &Connection, device: DeviceId) -> Result<Option<(UserId, [u8; 32])>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT user, key FROM device WHERE device = ?")?;
+    Ok(statement.query_row([Sql(device)], |row| Ok((row.wire("user")?, row.get("key")?))).optional()?)
 }
 
 /// Whether `key` is what is known of `device`; the first key seen is kept.

@@ -16,6 +16,7 @@ mod full_disk;
 mod gateway;
 mod lifecycle;
 mod observers;
+mod peek;
 mod refusals;
 mod requests;
 #[path = "../stage/mod.rs"]

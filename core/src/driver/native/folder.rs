@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::domain::Salvage;
-use crate::store::{Damage, salvage};
+use crate::store::{Damage, SCHEMA_VERSION, Store, salvage};
 
 /// Being written; removed when a crash left it behind.
 const FRESH: &str = "history.fresh.db";
@@ -175,6 +175,29 @@ fn private_file(path: &Path) -> io::Result<File> {
 /// Where the history lies.
 pub(super) fn history_file(folder: &Path) -> PathBuf {
     folder.join("history.db")
+}
+
+/// Opens the history of a folder for reading, whoever has it open, without its lock and without any of the repairs that come
+/// with that: where one is needed, the folder is [`Error::Corrupt`] until a client opens it. `None`: nothing is there.
+pub(super) fn open_beside(path: &Path) -> Result<Option<rusqlite::Connection>, Error> {
+    let history = history_file(path);
+    let is_empty = std::fs::metadata(&history).map_or(0, |found| found.len()) == 0;
+    if is_empty || path.join(WIPING).exists() {
+        return Ok(None);
+    }
+    // SQLite would begin an empty log in the place of the one that is missed, and nobody would miss it any more.
+    let last_use = std::fs::read(path.join("lock")).unwrap_or_default();
+    if let Some(damage) = suspicion(path, &last_use) {
+        return Err(Error::Corrupt { detail: damage.cause });
+    }
+    let (connection, found) = Store::open_reader_of_any_version(&history)?;
+    match found {
+        0 => Ok(None),
+        SCHEMA_VERSION => Ok(Some(connection)),
+        _ => Err(Error::Incompatible {
+            detail: format!("the history has schema {found}, this version {SCHEMA_VERSION}"),
+        }),
+    }
 }
 
 /// Removes everything that a client keeps in its folder, unless another client has it open. Once begun it will end: at the

@@ -5,6 +5,7 @@ mod clock;
 mod engine_thread;
 mod folder;
 mod http;
+mod peek;
 mod reader_thread;
 pub(super) mod socket;
 
@@ -17,6 +18,7 @@ pub(super) use self::clock::Clock;
 pub(super) use self::folder::Folder;
 pub(crate) use self::folder::wipe;
 pub(super) use self::http::Http;
+pub(crate) use self::peek::peek;
 pub(super) use self::reader_thread::Readers;
 pub(super) use self::socket::Inbound;
 use super::api::Api;

@@ -1,0 +1,196 @@
+//! What mail would come to if it were taken now: the rules of [`super::inbox`], [`super::requests`] and [`super::receipts`], on
+//! a history that nothing is written to.
+//!
+//! Guarantees: what is to be shown and counted here is what the app shows and counts after it took the same mail.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chasqui_wire::{
+    Admission, Content, ContentKind, ConversationId, Entry, EntryKind, Envelope, ReadNotice, Seq, Verdict, signing,
+};
+use rusqlite::Connection;
+
+use super::inbox::direct_head;
+use super::requests::request_after;
+use crate::domain::{Peeked, PeekedMessage};
+use crate::store::{
+    self, AccountRow, AdmissionRow, ConversationHead, ConversationRow, MessageRow, Request, StoreError,
+};
+
+/// What mail, oldest first, would come to in this history. Whoever's name is not known here is left without one.
+pub(crate) fn peek(db: &Connection, account: &AccountRow, mail: &[Entry]) -> Result<Peeked, StoreError> {
+    let mut peek = Peek { db, account, conversations: BTreeMap::new(), seen: BTreeSet::new() };
+    let mut arrived = Vec::new();
+    for entry in mail {
+        match &entry.kind {
+            EntryKind::Envelope(envelope) => arrived.extend(peek.envelope(envelope)?),
+            EntryKind::Read(notice) => peek.read_notice(notice)?,
+            EntryKind::Admission(said) => peek.admission(said)?,
+            // None of them makes, removes or reads a message.
+            EntryKind::Receipt(_)
+            | EntryKind::Gap(_)
+            | EntryKind::Hole(_)
+            | EntryKind::Absence(_)
+            | EntryKind::Unknown => {}
+        }
+    }
+    peek.sum_up(arrived)
+}
+
+struct Peek<'a> {
+    db: &'a Connection,
+    account: &'a AccountRow,
+    /// Those that the mail touches.
+    conversations: BTreeMap<ConversationId, Talk>,
+    seen: BTreeSet<chasqui_wire::MessageId>,
+}
+
+/// A conversation as the mail so far would leave it.
+struct Talk {
+    /// `None`: it is new here.
+    row: Option<ConversationRow>,
+    request: Request,
+    /// What was said to the request, and whether this device said it and the node has not heard.
+    said: Option<(Verdict, bool)>,
+    read_up_to: Option<Seq>,
+    /// What others wrote up to here was declined.
+    declined_up_to: Option<Seq>,
+    head: Option<Seq>,
+    /// Of messages by others that are new.
+    arrived: Vec<Seq>,
+}
+
+impl Peek<'_> {
+    fn talk(&mut self, head: &ConversationHead) -> Result<&mut Talk, StoreError> {
+        if !self.conversations.contains_key(&head.id) {
+            let row = ConversationRow::find(self.db, head.id)?;
+            let said = row.as_ref().map(|row| AdmissionRow::get(self.db, row.key)).transpose()?.flatten();
+            let talk = Talk {
+                request: row.as_ref().map_or(Request::No, |row| row.request),
+                said: said.map(|said| (said.verdict, said.waits)),
+                read_up_to: row.as_ref().and_then(|row| row.read_up_to),
+                declined_up_to: None,
+                head: row.as_ref().and_then(|row| row.head),
+                arrived: Vec::new(),
+                row,
+            };
+            self.conversations.insert(head.id, talk);
+        }
+        Ok(self.conversations.get_mut(&head.id).expect("it was just put there"))
+    }
+
+    /// The conversation of mail that does not begin one.
+    fn known(&mut self, id: ConversationId) -> Result<Option<&mut Talk>, StoreError> {
+        if !self.conversations.contains_key(&id) {
+            let Some(row) = ConversationRow::find(self.db, id)? else { return Ok(None) };
+            let ConversationRow { kind, protection, peer, .. } = row;
+            self.talk(&ConversationHead { id, kind, protection, peer })?;
+        }
+        Ok(self.conversations.get_mut(&id))
+    }
+
+    /// The message, if it is new, somebody else's, and can be shown.
+    fn envelope(&mut self, envelope: &Envelope) -> Result<Option<PeekedMessage>, StoreError> {
+        let (sender, own_user) = (envelope.sender_user, self.account.user);
+        let Envelope { conversation, kind, protection, peer, .. } = *envelope;
+        let Some(head) = direct_head(own_user, conversation, kind, protection, sender, peer) else { return Ok(None) };
+        if !self.seen.insert(envelope.message) || MessageRow::find(self.db, envelope.message)?.is_some() {
+            return Ok(None);
+        }
+        let is_incoming = sender != own_user;
+        let talk = self.talk(&head)?;
+        talk.head = talk.head.max(Some(envelope.seq));
+        let is_request = is_incoming && envelope.request;
+        if is_request || talk.request != Request::No {
+            talk.request = request_after(talk.said.map(|(verdict, _)| verdict), is_incoming, is_request);
+        }
+        if !is_incoming {
+            return Ok(None);
+        }
+        talk.arrived.push(envelope.seq);
+        // End-to-end encrypted bodies will be decrypted here, with keys in a copy that is thrown away.
+        let content = Content::decode(envelope.body.clone(), envelope.message);
+        let Ok(Content { created_at, kind: ContentKind::Text(text), .. }) = content else { return Ok(None) };
+        Ok(Some(PeekedMessage {
+            id: envelope.message,
+            conversation,
+            seq: envelope.seq,
+            sender,
+            sender_name: store::user_name(self.db, sender)?,
+            text,
+            created_at,
+            accepted_at: envelope.accepted_at,
+            is_request: false,
+        }))
+    }
+
+    /// The user read on another device.
+    fn read_notice(&mut self, notice: &ReadNotice) -> Result<(), StoreError> {
+        if notice.user != self.account.user {
+            return Ok(());
+        }
+        let message = signing::read(self.account.realm, notice.user, notice.device, &notice.read);
+        let pinned = store::device_key(self.db, notice.device)?;
+        let is_its_key = pinned.is_none_or(|pinned| pinned == (notice.user, notice.device_key));
+        if !is_its_key || !super::identity::verify(&notice.device_key, &message, &notice.read.signature) {
+            return Ok(());
+        }
+        if let Some(talk) = self.known(notice.read.conversation)? {
+            talk.read_up_to = talk.read_up_to.max(Some(notice.read.up_to));
+        }
+        Ok(())
+    }
+
+    /// The user answered a request on another device.
+    fn admission(&mut self, said: &Admission) -> Result<(), StoreError> {
+        let Admission { conversation, verdict, up_to, .. } = *said;
+        let Some(talk) = self.known(conversation)? else { return Ok(()) };
+        if talk.said.is_some_and(|(verdict, waits)| waits && verdict != Verdict::Decline) {
+            return Ok(());
+        }
+        match verdict {
+            Verdict::Accept => talk.request = Request::No,
+            Verdict::Decline | Verdict::Block => {
+                talk.declined_up_to = talk.declined_up_to.max(up_to);
+                talk.arrived.retain(|&seq| Some(seq) > up_to);
+                if verdict == Verdict::Block || talk.head <= up_to {
+                    talk.request = Request::Refused;
+                }
+            }
+        }
+        talk.said = Some((verdict, false));
+        Ok(())
+    }
+
+    fn sum_up(self, arrived: Vec<PeekedMessage>) -> Result<Peeked, StoreError> {
+        let mut unread = store::total_unread(self.db)?;
+        for talk in self.conversations.values() {
+            if let Some(row) = &talk.row {
+                let had = store::unread(self.db, row.key)?;
+                if row.request == Request::No {
+                    unread = unread.saturating_sub(had);
+                }
+                if talk.request == Request::No {
+                    let above = talk.read_up_to.max(talk.declined_up_to);
+                    let is_as_before = above == row.read_up_to;
+                    unread += if is_as_before { had } else { store::unread_above(self.db, row.key, above)? };
+                }
+            }
+            if talk.request == Request::No {
+                let new = talk.arrived.iter().filter(|&&seq| Some(seq) > talk.read_up_to);
+                unread += u32::try_from(new.count()).unwrap_or(u32::MAX);
+            }
+        }
+        let shown = arrived.into_iter().filter_map(|message| {
+            let talk = self.conversations.get(&message.conversation)?;
+            let is_left = talk.arrived.contains(&message.seq) && Some(message.seq) > talk.read_up_to;
+            let is_request = match talk.request {
+                Request::No => false,
+                Request::Asked => true,
+                Request::Refused => return None,
+            };
+            is_left.then_some(PeekedMessage { is_request, ..message })
+        });
+        Ok(Peeked { messages: shown.collect(), unread, has_more: false })
+    }
+}
