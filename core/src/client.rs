@@ -202,8 +202,22 @@ impl Client {
     /// unknown conversation, [`Error::StorageFull`].
     pub async fn send_text(&self, conversation: ConversationId, text: impl Into<String>) -> Result<MessageId, Error> {
         let message = fresh_id();
-        self.driver.command(Command::SendText { conversation, message, text: text.into() }).await?;
+        self.send_text_as(message, conversation, text).await?;
         Ok(message)
+    }
+
+    /// As [`Self::send_text`], under an id that the app made (a UUIDv7): asked again with the same one, whatever became of the
+    /// answer to the first call, it sends nothing more.
+    ///
+    /// # Errors
+    /// As [`Self::send_text`].
+    pub async fn send_text_as(
+        &self,
+        message: MessageId,
+        conversation: ConversationId,
+        text: impl Into<String>,
+    ) -> Result<(), Error> {
+        self.driver.command(Command::SendText { conversation, message, text: text.into() }).await.map(drop)
     }
 
     /// Sends a failed message again, behind what waits.
@@ -323,6 +337,12 @@ impl Client {
     /// Watches for damage; begins with the first report whose number is above `shown`.
     pub fn observe_salvages(&self, shown: u64) -> SalvageObserver {
         SalvageObserver::new(self.clone(), shown)
+    }
+
+    /// Whether the history outlives the app. In a browser without a private file system (OPFS) it does not: it lies in memory,
+    /// and the device with it.
+    pub fn is_persistent(&self) -> bool {
+        self.driver.is_persistent()
     }
 
     /// The platform says that there is a network (again): tries at once instead of waiting.

@@ -3,6 +3,11 @@
 //! [`Client`] is what an app holds. The [`engine`] behind it decides everything and does nothing by itself; drivers and
 //! the simulation use it directly. The README has an example of twenty lines.
 
+#![cfg_attr(
+    target_arch = "wasm32",
+    expect(dead_code, reason = "browsers have one connection to a history: nobody reads or peeks beside it")
+)]
+
 mod client;
 mod domain;
 mod driver;

@@ -90,7 +90,7 @@ impl Graph {
             broken.extend(found.map(|other| format!("{package} is built with {other}")));
         };
         forbid(WIRE, &NOT_IN_WIRE, &mut broken);
-        forbid(CORE, &["uniffi", "uniffi_core", "wasm-bindgen-futures"], &mut broken);
+        forbid(CORE, &["uniffi", "uniffi_core"], &mut broken);
         for member in self.members.iter().map(String::as_str).filter(|&member| member != FFI) {
             if self.declared.get(member).is_some_and(|declared| declared.contains("uniffi")) {
                 broken.push(format!("{member} knows uniffi"));

@@ -10,7 +10,8 @@ use chasqui_wire::{DeviceId, Entry, Limits, NodeFrame, RealmId, Timestamp, UserI
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::platform::{Clock, Http};
+use super::clock::Clock;
+use super::platform::Http;
 use super::shared::{HttpToken, Shared};
 use crate::Error;
 use crate::engine::{ResolvedUser, Secret, sign_with};
@@ -244,7 +245,7 @@ fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
 }
 
 /// RFC 3986, section 2.1: everything but unreserved characters.
-fn percent_encoded(text: &str) -> String {
+pub(super) fn percent_encoded(text: &str) -> String {
     let encode = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
         other => format!("%{other:02X}"),

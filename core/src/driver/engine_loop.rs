@@ -14,7 +14,8 @@ use chasqui_wire::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, mpsc::UnboundedSender, oneshot};
 
 use super::api::Api;
-use super::platform::{Clock, Folder, Inbound, Net, Place, Readers, fresh_seed, socket};
+use super::clock::Clock;
+use super::platform::{Folder, Inbound, Net, Place, Readers, fresh_seed, socket};
 use super::shared::Shared;
 use crate::Error;
 use crate::client::Home;
@@ -226,6 +227,12 @@ impl EngineLoop {
         // Dealt with: the sockets may read on.
         drop(places);
         ControlFlow::Continue(())
+    }
+
+    /// Queries, where the engine's connection answers them; `None` while the client is suspended.
+    #[cfg(target_arch = "wasm32")]
+    pub(super) fn history(&self) -> Option<crate::History<'_>> {
+        self.open.as_ref().map(|open| open.store.history())
     }
 
     /// How long until the next call of [`Self::take`] at the latest, with [`Input::Wake`].

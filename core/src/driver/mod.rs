@@ -2,7 +2,11 @@
 //! platform, each with the same parts under the same names. What the platforms share is written here once.
 
 mod api;
+#[cfg(target_arch = "wasm32")]
+mod browser;
+mod clock;
 mod engine_loop;
+#[cfg(not(target_arch = "wasm32"))]
 mod native;
 mod shared;
 
@@ -11,6 +15,9 @@ use std::sync::Arc;
 
 use tokio::sync::{oneshot, watch};
 
+#[cfg(target_arch = "wasm32")]
+use self::browser as platform;
+#[cfg(not(target_arch = "wasm32"))]
 use self::native as platform;
 
 pub(crate) use self::api::{Api, Credentials};
@@ -85,6 +92,11 @@ impl Driver {
             let _ = reply.send(work.await);
         })?;
         received(answer.await)?
+    }
+
+    /// Whether the history outlives this process.
+    pub(crate) fn is_persistent(&self) -> bool {
+        self.machinery.is_persistent()
     }
 
     pub(crate) fn network_up(&self) {

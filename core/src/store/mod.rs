@@ -11,6 +11,7 @@ mod hole;
 mod mend;
 mod message;
 mod migrate;
+mod open;
 mod outbox;
 mod poison;
 mod receipt;
@@ -150,7 +151,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be opened, was written by a newer version, or cannot be migrated.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
-        let connection = Connection::open(file)?;
+        let connection = open::open(file, OpenFlags::default())?;
         // WAL: readers never wait for the writer. FULL: a commit survives power loss, because an acknowledgement
         // makes the node forget.
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -213,7 +214,7 @@ impl Store {
     /// A connection that can only read, beside the writer.
     pub(crate) fn open_reader(file: &Path) -> Result<Connection, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(file, flags)?;
+        let connection = open::open(file, flags)?;
         connection.pragma_update(None, "query_only", true)?;
         keep_plans(&connection)?;
         connection.set_prepared_statement_cache_capacity(64);

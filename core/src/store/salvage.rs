@@ -10,6 +10,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::mend::mend;
+use super::open::open;
 use super::{SCHEMA_VERSION, StoreError, migrate};
 use crate::domain::{Salvage, SavedTable};
 
@@ -40,7 +41,7 @@ pub(crate) fn salvage(
     damage: &Damage,
     kept_as: String,
 ) -> Result<Salvage, StoreError> {
-    let into = Connection::open(fresh)?;
+    let into = open(fresh, OpenFlags::default())?;
     migrate(&into)?;
     // Rows come in any order; in the end every reference is checked.
     into.pragma_update(None, "foreign_keys", false)?;
@@ -72,7 +73,7 @@ pub(crate) fn salvage(
 
 fn open_damaged(file: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let source = Connection::open_with_flags(file, flags)?;
+    let source = open(file, flags)?;
     // A schema with one unreadable line still serves for the others.
     source.pragma_update(None, "writable_schema", true)?;
     source.pragma_update(None, "cell_size_check", true)?;

@@ -1,6 +1,6 @@
 //! Two people talk: order, receipts, unread counts, read marks, offline, deletion.
 
-use chasqui::{Delivery, Error, ErrorCode, Failure, Message, MessageState, Undelivered, UserId};
+use chasqui::{Delivery, Error, ErrorCode, Failure, Message, MessageId, MessageState, Undelivered, UserId};
 
 use crate::stage::{Device, PASSWORD, Pair, Relay, text};
 
@@ -63,6 +63,25 @@ async fn both_begin_at_once_and_see_the_same() {
     let line = ana.conversation(chat).await.unwrap().expect("listed");
     assert_eq!((line.peer, line.peer_name.as_deref()), (Some(to_bo), Some("bo")));
     assert_eq!(line.last_message.as_ref(), of_ana.last());
+}
+
+/// As an app does whose first call was cut off, and which cannot know how far it got.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_again_under_its_id_is_sent_once() {
+    let Pair { relay: _relay, ana, bo, chat } = Pair::meet().await;
+    let id = |number: u8| MessageId::from_bytes([number; 16]);
+    for number in [1, 1, 2, 1, 3, 2] {
+        ana.send_text_as(id(number), chat, format!("text {number}")).await.unwrap();
+    }
+    bo.until(chat, "three messages", |messages| messages.len() == 3).await;
+    ana.send_text_as(id(2), chat, "text 2").await.unwrap();
+    let marker = ana.send_text(chat, "the end").await.unwrap();
+    let is_last = |messages: &[&Message]| messages.last().is_some_and(|message| message.id == marker);
+    bo.until(chat, "the end", is_last).await;
+    for device in [&ana, &bo] {
+        let ids: Vec<MessageId> = device.messages(chat).await.iter().map(|message| message.id).collect();
+        assert_eq!(ids, [id(1), id(2), id(3), marker]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,6 @@
 //! Phones, desktops and servers: the engine owns the writing connection on a thread of its own, queries run on a second
 //! thread with a reading connection, sockets and HTTP on a small tokio runtime.
 
-mod clock;
 mod engine_thread;
 mod folder;
 mod http;
@@ -14,7 +13,6 @@ use std::sync::{Arc, mpsc};
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-pub(super) use self::clock::Clock;
 pub(super) use self::folder::Folder;
 pub(crate) use self::folder::wipe;
 pub(super) use self::http::Http;
@@ -119,6 +117,10 @@ impl Machinery {
 
     pub(super) fn to_reader(&self, message: ToReader) -> Result<(), Error> {
         self.reader.send(message).map_err(|_| Error::Closed)
+    }
+
+    pub(super) fn is_persistent(&self) -> bool {
+        true
     }
 
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {

@@ -1,8 +1,10 @@
 //! The only clock.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use chasqui_wire::Timestamp;
+// The standard library's own, except in browsers, where that has no clock.
+use web_time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// How far the wall clock may run ahead before it is believed, in milliseconds.
 const ASLEEP_MS: u64 = 5_000;
@@ -12,18 +14,18 @@ const ASLEEP_MS: u64 = 5_000;
 /// A machine that slept has a monotonic clock that stood still. The wall clock is far ahead then and is believed, so that
 /// timers come due, and a socket that died meanwhile is found dead.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::driver) struct Clock {
+pub(super) struct Clock {
     wall: Timestamp,
     started: Instant,
 }
 
 impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the driver is where time comes from")]
-    pub(in crate::driver) fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self { wall: wall(), started: Instant::now() }
     }
 
-    pub(in crate::driver) fn now(&mut self) -> Timestamp {
+    pub(super) fn now(&mut self) -> Timestamp {
         if wall().millis_since(self.counted()) > ASLEEP_MS {
             *self = Self::start();
         }
@@ -35,7 +37,7 @@ impl Clock {
     }
 
     /// How long from now until `at`.
-    pub(in crate::driver) fn until(&mut self, at: Timestamp) -> Duration {
+    pub(super) fn until(&mut self, at: Timestamp) -> Duration {
         Duration::from_millis(at.millis_since(self.now()))
     }
 }
