@@ -26,6 +26,8 @@ pub enum PlantedBug {
     BodyUnsynced,
     /// A restored node gives positions a second time.
     ReuseSeq,
+    /// A message that comes again stays where the node remembers it, though lost pasts had moved it or what was before it.
+    StaysBehind,
     /// What a device missed is forgotten without telling it.
     MissedUntold,
     /// The only device of a user loses its mail for being away, as others do.

@@ -59,6 +59,7 @@ fn send(number: u32) -> Send {
         ttl_seconds: 0,
         restart: true,
         reclaim_seq: None,
+        after_seq: None,
         resend_of: None,
         only_device: None,
         epoch: 0,

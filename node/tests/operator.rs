@@ -35,6 +35,7 @@ fn send(from: &Device, to: &Device, number: u8, text: &str) -> ClientFrame {
         ttl_seconds: 0,
         restart: false,
         reclaim_seq: None,
+        after_seq: None,
         resend_of: None,
         only_device: None,
         epoch: 0,

@@ -29,6 +29,7 @@ fn send_nth(number: u8, from: &Device, to: &Device, body: Bytes) -> ClientFrame 
         ttl_seconds: 0,
         restart: false,
         reclaim_seq: None,
+        after_seq: None,
         resend_of: None,
         only_device: None,
         epoch: 0,

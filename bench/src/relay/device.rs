@@ -88,6 +88,7 @@ impl Device {
             ttl_seconds: 0,
             restart: false,
             reclaim_seq: None,
+            after_seq: None,
             resend_of: None,
             only_device: None,
             epoch: 0,

@@ -138,7 +138,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         if let Some(entry) = OutboxRow::push(turn.db, conversation.key, message, turn.now, None)? {
             MessageRow::set_pending(turn.db, message, entry)?;
-            self.outbox.queue(conversation.key, entry);
+            self.outbox.queue(conversation.key, entry, None);
         }
         turn.arranged(conversation);
         Ok(())

@@ -27,11 +27,19 @@ const LAST_PAUSE_MS: u64 = 5 * 60_000;
 /// Before a read mark is offered again to a node that does not know its conversation.
 const UNKNOWN_PAUSE_MS: u64 = 60_000;
 
+/// An entry in the order of sending: what a restored node is given back comes first, in the order that it had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Queued {
+    /// `Seq::raw`, or the greatest.
+    reclaim: u64,
+    entry: OutboxKey,
+}
+
 /// One conversation's stream.
 #[derive(Debug, Default)]
 struct Lane {
-    queued: BTreeSet<OutboxKey>,
-    unanswered: BTreeMap<MessageId, OutboxKey>,
+    queued: BTreeSet<Queued>,
+    unanswered: BTreeMap<MessageId, Queued>,
     /// The node stalled the stream: the next send, when nothing is unanswered, begins a new one.
     restart: bool,
     not_before: Option<Timestamp>,
@@ -68,16 +76,17 @@ struct SentRead {
 impl Outbox {
     pub(super) fn load(db: &Connection) -> Result<Self, StoreError> {
         let mut outbox = Self::default();
-        for (entry, conversation) in OutboxRow::all(db)? {
-            outbox.queue(conversation, entry);
+        for (entry, conversation, reclaim) in OutboxRow::all(db)? {
+            outbox.queue(conversation, entry, reclaim);
         }
         outbox.reads.wanted = true;
         outbox.admissions.wanted = true;
         Ok(outbox)
     }
 
-    pub(super) fn queue(&mut self, conversation: ConversationKey, entry: OutboxKey) {
-        self.lanes.entry(conversation).or_default().queued.insert(entry);
+    pub(super) fn queue(&mut self, conversation: ConversationKey, entry: OutboxKey, reclaim: Option<Seq>) {
+        let queued = Queued { reclaim: reclaim.map_or(u64::MAX, Seq::raw), entry };
+        self.lanes.entry(conversation).or_default().queued.insert(queued);
     }
 
     pub(super) fn queue_read(&mut self) {
@@ -134,9 +143,9 @@ impl Outbox {
         MessageId::from_bytes(bytes)
     }
 
-    fn forget(&mut self, conversation: ConversationKey, entry: OutboxKey) {
+    fn forget(&mut self, conversation: ConversationKey, queued: Queued) {
         if let Some(lane) = self.lanes.get_mut(&conversation) {
-            lane.queued.remove(&entry);
+            lane.queued.remove(&queued);
             if lane.queued.is_empty() && lane.unanswered.is_empty() && !lane.restart {
                 self.lanes.remove(&conversation);
             }
@@ -154,8 +163,8 @@ impl Engine {
         for conversation in lanes {
             self.outbox.end_pause(conversation, turn.now);
             while self.outbox.in_flight() < room {
-                let Some(entry) = self.outbox.next(conversation) else { break };
-                self.send_one(turn, socket, conversation, entry)?;
+                let Some(queued) = self.outbox.next(conversation) else { break };
+                self.send_one(turn, socket, conversation, queued)?;
             }
         }
         self.send_reads(turn, socket, room)
@@ -166,10 +175,11 @@ impl Engine {
         turn: &mut Turn<'_>,
         socket: SocketId,
         conversation: ConversationKey,
-        entry: OutboxKey,
+        queued: Queued,
     ) -> Result<(), StoreError> {
+        let entry = queued.entry;
         let Some(row) = OutboxRow::get(turn.db, entry)? else {
-            self.outbox.forget(conversation, entry);
+            self.outbox.forget(conversation, queued);
             return Ok(());
         };
         let message = MessageRow::get(turn.db, row.message)?;
@@ -181,12 +191,19 @@ impl Engine {
                 AccountRow::count_sent(turn.db)?;
             }
             Some(first) if node_time.millis_since(first) > MAX_AGE_MS => {
-                self.outbox.forget(conversation, entry);
+                self.outbox.forget(conversation, queued);
                 OutboxRow::remove(turn.db, entry)?;
                 return fail(turn, &conversation_row, &message, Failure::TooOld);
             }
             Some(_) => {}
         }
+        // What a restored node says of a message of which this device has heard nothing may be of an older past than what was
+        // heard of those before it.
+        let was_restored = self.account.as_ref().is_some_and(|account| account.era > 0);
+        let after_seq = match message.sender_device {
+            Some(device) if was_restored && row.reclaim.is_none() => store::last_heard(turn.db, conversation, device)?,
+            _ => None,
+        };
         let Some(lane) = self.outbox.lanes.get_mut(&conversation) else { return Ok(()) };
         let send = Send {
             message: message.id,
@@ -200,13 +217,14 @@ impl Engine {
             ttl_seconds: 0,
             restart: std::mem::take(&mut lane.restart),
             reclaim_seq: row.reclaim,
+            after_seq,
             resend_of: None,
             only_device: None,
             epoch: 0,
             commit: None,
         };
-        lane.queued.remove(&entry);
-        lane.unanswered.insert(message.id, entry);
+        lane.queued.remove(&queued);
+        lane.unanswered.insert(message.id, queued);
         self.outbox.unanswered.insert(message.id, conversation);
         turn.transmit(socket, &ClientFrame::Send(Box::new(send)));
         Ok(())
@@ -279,9 +297,9 @@ impl Engine {
         if let Some(lane) = self.outbox.lanes.get_mut(&key) {
             lane.failures = 0;
             lane.not_before = None;
-            if let Some(entry) = lane.unanswered.remove(&accepted.message) {
-                OutboxRow::remove(turn.db, entry)?;
-                self.outbox.forget(key, entry);
+            if let Some(queued) = lane.unanswered.remove(&accepted.message) {
+                OutboxRow::remove(turn.db, queued.entry)?;
+                self.outbox.forget(key, queued);
             }
         }
         let Some(message) = MessageRow::find(turn.db, accepted.message)? else { return Ok(()) };
@@ -324,23 +342,23 @@ impl Engine {
         }
         let Some(key) = self.outbox.unanswered.remove(&rejected.message) else { return Ok(()) };
         let Some(lane) = self.outbox.lanes.get_mut(&key) else { return Ok(()) };
-        let Some(entry) = lane.unanswered.remove(&rejected.message) else { return Ok(()) };
+        let Some(queued) = lane.unanswered.remove(&rejected.message) else { return Ok(()) };
         lane.restart = true;
         if rejected.code == ErrorCode::StreamStalled {
             // Refused only because of what stood before it.
-            lane.queued.insert(entry);
+            lane.queued.insert(queued);
             return Ok(());
         }
         // What was accepted once is given back to a restored node when the peer has said again who is welcome.
-        let is_given_back = OutboxRow::get(turn.db, entry)?.is_some_and(|row| row.reclaim.is_some());
+        let is_given_back = OutboxRow::get(turn.db, queued.entry)?.is_some_and(|row| row.reclaim.is_some());
         if rejected.code.is_retryable() || (rejected.code == ErrorCode::RequestPending && is_given_back) {
             let pause = FIRST_PAUSE_MS.saturating_mul(1 << lane.failures.min(12)).min(LAST_PAUSE_MS);
             lane.failures += 1;
             lane.not_before = Some(turn.now.plus_millis(pause.max(asked)));
-            lane.queued.insert(entry);
+            lane.queued.insert(queued);
             return Ok(());
         }
-        OutboxRow::remove(turn.db, entry)?;
+        OutboxRow::remove(turn.db, queued.entry)?;
         AccountRow::uncount_sent(turn.db)?;
         let Some(message) = MessageRow::find(turn.db, rejected.message)? else { return Ok(()) };
         let conversation = ConversationRow::get(turn.db, key)?;
@@ -360,7 +378,7 @@ impl Outbox {
     }
 
     /// The next entry of a lane that may be sent now.
-    fn next(&self, conversation: ConversationKey) -> Option<OutboxKey> {
+    fn next(&self, conversation: ConversationKey) -> Option<Queued> {
         let lane = self.lanes.get(&conversation)?;
         let waits = lane.not_before.is_some() || (lane.restart && !lane.unanswered.is_empty());
         if waits { None } else { lane.queued.first().copied() }

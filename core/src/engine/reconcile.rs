@@ -74,7 +74,7 @@ impl Engine {
         for message in store::accepted_after(turn.db, account.device, parted_at, account.era)? {
             let queued = OutboxRow::push(turn.db, message.conversation, message.key, turn.now, message.seq)?;
             if let Some(entry) = queued {
-                self.outbox.queue(message.conversation, entry);
+                self.outbox.queue(message.conversation, entry, message.seq);
             }
         }
         for conversation in ConversationRow::with_reads_after(turn.db, parted_at)? {

@@ -410,6 +410,18 @@ fn a_message_that_gets_another_position_keeps_its_state() {
 }
 
 #[test]
+fn what_a_restored_node_is_given_back_goes_before_what_nobody_answered() {
+    let mut ana = Ana::online();
+    ana.send(1, "heard of");
+    ana.accept(1, seq(7), 60);
+    ana.send(2, "unanswered");
+    let said = ana.node_is_restored();
+    let [ClientFrame::Send(first), ClientFrame::Send(second)] = said.as_slice() else { panic!("{said:?}") };
+    assert_eq!((first.reclaim_seq, first.after_seq), (Some(seq(7)), None));
+    assert_eq!((second.reclaim_seq, second.after_seq), (None, Some(seq(7))));
+}
+
+#[test]
 fn what_a_restored_node_does_not_take_back_is_said_to_be_undelivered() {
     let mut ana = Ana::online();
     for (number, at) in [(1, 1), (2, 2)] {

@@ -275,6 +275,19 @@ pub(crate) fn accepted_after(
     Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().filter(older).collect())
 }
 
+/// The highest position that this device was told of a message of its own.
+pub(crate) fn last_heard(
+    connection: &Connection,
+    conversation: ConversationKey,
+    device: DeviceId,
+) -> Result<Option<Seq>, StoreError> {
+    let sql = "SELECT seq FROM message WHERE conversation = ? AND anchor < ? AND place = 0 AND incoming = 0
+               AND sender_device = ? AND seq IS NOT NULL ORDER BY anchor DESC LIMIT 1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let seq = statement.query_row((conversation.0, PENDING, Sql(device)), |row| row.wire("seq")).optional()?;
+    Ok(seq)
+}
+
 /// Positions above `since` and up to `up_to` that hold readable messages by others, and who wrote them.
 pub(crate) fn readable(
     connection: &Connection,

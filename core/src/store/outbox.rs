@@ -74,9 +74,11 @@ impl OutboxRow {
     }
 
     /// Everything that waits, in order.
-    pub(crate) fn all(connection: &Connection) -> Result<Vec<(OutboxKey, ConversationKey)>, StoreError> {
-        let mut statement = connection.prepare_cached("SELECT id, conversation FROM outbox ORDER BY id")?;
-        let rows = statement.query_map([], |row| Ok((OutboxKey(row.get(0)?), ConversationKey(row.get(1)?))))?;
+    pub(crate) fn all(connection: &Connection) -> Result<Vec<(OutboxKey, ConversationKey, Option<Seq>)>, StoreError> {
+        let mut statement = connection.prepare_cached("SELECT id, conversation, reclaim FROM outbox ORDER BY id")?;
+        let rows = statement.query_map([], |row| {
+            Ok((OutboxKey(row.get("id")?), ConversationKey(row.get("conversation")?), row.wire_opt("reclaim")?))
+        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }

@@ -79,10 +79,11 @@ impl Deliver {
 impl Entry {
     fn parse(entry: v1::Entry) -> Result<Self, FrameError> {
         let kind = match entry.kind {
+            // Of a later version. The rest of the frame is not to blame for it.
+            Some(v1::entry::Kind::Envelope(envelope)) if !Envelope::is_known(&envelope) => EntryKind::Unknown,
             Some(v1::entry::Kind::Envelope(envelope)) => EntryKind::Envelope(Box::new(Envelope::parse(*envelope)?)),
             Some(v1::entry::Kind::Receipt(receipt)) => match ReceiptKind::from_number(receipt.kind) {
                 Some(kind) => EntryKind::Receipt(Receipt::parse(receipt, kind)?),
-                // The rest of the frame is not to blame for it.
                 None => EntryKind::Unknown,
             },
             Some(v1::entry::Kind::Read(read)) => EntryKind::Read(Box::new(ReadNotice::parse(*read)?)),
@@ -148,6 +149,10 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    fn is_known(frame: &v1::Envelope) -> bool {
+        ConversationKind::from_number(frame.kind).is_some() && Protection::from_number(frame.protection).is_some()
+    }
+
     pub(crate) fn parse(frame: v1::Envelope) -> Result<Self, FrameError> {
         Ok(Self {
             message: MessageId::from_slice(&frame.message)?,

@@ -110,6 +110,9 @@ pub struct Send {
     pub restart: bool,
     /// The position that an earlier era had given to this message.
     pub reclaim_seq: Option<Seq>,
+    /// The highest position that the device was told of what it sent before: this message must stand behind it, whatever
+    /// position a restored node remembers.
+    pub after_seq: Option<Seq>,
     /// The message that this envelope repeats for one device.
     pub resend_of: Option<MessageId>,
     /// The only addressee.
@@ -138,7 +141,8 @@ impl Send {
             urgent: frame.urgent,
             ttl_seconds: frame.ttl_seconds,
             restart: frame.restart,
-            reclaim_seq: if frame.reclaim_seq == 0 { None } else { Some(Seq::parse(frame.reclaim_seq)?) },
+            reclaim_seq: position(frame.reclaim_seq)?,
+            after_seq: position(frame.after_seq)?,
             resend_of: optional(&frame.resend_of, MessageId::from_slice)?,
             only_device: optional(&frame.only_device, DeviceId::from_slice)?,
             epoch: frame.epoch,
@@ -164,12 +168,18 @@ impl Send {
             ttl_seconds: self.ttl_seconds,
             restart: self.restart,
             reclaim_seq: self.reclaim_seq.map_or(0, Seq::raw),
+            after_seq: self.after_seq.map_or(0, Seq::raw),
             resend_of: self.resend_of.map(MessageId::wire).unwrap_or_default(),
             only_device: self.only_device.map(DeviceId::wire).unwrap_or_default(),
             epoch: self.epoch,
             commit: self.commit.as_ref().map(Commit::wire),
         }
     }
+}
+
+/// 0 = none.
+fn position(raw: u64) -> Result<Option<Seq>, FrameError> {
+    if raw == 0 { Ok(None) } else { Seq::parse(raw).map(Some) }
 }
 
 /// A declared change of an encrypted conversation's members.

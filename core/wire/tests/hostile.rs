@@ -153,6 +153,12 @@ fn unknown_entries_and_unknown_content_are_kept_apart_from_malformed_ones() {
     else {
         panic!("{deliver:?}")
     };
+    // And an envelope of a later kind of conversation or protection.
+    let envelope = |kind, protection| field(2, &[number(3, kind), number(4, protection), field(77, b"later")].concat());
+    let entries = [(9, 1), (1, 9), (0, 0)].map(|(kind, protection)| field(1, &envelope(kind, protection)));
+    let NodeFrame::Deliver(deliver) = node(field(5, &entries.concat())).unwrap() else { panic!("not a deliver") };
+    assert_eq!(deliver.entries.len(), 3);
+    assert!(deliver.entries.iter().all(|entry| entry.kind == EntryKind::Unknown), "{deliver:?}");
 
     let message = MessageId::from_bytes([1; 16]);
     let decode = |bytes: Vec<u8>, message| Content::decode(Bytes::from(bytes), message);

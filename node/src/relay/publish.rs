@@ -50,7 +50,7 @@ impl Step<'_> {
             && prior.user == who.user
             && prior.conversation == row
         {
-            moves = self.moves(row, head, prior, send.reclaim_seq)?;
+            moves = self.moves(row, head, prior, send)?;
             if !moves {
                 self.answer(who.session, Event::Accepted(prior.accepted));
                 return Ok(());
@@ -185,7 +185,7 @@ impl Step<'_> {
         if plan.is_request {
             self.count_request(conversation, plan.peer)?;
         }
-        let seq = self.position(send.conversation, conversation, head, send.reclaim_seq)?;
+        let seq = self.position(conversation, head, send)?;
         let revision = self.revision();
         self.sql(
             "INSERT INTO accepted (message, device, conversation, seq, at, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -224,25 +224,14 @@ impl Step<'_> {
     }
 
     /// The next position, or the one that an earlier era had given to this message if a restore lost it.
-    fn position(
-        &mut self,
-        id: ConversationId,
-        conversation: ConversationRow,
-        head: u64,
-        reclaim: Option<Seq>,
-    ) -> Result<Seq, RelayError> {
-        if let Some(seq) = reclaim
-            && self.is_lost(conversation, head, seq)?
-        {
-            let mut take = self.sql("INSERT OR IGNORE INTO reclaimed (conversation, seq) VALUES (?1, ?2)")?;
-            if take.execute((conversation, seq.raw()))? == 1 {
-                return Ok(seq);
-            }
+    fn position(&mut self, conversation: ConversationRow, head: u64, send: &Send) -> Result<Seq, RelayError> {
+        if let Some(seq) = self.reclaimable(conversation, head, send)? {
+            let mut take = self.sql("INSERT INTO reclaimed (conversation, seq) VALUES (?1, ?2)")?;
+            take.execute((conversation, seq.raw()))?;
+            return Ok(seq);
         }
-        let head = Seq::from_raw(head);
-        let era = if planted(PlantedBug::ReuseSeq) { 0 } else { self.era() };
-        let seq = Seq::after(head, era);
-        if let Some(head) = head
+        let seq = self.next_position(head);
+        if let Some(head) = Seq::from_raw(head)
             && head.era() < seq.era()
         {
             self.sql("INSERT INTO era_head (conversation, era, head) VALUES (?1, ?2, ?3)")?.execute((
@@ -251,25 +240,39 @@ impl Step<'_> {
                 head.number(),
             ))?;
         }
-        self.set_head(id, conversation, seq.raw());
+        self.set_head(send.conversation, conversation, seq.raw());
         Ok(seq)
     }
 
-    /// Whether a message that came again had been given a later position than the node remembers, by a past that it does
-    /// not know: devices have it there, so it goes there for all. Positions only ever move to later eras.
-    fn moves(
-        &self,
-        conversation: ConversationRow,
-        head: u64,
-        prior: &Prior,
-        reclaim: Option<Seq>,
-    ) -> Result<bool, RelayError> {
-        let Some(later) = reclaim.filter(|&seq| prior.accepted.seq < Some(seq)) else { return Ok(false) };
-        if !self.is_lost(conversation, head, later)? {
+    fn next_position(&self, head: u64) -> Seq {
+        let era = if planted(PlantedBug::ReuseSeq) { 0 } else { self.era() };
+        Seq::after(Seq::from_raw(head), era)
+    }
+
+    /// Whether a message that came again gets another position than the node remembers, for all. Two pasts that were lost are
+    /// reasons: one that had given it a later position, where devices have it; and one that had given a later position
+    /// to what its sender wrote before it. Positions only ever move to later eras.
+    fn moves(&self, conversation: ConversationRow, head: u64, prior: &Prior, send: &Send) -> Result<bool, RelayError> {
+        if planted(PlantedBug::StaysBehind) {
             return Ok(false);
         }
+        let is_too_early = |seq: Seq| prior.accepted.seq < Some(seq);
+        let would_stand_behind = |seq: Seq| seq < self.next_position(head);
+        if send.after_seq.is_some_and(|seq| is_too_early(seq) && would_stand_behind(seq)) {
+            return Ok(true);
+        }
+        Ok(self.reclaimable(conversation, head, send)?.is_some_and(is_too_early))
+    }
+
+    /// The position that the message had, if a restore lost it, nobody took it meanwhile, and it is behind what its sender
+    /// wrote before.
+    fn reclaimable(&self, conversation: ConversationRow, head: u64, send: &Send) -> Result<Option<Seq>, RelayError> {
+        let Some(seq) = send.reclaim_seq.filter(|&seq| send.after_seq < Some(seq)) else { return Ok(None) };
+        if !self.is_lost(conversation, head, seq)? {
+            return Ok(None);
+        }
         let mut taken = self.sql("SELECT 1 FROM reclaimed WHERE conversation = ?1 AND seq = ?2")?;
-        Ok(!taken.exists((conversation, later.raw()))?)
+        Ok((!taken.exists((conversation, seq.raw()))?).then_some(seq))
     }
 
     /// Whether `seq` lies above what the node remembers of its era.

@@ -233,6 +233,7 @@ fn send(length: usize) -> Send {
         ttl_seconds: 0,
         restart: false,
         reclaim_seq: None,
+        after_seq: None,
         resend_of: None,
         only_device: None,
         epoch: 0,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use chasqui_tests::sim::{Mutant, Outcome, control, run};
+use chasqui_tests::sim::{Mutant, Outcome, Weather, control, run, run_in};
 use clap::Parser;
 
 /// Runs the simulation.
@@ -22,6 +22,10 @@ struct Arguments {
     /// Plant a bug: the run must fail.
     #[arg(long)]
     mutant: Option<String>,
+    /// Play every seed in this weather, instead of what it draws or what the mutant needs: any | restores | storm | absences |
+    /// small-mailboxes | strangers | copies.
+    #[arg(long, value_parser = weather)]
+    weather: Option<Weather>,
     /// List the bugs that can be planted.
     #[arg(long)]
     mutants: bool,
@@ -50,25 +54,33 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let play = |seed, keep_lines| match arguments.weather {
+        None => run(seed, mutant, keep_lines),
+        Some(weather) => run_in(weather, seed, mutant, keep_lines),
+    };
     match arguments.seed {
-        Some(seed) => replay(seed, mutant),
-        None => many(&arguments, mutant),
+        Some(seed) => replay(seed, &play(seed, true)),
+        None => many(&arguments, &play),
     }
 }
 
-fn replay(seed: u64, mutant: Option<Mutant>) -> ExitCode {
-    let outcome = run(seed, mutant, true);
+fn weather(name: &str) -> Result<Weather, String> {
+    let found = Weather::ALL.into_iter().find(|&(known, _)| known == name);
+    found.map(|(_, weather)| weather).ok_or_else(|| "no such weather".to_owned())
+}
+
+fn replay(seed: u64, outcome: &Outcome) -> ExitCode {
     for line in &outcome.lines {
         println!("{line}");
     }
-    println!("injected: {}", faults(&[&outcome]));
+    println!("injected: {}", faults(&[outcome]));
     println!(
         "seed {seed}: {} messages, {} s simulated, digest {}",
         outcome.messages,
         outcome.simulated_ms / 1000,
         outcome.digest
     );
-    match outcome.broken {
+    match &outcome.broken {
         None => {
             println!("1 passed, 0 failed");
             ExitCode::SUCCESS
@@ -81,17 +93,17 @@ fn replay(seed: u64, mutant: Option<Mutant>) -> ExitCode {
 }
 
 /// Runs a seed twice: the same seed must decide the same.
-fn twice(seed: u64, mutant: Option<Mutant>) -> Outcome {
-    let mut outcome = run(seed, mutant, false);
-    if outcome.broken.is_none() && run(seed, mutant, false).digest != outcome.digest {
+fn twice(seed: u64, play: &impl Fn(u64, bool) -> Outcome) -> Outcome {
+    let mut outcome = play(seed, false);
+    if outcome.broken.is_none() && play(seed, false).digest != outcome.digest {
         outcome.broken = Some("the same seed decided differently the second time".to_owned());
     }
     outcome
 }
 
-fn many(arguments: &Arguments, mutant: Option<Mutant>) -> ExitCode {
+fn many(arguments: &Arguments, play: &(impl Fn(u64, bool) -> Outcome + Sync)) -> ExitCode {
     let seeds = arguments.from..arguments.from + arguments.seeds;
-    let outcomes = in_parallel(seeds, |seed| twice(seed, mutant));
+    let outcomes = in_parallel(seeds, |seed| twice(seed, play));
     let failed: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.broken.is_some()).collect();
     for outcome in failed.iter().take(20) {
         println!("seed {} FAILED: {}", outcome.seed, outcome.broken.as_deref().unwrap_or_default());

@@ -222,8 +222,12 @@ impl World {
                 let rows: Vec<(Seq, MessageId)> = own.filter_map(|message| Some((message.seq?, message.id))).collect();
                 let mut written = rows.clone();
                 written.sort_by_key(|&(_, id)| self.written_at(index, id));
-                if written != rows {
-                    return Err(format!("device {index}: its messages are not in the order in which it wrote them"));
+                if let Some(((seq, message), (_, earlier))) =
+                    rows.iter().zip(&written).find(|(one, other)| one != other)
+                {
+                    return Err(format!(
+                        "device {index}: {message} stands at {seq}, before {earlier}, which it wrote before"
+                    ));
                 }
             }
         }

@@ -40,17 +40,36 @@ pub enum Fault {
     StrangersAsk,
 }
 
-/// In which worlds a planted bug shows: few seeds have them, and a bug must not be found by luck.
+/// Which worlds are played. Few drawn ones show what a planted bug breaks, and a bug must not be found by luck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Weather {
+pub enum Weather {
+    /// As the seed draws it.
     Any,
     /// The operator restores copies, one after the other.
     Restores,
+    /// Restores, while most answers are lost.
+    Storm,
     /// Devices are away for long.
     Absences,
+    /// Mailboxes overflow.
     SmallMailboxes,
+    /// Strangers have to ask.
     Strangers,
+    /// Data folders are copied, and both are used.
     Copies,
+}
+
+impl Weather {
+    /// All of them, under their names.
+    pub const ALL: [(&str, Self); 7] = [
+        ("any", Self::Any),
+        ("restores", Self::Restores),
+        ("storm", Self::Storm),
+        ("absences", Self::Absences),
+        ("small-mailboxes", Self::SmallMailboxes),
+        ("strangers", Self::Strangers),
+        ("copies", Self::Copies),
+    ];
 }
 
 /// Per mille of the occasions on which a fault may strike.
@@ -144,6 +163,10 @@ impl Climate {
         match weather {
             Weather::Any => return self,
             Weather::Restores => (self.restores, self.ttl, self.requests) = (3, None, None),
+            Weather::Storm => {
+                (self.drop_socket, self.half_open, self.delay) = (40, 15, 200);
+                (self.restores, self.ttl, self.requests) = (3, None, None);
+            }
             Weather::Absences => (self.absent, self.offline) = (Some(30), self.offline.max(500)),
             Weather::SmallMailboxes => (self.mailbox, self.offline) = (Some(8), self.offline.max(500)),
             Weather::Strangers => (self.requests, self.restores) = (Some(1), 0),

@@ -16,9 +16,7 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use faults::Weather;
-
-pub use faults::Injected;
+pub use faults::{Injected, Weather};
 pub use mutants::Mutant;
 use world::World;
 
@@ -41,17 +39,18 @@ pub struct Outcome {
     pub lines: Vec<String>,
 }
 
-/// Runs one seed, with a bug planted if one is given.
+/// Runs one seed, with a bug planted if one is given, in the weather in which that shows.
 pub fn run(seed: u64, mutant: Option<Mutant>, keep_lines: bool) -> Outcome {
-    play(seed, mutants::weather(mutant), mutant, keep_lines)
+    run_in(mutants::weather(mutant), seed, mutant, keep_lines)
 }
 
 /// Runs the world in which a bug is to show, without the bug.
 pub fn control(seed: u64, mutant: Mutant) -> Outcome {
-    play(seed, mutants::weather(Some(mutant)), None, false)
+    run_in(mutants::weather(Some(mutant)), seed, None, false)
 }
 
-fn play(seed: u64, weather: Weather, mutant: Option<Mutant>, keep_lines: bool) -> Outcome {
+/// Runs one seed in a weather.
+pub fn run_in(weather: Weather, seed: u64, mutant: Option<Mutant>, keep_lines: bool) -> Outcome {
     mutants::plant(mutant);
     let mut world = World::new(seed, weather, keep_lines);
     let ended = catch_unwind(AssertUnwindSafe(|| world.run()));

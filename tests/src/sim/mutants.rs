@@ -67,6 +67,8 @@ impl Mutant {
         core("admission-ignored", "a device ignores that another one accepted a stranger", Core::AdmissionIgnored)
             .within(Weather::Strangers),
         node("reuse-seq", "a restored node gives positions twice", Node::ReuseSeq).within(Weather::Restores),
+        node("stays-behind", "a message that comes again stays where a lost past had moved it from", Node::StaysBehind)
+            .within(Weather::Storm),
         node("era-twice", "a copy that is restored again begins the same era again", Node::EraTwice)
             .within(Weather::Restores),
     ];

@@ -102,6 +102,7 @@ impl Intruder {
             // Each a stream of its own, so that one refusal does not explain the next.
             restart: true,
             reclaim_seq: None,
+            after_seq: None,
             resend_of: None,
             only_device: None,
             epoch: 0,

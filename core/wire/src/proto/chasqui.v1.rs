@@ -220,6 +220,10 @@ pub struct Send {
     pub epoch: u64,
     #[prost(message, optional, tag = "15")]
     pub commit: ::core::option::Option<Commit>,
+    /// The highest position that this device was told of a message that it sent here before this one, if the node was ever
+    /// restored: this one must stand behind it. 0 = none.
+    #[prost(uint64, tag = "16")]
+    pub after_seq: u64,
 }
 /// A change of an encrypted conversation's members, declared so that the node can fan out and members can compare.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -39,6 +39,7 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
         ("send", ClientFrame::Send(Box::new(send()))),
         ("send-commit", ClientFrame::Send(Box::new(send_commit()))),
         ("send-resend", ClientFrame::Send(Box::new(send_resend()))),
+        ("send-after", ClientFrame::Send(Box::new(Send { after_seq: Some(seq(3, 5)), ..send() }))),
         ("read", ClientFrame::Read(read())),
         ("ack", ClientFrame::Ack(ack())),
         ("ack-held", ClientFrame::Ack(Ack { held: ranges(), ..ack() })),
@@ -145,6 +146,7 @@ fn send() -> Send {
         ttl_seconds: 86_400,
         restart: true,
         reclaim_seq: Some(seq(2, 77)),
+        after_seq: None,
         resend_of: None,
         only_device: None,
         epoch: 0,
@@ -161,6 +163,7 @@ fn send_commit() -> Send {
         ttl_seconds: 0,
         restart: false,
         reclaim_seq: None,
+        after_seq: None,
         epoch: 41,
         commit: Some(commit()),
         ..send()

@@ -153,7 +153,7 @@ fn send() -> impl Strategy<Value = Send> {
     let what = (message(), conversation(), kind(), protection(), maybe(user()), body());
     let storage = select([StorageClass::Durable, StorageClass::Transient, StorageClass::Ephemeral].as_slice());
     let how = (storage, any::<bool>(), any::<u32>(), any::<bool>());
-    let repeats = (maybe(seq()), maybe(message()), maybe(device()));
+    let repeats = (maybe(seq()), maybe(message()), maybe(device()), maybe(seq()));
     (what, how, repeats, any::<u64>(), maybe(commit())).prop_map(|(what, how, repeats, epoch, commit)| Send {
         message: what.0,
         conversation: what.1,
@@ -166,6 +166,7 @@ fn send() -> impl Strategy<Value = Send> {
         ttl_seconds: how.2,
         restart: how.3,
         reclaim_seq: repeats.0,
+        after_seq: repeats.3,
         resend_of: repeats.1,
         only_device: repeats.2,
         epoch,

@@ -206,6 +206,28 @@ fn a_conversation_without_positions_left_refuses_and_runs_into_no_other_era() {
 }
 
 #[test]
+fn a_message_of_which_its_sender_heard_nothing_stands_behind_what_it_sent_before() {
+    let mut world = restored();
+    let (ana, _) = world.attach(ANA_PHONE);
+    assert_eq!(answer(&world.say(ana, 2, "two")), Ok(Some(seq(2))));
+    // A past that knew neither of them gave the first one 1:1, and the sender did not hear of the second.
+    world.relay.begin_era_at(1, world.now).unwrap();
+    world.relay.begin_era_at(2, world.now).unwrap();
+    let (ana, _) = world.attach(ANA_PHONE);
+    let first = Send { reclaim_seq: Seq::new(1, 1), ..send(ANA, BO, 1, "one") };
+    assert_eq!(answer(&world.publish(ana, first)), Ok(Seq::new(1, 1)));
+    let second = |after_seq| Send { after_seq, ..send(ANA, BO, 2, "two") };
+    assert_eq!(answer(&world.publish(ana, second(Seq::new(1, 1)))), Ok(Seq::new(2, 1)));
+    assert_eq!(answer(&world.publish(ana, second(Seq::new(1, 1)))), Ok(Seq::new(2, 1)), "once");
+    assert_eq!(answer(&world.publish(ana, second(None))), Ok(Seq::new(2, 1)), "it stays there");
+    // Nothing can stand behind what no node has given yet.
+    assert_eq!(answer(&world.publish(ana, second(Seq::new(9, 9)))), Ok(Seq::new(2, 1)), "invented");
+    // A lost position before it is not given back.
+    let torn = Send { reclaim_seq: Seq::new(1, 7), after_seq: Seq::new(1, 8), ..send(ANA, BO, 3, "three") };
+    assert_eq!(answer(&world.publish(ana, torn)), Ok(Seq::new(2, 2)));
+}
+
+#[test]
 fn a_message_that_a_lost_past_had_moved_is_moved_again() {
     let mut world = restored();
     // In a past that is lost too, the first message, whose sender had not heard of it, was given a later position.

@@ -166,6 +166,7 @@ pub(super) fn send(from: UserId, to: UserId, number: u8, text: &str) -> Send {
         ttl_seconds: 0,
         restart: false,
         reclaim_seq: None,
+        after_seq: None,
         resend_of: None,
         only_device: None,
         epoch: 0,
