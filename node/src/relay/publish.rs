@@ -70,6 +70,10 @@ impl Step<'_> {
             match self.plan(who, send, conversation)? {
                 Ok(plan) => {
                     let accepted = self.accept(who, send, plan)?;
+                    if prior.is_none() {
+                        // As the device counts: a message that moves is none more.
+                        *self.pending.accepted.entry(who.session).or_default() += 1;
+                    }
                     self.answer(who.session, Event::Accepted(accepted));
                     None
                 }
@@ -193,7 +197,6 @@ impl Step<'_> {
         )?
         .execute((send.message.as_bytes(), who.device, conversation, seq.raw(), self.now.0, revision))?;
         self.pending.changed = true;
-        *self.pending.accepted.entry(who.session).or_default() += 1;
         for &(device, reason) in &plan.route.passed_over {
             self.miss(device, conversation, SeqRange::one(seq), reason)?;
         }

@@ -88,7 +88,12 @@ fn whoever_does_not_know_what_it_sent_is_a_copy() {
     world.say(ana, 3, "three");
     world.work(ana, Op::Detach);
     assert!(!attach(&mut world, 5, 2).1, "afterwards");
-    assert!(attach(&mut world, 6, 3).1);
+    let (ana, is_welcome) = attach(&mut world, 6, 3);
+    assert!(is_welcome);
+    world.publish(ana, send(ANA, BO, 4, "four"));
+    let moved = Send { after_seq: Some(seq(4)), ..send(ANA, BO, 1, "one") };
+    assert_eq!(answer(&world.publish(ana, moved)), Ok(Some(seq(5))));
+    assert!(attach(&mut world, 7, 4).1, "a message that moves is none more");
 }
 
 /// Versions before 0007_sent.sql counted nothing; an upgrade is no copy.
