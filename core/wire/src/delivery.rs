@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-use crate::parse::{fixed, optional, required, wire};
+use crate::parse::{optional, required};
 use crate::{
-    Admission, Checkpoint, Commit, ConversationId, ConversationKind, DeviceId, FrameError, Limits, MessageId,
-    Protection, Read, Seq, SeqRange, SeqRanges, Timestamp, UserId, proto::v1, weigh,
+    Absence, Admission, Checkpoint, Commit, ConversationId, ConversationKind, DeviceId, FrameError, Gap, Hole, Limits,
+    MessageId, Protection, ReadNotice, Receipt, ReceiptKind, Seq, SeqRanges, Timestamp, UserId, proto::v1, weigh,
 };
 
 /// Mail, in order.
@@ -76,11 +76,18 @@ impl Deliver {
     }
 }
 
+/// Whether this version knows such conversations.
+fn is_known(kind: i32, protection: i32) -> bool {
+    ConversationKind::from_number(kind).is_some() && Protection::from_number(protection).is_some()
+}
+
 impl Entry {
     fn parse(entry: v1::Entry) -> Result<Self, FrameError> {
         let kind = match entry.kind {
             // Of a later version. The rest of the frame is not to blame for it.
-            Some(v1::entry::Kind::Envelope(envelope)) if !Envelope::is_known(&envelope) => EntryKind::Unknown,
+            Some(v1::entry::Kind::Envelope(of)) if !is_known(of.kind, of.protection) => EntryKind::Unknown,
+            Some(v1::entry::Kind::Gap(of)) if !is_known(of.kind, of.protection) => EntryKind::Unknown,
+            Some(v1::entry::Kind::Hole(of)) if !is_known(of.kind, of.protection) => EntryKind::Unknown,
             Some(v1::entry::Kind::Envelope(envelope)) => EntryKind::Envelope(Box::new(Envelope::parse(*envelope)?)),
             Some(v1::entry::Kind::Receipt(receipt)) => match ReceiptKind::from_number(receipt.kind) {
                 Some(kind) => EntryKind::Receipt(Receipt::parse(receipt, kind)?),
@@ -149,10 +156,6 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    fn is_known(frame: &v1::Envelope) -> bool {
-        ConversationKind::from_number(frame.kind).is_some() && Protection::from_number(frame.protection).is_some()
-    }
-
     pub(crate) fn parse(frame: v1::Envelope) -> Result<Self, FrameError> {
         Ok(Self {
             message: MessageId::from_slice(&frame.message)?,
@@ -193,275 +196,6 @@ impl Envelope {
             welcome: self.welcome,
             request: self.request,
         }
-    }
-}
-
-/// The node's word on what became of messages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// Where.
-    pub conversation: ConversationId,
-    /// The recipient that it is about.
-    pub user: UserId,
-    /// What became of them.
-    pub kind: ReceiptKind,
-    /// Which messages.
-    pub ranges: SeqRanges,
-    /// The node's clock.
-    pub at: Timestamp,
-}
-
-/// What became of a message at one recipient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ReceiptKind {
-    /// A device of the user has it on disk.
-    Received,
-    /// The time-to-live ran out before any device stored it.
-    Expired,
-    /// Devices got it, none could read it.
-    Unreadable,
-    /// The last device that it waited for is gone.
-    DeviceGone,
-}
-
-impl ReceiptKind {
-    /// The number that travels and is stored.
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::Received => 1,
-            Self::Expired => 2,
-            Self::Unreadable => 3,
-            Self::DeviceGone => 4,
-        }
-    }
-
-    /// Reads back [`Self::number`].
-    pub const fn from_number(number: i32) -> Option<Self> {
-        match number {
-            1 => Some(Self::Received),
-            2 => Some(Self::Expired),
-            3 => Some(Self::Unreadable),
-            4 => Some(Self::DeviceGone),
-            _ => None,
-        }
-    }
-}
-
-impl Receipt {
-    fn parse(frame: v1::Receipt, kind: ReceiptKind) -> Result<Self, FrameError> {
-        Ok(Self {
-            conversation: ConversationId::from_slice(&frame.conversation)?,
-            user: UserId::from_slice(&frame.user)?,
-            kind,
-            ranges: SeqRanges::parse(frame.ranges)?,
-            at: Timestamp(frame.at),
-        })
-    }
-
-    pub(crate) fn wire(&self) -> v1::Receipt {
-        v1::Receipt {
-            conversation: self.conversation.wire(),
-            user: self.user.wire(),
-            kind: self.kind.number().into(),
-            ranges: self.ranges.wire(),
-            at: self.at.0,
-        }
-    }
-}
-
-/// A read mark, passed on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadNotice {
-    /// Who read.
-    pub user: UserId,
-    /// On which device.
-    pub device: DeviceId,
-    /// Its public key, from the node's directory.
-    pub device_key: [u8; 32],
-    /// What was read, with the signature.
-    pub read: Read,
-}
-
-impl ReadNotice {
-    pub(crate) fn parse(frame: v1::ReadNotice) -> Result<Self, FrameError> {
-        Ok(Self {
-            user: UserId::from_slice(&frame.user)?,
-            device: DeviceId::from_slice(&frame.device)?,
-            device_key: fixed(&frame.device_key, "device_key is not 32 bytes")?,
-            read: Read::parse(required(frame.read, "read is missing")?)?,
-        })
-    }
-
-    pub(crate) fn wire(&self) -> v1::ReadNotice {
-        v1::ReadNotice {
-            user: self.user.wire(),
-            device: self.device.wire(),
-            device_key: wire(&self.device_key),
-            read: Some(self.read.wire()),
-        }
-    }
-}
-
-/// A message that can no longer be delivered to this device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// Where.
-    pub conversation: ConversationId,
-    /// The position that stays empty.
-    pub seq: Seq,
-    /// Why.
-    pub reason: GapReason,
-    /// What sort of conversation.
-    pub kind: ConversationKind,
-    /// Who can read it.
-    pub protection: Protection,
-    /// Who had written it.
-    pub sender_user: UserId,
-    /// Direct conversations: the other member than the sender.
-    pub peer: Option<UserId>,
-    /// The node's clock.
-    pub at: Timestamp,
-}
-
-/// Why a position stays empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum GapReason {
-    /// Its time-to-live ran out.
-    Expired,
-    /// A reason that this version does not know.
-    Other,
-}
-
-impl Gap {
-    pub(crate) fn parse(frame: v1::Gap) -> Result<Self, FrameError> {
-        let reason = match frame.reason() {
-            v1::GapReason::TtlExpired => GapReason::Expired,
-            v1::GapReason::Unspecified => GapReason::Other,
-        };
-        Ok(Self {
-            conversation: ConversationId::from_slice(&frame.conversation)?,
-            seq: Seq::parse(frame.seq)?,
-            reason,
-            kind: ConversationKind::parse(frame.kind)?,
-            protection: Protection::parse(frame.protection)?,
-            sender_user: UserId::from_slice(&frame.sender_user)?,
-            peer: optional(&frame.peer, UserId::from_slice)?,
-            at: Timestamp(frame.at),
-        })
-    }
-
-    pub(crate) fn wire(&self) -> v1::Gap {
-        let reason = match self.reason {
-            GapReason::Expired => v1::GapReason::TtlExpired,
-            GapReason::Other => v1::GapReason::Unspecified,
-        };
-        v1::Gap {
-            conversation: self.conversation.wire(),
-            seq: self.seq.raw(),
-            reason: reason.into(),
-            kind: self.kind.number().into(),
-            protection: self.protection.number().into(),
-            sender_user: self.sender_user.wire(),
-            peer: self.peer.map(UserId::wire).unwrap_or_default(),
-            at: self.at.0,
-        }
-    }
-}
-
-/// Messages that were not kept for this device: what it does not hold of `range` is missing here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hole {
-    /// Where.
-    pub conversation: ConversationId,
-    /// What sort of conversation.
-    pub kind: ConversationKind,
-    /// Who can read it.
-    pub protection: Protection,
-    /// Direct conversations: the other member than this device's user.
-    pub peer: Option<UserId>,
-    /// Where something may be missing.
-    pub range: SeqRange,
-    /// Why.
-    pub reason: HoleReason,
-    /// When the first of them was not kept, by the node's clock.
-    pub since: Timestamp,
-}
-
-/// Why messages were not kept for a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum HoleReason {
-    /// Its mailbox was full, or the share of it that one sender may take.
-    MailboxFull,
-    /// It was not seen for too long.
-    Absent,
-    /// A reason that this version does not know.
-    Other,
-}
-
-impl HoleReason {
-    /// The number that travels and is stored.
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::Other => 0,
-            Self::MailboxFull => 1,
-            Self::Absent => 2,
-        }
-    }
-
-    /// Reads back [`Self::number`].
-    pub const fn from_number(number: i32) -> Self {
-        match number {
-            1 => Self::MailboxFull,
-            2 => Self::Absent,
-            _ => Self::Other,
-        }
-    }
-}
-
-impl Hole {
-    pub(crate) fn parse(frame: v1::Hole) -> Result<Self, FrameError> {
-        let range = SeqRange::new(Seq::parse(frame.first)?, Seq::parse(frame.last)?);
-        Ok(Self {
-            conversation: ConversationId::from_slice(&frame.conversation)?,
-            kind: ConversationKind::parse(frame.kind)?,
-            protection: Protection::parse(frame.protection)?,
-            peer: optional(&frame.peer, UserId::from_slice)?,
-            range: range.ok_or(FrameError::Malformed("a hole does not run upwards within one era"))?,
-            reason: HoleReason::from_number(frame.reason),
-            since: Timestamp(frame.since),
-        })
-    }
-
-    pub(crate) fn wire(&self) -> v1::Hole {
-        v1::Hole {
-            conversation: self.conversation.wire(),
-            kind: self.kind.number().into(),
-            protection: self.protection.number().into(),
-            peer: self.peer.map(UserId::wire).unwrap_or_default(),
-            first: self.range.first().raw(),
-            last: self.range.last().raw(),
-            reason: self.reason.number().into(),
-            since: self.since.0,
-        }
-    }
-}
-
-/// The device was not seen for so long that receipts and read marks were not kept for it. Holes name the messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Absence {
-    /// When it was last seen, by the node's clock.
-    pub since: Timestamp,
-}
-
-impl Absence {
-    pub(crate) fn parse(frame: &v1::Absence) -> Self {
-        Self { since: Timestamp(frame.since) }
-    }
-
-    pub(crate) fn wire(self) -> v1::Absence {
-        v1::Absence { since: self.since.0 }
     }
 }
 

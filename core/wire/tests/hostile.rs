@@ -153,11 +153,15 @@ fn unknown_entries_and_unknown_content_are_kept_apart_from_malformed_ones() {
     else {
         panic!("{deliver:?}")
     };
-    // And an envelope of a later kind of conversation or protection.
-    let envelope = |kind, protection| field(2, &[number(3, kind), number(4, protection), field(77, b"later")].concat());
-    let entries = [(9, 1), (1, 9), (0, 0)].map(|(kind, protection)| field(1, &envelope(kind, protection)));
+    // And an envelope of a later kind of conversation or protection, and what is missing of one.
+    let of = |at: u32, kind, protection| [number(at, kind), number(at + 1, protection), field(77, b"later")].concat();
+    let later = |(entry, at)| {
+        let kinds = [(9, 1), (1, 9), (0, 0)];
+        kinds.map(|(kind, protection)| field(1, &field(entry, &of(at, kind, protection)))).concat()
+    };
+    let entries = [(2, 3), (5, 4), (6, 2)].map(later);
     let NodeFrame::Deliver(deliver) = node(field(5, &entries.concat())).unwrap() else { panic!("not a deliver") };
-    assert_eq!(deliver.entries.len(), 3);
+    assert_eq!(deliver.entries.len(), 9);
     assert!(deliver.entries.iter().all(|entry| entry.kind == EntryKind::Unknown), "{deliver:?}");
 
     let message = MessageId::from_bytes([1; 16]);
