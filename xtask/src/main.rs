@@ -1,18 +1,21 @@
 //! `cargo xtask`: the project's own commands. Each prints what it runs, so that it can be run by hand.
 
+mod debian;
 mod fuzz;
+mod kotlin;
 mod steps;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use steps::{Step, cargo, run_all};
+use steps::{Step, cargo, own, run_all};
 
 const HELP: &str = "\
 cargo xtask COMMAND
 
   test [NAME]      everything that must pass: format, lints, every test, a short simulation.
-                   NAME = fmt | clippy | unit | docs | sim | mutants | crash | quickstart | deny runs that step only
+                   NAME = fmt | clippy | unit | docs | sim | mutants | crash | quickstart | kotlin | deny runs that step
+                   only. What Debian's packages bring is installed, if we may; what is missing is named as skipped
   sim [ARGUMENTS]  the simulation: --seeds N [--from N], --seed N (replay), --mutant NAME, --mutants, --all-mutants
   bench WHAT [ARGUMENTS]  measures: relay | core, see --help of each; figures are in docs/benchmarks.md
                    crash kills the node (`kill -9`) ten times in the middle of the offline workload
@@ -66,6 +69,7 @@ fn tests() -> Vec<Step> {
             .needs("mount")
             .alone(),
         cargo("quickstart", &["test", "--quiet", "--package", "quickstart"]).alone(),
+        own("kotlin", kotlin::test),
         cargo("deny", &["deny", "check", "licenses", "bans", "sources"]).needs("cargo-deny"),
     ]
 }

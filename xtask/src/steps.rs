@@ -3,27 +3,50 @@
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
-/// One command.
+/// One command, or a room of xtask that runs several.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) name: &'static str,
-    arguments: Vec<String>,
-    environment: Vec<(&'static str, &'static str)>,
+    work: Work,
     /// A program that not everyone has; without it the step is named as skipped.
     needs: Option<&'static str>,
     /// Part of another step already: runs only when asked for by name.
     alone: bool,
 }
 
+#[derive(Clone, Debug)]
+enum Work {
+    Cargo { arguments: Vec<String>, environment: Vec<(&'static str, &'static str)> },
+    Own(fn() -> Outcome),
+}
+
+/// What became of a step that counts for itself.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    /// That many tests.
+    Passed(u32),
+    /// Why, for people.
+    Failed(String),
+    /// What this machine lacks. Never counted as passed.
+    Skipped(String),
+}
+
 /// `cargo ARGUMENTS`.
 pub(crate) fn cargo(name: &'static str, arguments: &[&str]) -> Step {
     let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-    Step { name, arguments, environment: Vec::new(), needs: None, alone: false }
+    Step { name, work: Work::Cargo { arguments, environment: Vec::new() }, needs: None, alone: false }
+}
+
+/// A step with a room of its own.
+pub(crate) fn own(name: &'static str, run: fn() -> Outcome) -> Step {
+    Step { name, work: Work::Own(run), needs: None, alone: false }
 }
 
 impl Step {
     pub(crate) fn with(mut self, variable: &'static str, value: &'static str) -> Self {
-        self.environment.push((variable, value));
+        if let Work::Cargo { environment, .. } = &mut self.work {
+            environment.push((variable, value));
+        }
         self
     }
 
@@ -43,7 +66,9 @@ impl Step {
 
     /// Shares the build of the tests instead of asking for an optimised one.
     pub(crate) fn in_debug(mut self) -> Self {
-        self.arguments.retain(|argument| argument != "--release");
+        if let Work::Cargo { arguments, .. } = &mut self.work {
+            arguments.retain(|argument| argument != "--release");
+        }
         self
     }
 }
@@ -59,12 +84,22 @@ pub(crate) fn run_all(steps: &[Step]) -> ExitCode {
             lines.push(format!("{:>10}  skipped: {program} is not installed", step.name));
             continue;
         }
-        eprintln!("\n> cargo {}", step.arguments.join(" "));
         let started = Instant::now();
-        let ok = run(step);
-        let seconds = started.elapsed().as_secs();
-        lines.push(format!("{:>10}  {} in {seconds} s", step.name, if ok { "passed" } else { "FAILED" }));
-        if ok { passed += 1 } else { failed += 1 }
+        let said = match run(step) {
+            Ok(()) => {
+                passed += 1;
+                "passed".to_owned()
+            }
+            Err(Trouble::Failed) => {
+                failed += 1;
+                "FAILED".to_owned()
+            }
+            Err(Trouble::Skipped(why)) => {
+                lines.push(format!("{:>10}  skipped: {why}", step.name));
+                continue;
+            }
+        };
+        lines.push(format!("{:>10}  {said} in {} s", step.name, started.elapsed().as_secs()));
     }
     if many {
         println!("\n{}\nsteps: {passed} passed, {failed} failed", lines.join("\n"));
@@ -72,16 +107,58 @@ pub(crate) fn run_all(steps: &[Step]) -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn run(step: &Step) -> bool {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(&step.arguments).envs(step.environment.iter().copied()).current_dir(crate::workspace());
-    match command.status() {
-        Ok(status) => status.success(),
-        Err(error) => {
-            eprintln!("cannot run cargo: {error}");
-            false
+/// Why a step did not pass.
+enum Trouble {
+    Failed,
+    Skipped(String),
+}
+
+fn run(step: &Step) -> Result<(), Trouble> {
+    match &step.work {
+        Work::Cargo { arguments, environment } => {
+            let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+            command.args(arguments).envs(environment.iter().copied());
+            run_command(&mut command).map_err(|_| Trouble::Failed)
         }
+        Work::Own(run) => match run() {
+            Outcome::Passed(tests) => {
+                println!("{}: {tests} passed, 0 failed", step.name);
+                Ok(())
+            }
+            Outcome::Failed(why) => {
+                println!("{}: FAILED: {why}", step.name);
+                Err(Trouble::Failed)
+            }
+            Outcome::Skipped(why) => {
+                println!("{}: skipped: {why}", step.name);
+                Err(Trouble::Skipped(why))
+            }
+        },
     }
+}
+
+/// Runs a command in the workspace, and shows what it is.
+///
+/// # Errors
+/// What it was and how it ended, if not well.
+pub(crate) fn run_command(command: &mut Command) -> Result<(), String> {
+    let shown = shown(command);
+    eprintln!("\n> {shown}");
+    match command.current_dir(crate::workspace()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{shown}` ended with {status}")),
+        Err(error) => Err(format!("cannot run `{shown}`: {error}")),
+    }
+}
+
+/// To be run by hand in the workspace.
+fn shown(command: &Command) -> String {
+    let program = std::path::Path::new(command.get_program());
+    let inside = program.strip_prefix(crate::workspace()).ok();
+    let program = inside.or(program.file_name().map(std::path::Path::new)).unwrap_or(program);
+    let root = format!("{}/", crate::workspace().display());
+    let arguments = command.get_args().map(|argument| format!(" {}", argument.to_string_lossy().replace(&root, "")));
+    format!("{}{}", program.display(), arguments.collect::<String>())
 }
 
 pub(crate) fn is_installed(program: &str) -> bool {

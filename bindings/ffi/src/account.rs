@@ -80,6 +80,7 @@ impl From<chasqui::DeviceInfo> for DeviceInfo {
 
 /// What proves that it is the account's owner who deletes it, and not whoever holds the device: one of what the account has.
 #[derive(Clone, PartialEq, Eq, uniffi::Enum)]
+#[uniffi::export(Display)]
 pub enum AccountProof {
     /// For an account that has nothing to be proved by: of a telephone number without a PIN.
     Nothing,
@@ -98,6 +99,18 @@ pub enum AccountProof {
         /// A JWT.
         token: String,
     },
+}
+
+/// For logs: without what it is.
+impl std::fmt::Display for AccountProof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "nothing",
+            Self::Password { .. } => "a password",
+            Self::Pin { .. } => "a PIN",
+            Self::Token { .. } => "a token",
+        })
+    }
 }
 
 impl From<AccountProof> for chasqui::AccountProof {

@@ -11,7 +11,8 @@ pub enum TimelineItem {
     /// A message.
     Message {
         /// It.
-        message: Box<Message>,
+        // Not boxed: Kotlin would take it for the variant of the same name.
+        message: Message,
     },
     /// Something stood here that can no longer be delivered to this device.
     Gap {
@@ -36,7 +37,7 @@ pub enum TimelineItem {
 impl From<chasqui::TimelineItem> for TimelineItem {
     fn from(item: chasqui::TimelineItem) -> Self {
         match item {
-            chasqui::TimelineItem::Message(message) => Self::Message { message: Box::new((*message).into()) },
+            chasqui::TimelineItem::Message(message) => Self::Message { message: (*message).into() },
             chasqui::TimelineItem::Gap { conversation, seq } => Self::Gap { conversation, seq },
             chasqui::TimelineItem::Hole { conversation, first, last, reason } => {
                 Self::Hole { conversation, first, last, reason: reason.into() }

@@ -2,6 +2,9 @@
 //!
 //! They are made at every build and never checked in, so that they cannot be older than the Rust.
 
+mod kotlin;
+
+use std::path::Path;
 use std::process::ExitCode;
 
 use uniffi_bindgen::bindings::{GenerateOptions, TargetLanguage, generate};
@@ -26,11 +29,20 @@ fn main() -> ExitCode {
         crate_filter: None,
         metadata_no_deps: false,
     };
-    match generate(options) {
+    let is_kotlin = matches!(options.languages.as_slice(), [TargetLanguage::Kotlin]);
+    let generated = generate(options).map_err(|error| format!("{error:#}"));
+    match generated.and_then(|()| if is_kotlin { finish_kotlin(Path::new(folder)) } else { Ok(()) }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:#}");
+            eprintln!("{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn finish_kotlin(folder: &Path) -> Result<(), String> {
+    let file = folder.join("im/chasqui/chasqui.kt");
+    let told = |error: std::io::Error| format!("{}: {error}", file.display());
+    let generated = std::fs::read_to_string(&file).map_err(told)?;
+    std::fs::write(&file, kotlin::finished(&generated)?).map_err(told)
 }

@@ -1,0 +1,387 @@
+package im.chasqui
+
+import java.io.File
+import java.io.OutputStream
+import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.NonCancellable
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.StateFlow
+import kotlinx.coroutines.withContext
+
+/**
+ * One device of one user, offline first.
+ *
+ * What is asked is durable on this device when the call returns; what is written offline goes out later. Every call can be made
+ * from any thread and any dispatcher, and fails with a [ChasquiException] and nothing else. Cancelling a call stops waiting for
+ * it: what was on its way may still happen. After [close] everything fails with [ChasquiException.Closed], and while the
+ * client is suspended with [ChasquiException.Suspended].
+ */
+public class ChasquiClient private constructor(private val native: NativeClient) {
+    private val calls = Calls()
+
+    public companion object {
+        /**
+         * Opens the folder and, if a device is enrolled there, begins to connect. Damaged files are replaced first: see
+         * [salvages].
+         *
+         * @throws ChasquiException.FolderInUse when another client has it open
+         * @throws ChasquiException.Incompatible when a newer version wrote it
+         * @throws ChasquiException.OtherDevice when it is bound to another device
+         * @throws ChasquiException.StorageFull
+         * @throws ChasquiException.Invalid for an unusable folder or address
+         */
+        public suspend fun open(config: Config): ChasquiClient {
+            var opened: NativeClient? = null
+            try {
+                return ChasquiClient(Calls().call { NativeClient.open(config).also { opened = it } })
+            } catch (cancelled: CancellationException) {
+                // Nobody will close what was opened all the same.
+                opened?.let { native -> withContext(NonCancellable) { ChasquiClient(native).close() } }
+                throw cancelled
+            }
+        }
+    }
+
+    /** Whom this folder belongs to; null before the first enrolment. */
+    public suspend fun account(): Account? = calls.call { native.account() }
+
+    /**
+     * Makes a new user with this as the first device. Repeating it after a lost answer is harmless.
+     *
+     * @param deviceName for people, who see it in [devices]
+     * @throws ChasquiException.NameTaken
+     * @throws ChasquiException.Invalid for a name or password that the node does not accept
+     * @throws ChasquiException.AlreadyEnrolled
+     * @throws ChasquiException.RateLimited
+     * @throws ChasquiException.Offline
+     */
+    public suspend fun register(name: String, password: String, deviceName: String): Account =
+        calls.call { native.register(name, password, deviceName) }
+
+    /**
+     * Makes this a further device of an existing user. It gets what is sent from here on.
+     *
+     * @throws ChasquiException.Unauthorised for a wrong name or password
+     * @throws ChasquiException.Forbidden when the user has as many devices as are allowed
+     * @throws ChasquiException.AlreadyEnrolled
+     * @throws ChasquiException.RateLimited after too many guesses
+     * @throws ChasquiException.Offline
+     */
+    public suspend fun login(name: String, password: String, deviceName: String): Account =
+        calls.call { native.login(name, password, deviceName) }
+
+    /**
+     * Makes this a device of the user whom a token (JWT) of the app's own backend names; the first time makes the user.
+     * Repeating it after a lost answer, with this token or a newer one, is harmless.
+     *
+     * @throws ChasquiException.InvalidToken get a new one from the backend
+     * @throws ChasquiException.Unavailable when the node cannot get the backend's keys
+     * @throws ChasquiException.Forbidden when the user has as many devices as are allowed or the folder holds somebody
+     *   else's history
+     * @throws ChasquiException.Incompatible when the node takes no tokens
+     * @throws ChasquiException.AlreadyEnrolled
+     * @throws ChasquiException.RateLimited
+     * @throws ChasquiException.Offline
+     */
+    public suspend fun enrolWithToken(token: String, deviceName: String): Account =
+        calls.call { native.enrolWithToken(token, deviceName) }
+
+    /**
+     * Asks for a code to this telephone number. The answer is the same whether anybody has an account by it or not.
+     *
+     * @throws ChasquiException.Invalid for what is no number
+     * @throws ChasquiException.RateLimited when a code is on its way already or there were too many
+     * @throws ChasquiException.Unavailable when it could not be sent
+     * @throws ChasquiException.Incompatible when the node enrols no telephones
+     * @throws ChasquiException.Offline
+     */
+    public suspend fun requestCode(phone: String): PhoneChallenge = calls.call { native.requestCode(phone) }
+
+    /**
+     * Makes this a device of the user whom the telephone number of the challenge belongs to; the first time makes the
+     * user. Where the user has set a PIN, it is needed. Repeating it after a lost answer is harmless.
+     *
+     * A number whose account has no PIN and is in use is not given away at once: see [ChasquiException.WaitingPeriod].
+     * After that time it belongs to a new user. Whoever has the earlier device at hand can set a PIN there, and use it here.
+     *
+     * @param challenge [PhoneChallenge.id]
+     * @throws ChasquiException.InvalidCode
+     * @throws ChasquiException.AttemptsExhausted
+     * @throws ChasquiException.PinNeeded
+     * @throws ChasquiException.WrongPin
+     * @throws ChasquiException.WaitingPeriod
+     * @throws ChasquiException.Forbidden when the user has as many devices as are allowed or the folder holds somebody
+     *   else's history
+     * @throws ChasquiException.AlreadyEnrolled
+     * @throws ChasquiException.RateLimited
+     * @throws ChasquiException.Offline
+     */
+    public suspend fun enrolWithCode(
+        challenge: String,
+        code: String,
+        deviceName: String,
+        pin: String? = null,
+    ): Account = calls.call { native.enrolWithCode(challenge, code, pin, deviceName) }
+
+    /**
+     * As [enrolWithCode], for whom the PIN of the number's earlier account is lost, or was never theirs: after the waiting
+     * period the number goes to a new user, and the earlier account stays without it.
+     */
+    public suspend fun replaceAccountWithCode(challenge: String, code: String, deviceName: String): Account =
+        calls.call { native.replaceAccountWithCode(challenge, code, deviceName) }
+
+    /**
+     * Sets or changes the PIN that protects the account when its telephone number is enrolled again; null removes it.
+     *
+     * @throws ChasquiException.Invalid for a PIN that is not 4 to 64 bytes long
+     * @throws ChasquiException.NotEnrolled
+     * @throws ChasquiException.RateLimited
+     * @throws ChasquiException.Offline
+     */
+    public suspend fun setPin(pin: String?): Unit = calls.call { native.setPin(pin) }
+
+    /**
+     * Revokes this device at the node. The history stays readable, and only the same user can log in again here; [wipe]
+     * removes it.
+     *
+     * @throws ChasquiException.Offline when the node cannot be told; the device stays enrolled then
+     */
+    public suspend fun logout(): Unit = calls.call { native.logout() }
+
+    /** Closes the client and removes its history from this device. Does not tell the node: see [logout]. */
+    public suspend fun wipe() {
+        calls.call { native.wipe() }
+        free()
+    }
+
+    /**
+     * Deletes the user's account at the node, for good and on all devices, then everything in this folder, and closes the
+     * client. What was sent is still delivered; what waits in the outbox is not sent any more.
+     *
+     * Repeating it after a lost answer or a crash ends the same: as long as this folder is enrolled, call it again. Other
+     * devices of the user are shut out ([Blocked.REVOKED]); this call removes their folders, too.
+     *
+     * @throws ChasquiException.ProofNeeded here and below: nothing was deleted, as far as this device heard
+     * @throws ChasquiException.WrongPin
+     * @throws ChasquiException.AttemptsExhausted
+     * @throws ChasquiException.InvalidToken
+     * @throws ChasquiException.RateLimited
+     * @throws ChasquiException.NotEnrolled
+     * @throws ChasquiException.Offline
+     */
+    public suspend fun deleteAccount(proof: AccountProof) {
+        calls.call { native.deleteAccount(proof) }
+        free()
+    }
+
+    /** The user's own devices. */
+    public suspend fun devices(): List<DeviceInfo> = calls.call { native.devices() }
+
+    /** Revokes one of the user's own devices: it gets nothing any more, what waited for it is dropped. */
+    public suspend fun revokeDevice(device: DeviceId): Unit = calls.call { native.revokeDevice(device) }
+
+    /**
+     * Who goes by that name. People met before are found offline.
+     *
+     * @throws ChasquiException.NotFound
+     * @throws ChasquiException.Offline
+     */
+    public suspend fun findUser(name: String): UserInfo = calls.call { native.findUser(name) }
+
+    /** The direct conversation with somebody, or with oneself. Works offline; both sides may do it at once. */
+    public suspend fun openDirect(peer: UserId): ConversationId = calls.call { native.openDirect(peer) }
+
+    /**
+     * Sends a text: it is in the outbox when this returns, and goes out in order as soon as it can. Cancelled, it may be in
+     * the outbox or not: the timeline says.
+     *
+     * @throws ChasquiException.Invalid when empty
+     * @throws ChasquiException.TooLarge above the limit of about 64 KiB
+     * @throws ChasquiException.NotFound for an unknown conversation
+     * @throws ChasquiException.StorageFull
+     */
+    public suspend fun sendText(conversation: ConversationId, text: String): MessageId =
+        calls.call { native.sendText(conversation, text) }
+
+    /** Sends a failed message again, behind what waits. */
+    public suspend fun retry(message: MessageId): Unit = calls.call { native.retry(message) }
+
+    /** Everything up to [upTo] is read, on all of the user's devices; null = all that is here. Authors are told. */
+    public suspend fun markRead(conversation: ConversationId, upTo: Seq? = null): Unit =
+        calls.call { native.markRead(conversation, upTo) }
+
+    /** Removes a message from this device only. */
+    public suspend fun delete(message: MessageId): Unit = calls.call { native.delete(message) }
+
+    /**
+     * The stranger who wrote may go on, and is told now that what was written was received, and read if it was. Works
+     * offline; again, or where there is no request, it changes nothing. Answering accepts as well.
+     *
+     * @throws ChasquiException.NotFound
+     */
+    public suspend fun acceptRequest(conversation: ConversationId): Unit =
+        calls.call { native.acceptRequest(conversation) }
+
+    /**
+     * Deletes a request, on all of the user's devices; the stranger is told nothing, and may ask again. With [block], nothing
+     * more is taken from the stranger. Accepting or answering later undoes it.
+     *
+     * @throws ChasquiException.NotFound
+     * @throws ChasquiException.Invalid when the conversation is no request
+     */
+    public suspend fun declineRequest(conversation: ConversationId, block: Boolean = false): Unit =
+        calls.call { native.declineRequest(conversation, block) }
+
+    /** The conversation list, latest activity first. */
+    public suspend fun conversations(limit: Int): List<ConversationSummary> =
+        calls.call { native.conversations(limit) }
+
+    /** One line of the list. */
+    public suspend fun conversation(id: ConversationId): ConversationSummary? =
+        calls.call { native.conversation(id) }
+
+    /** Unread messages in all conversations but requests: the app's badge. */
+    public suspend fun totalUnread(): Int = calls.call { native.totalUnread() }
+
+    /** The newest [limit] lines of a timeline, or those before a cursor; oldest first. */
+    public suspend fun timeline(conversation: ConversationId, limit: Int, before: Cursor? = null): TimelinePage =
+        calls.call { native.timeline(conversation, before, limit) }
+
+    /** The [limit] lines after a cursor, oldest first. */
+    public suspend fun timelineAfter(conversation: ConversationId, after: Cursor, limit: Int): TimelinePage =
+        calls.call { native.timelineAfter(conversation, after, limit) }
+
+    /**
+     * What the node did not keep for this device, because its mailbox was full or it was away for too long; null when
+     * nothing is known to be missing. Timelines show where, as [TimelineItem.Hole].
+     */
+    public suspend fun incomplete(): Incomplete? = calls.call { native.incomplete() }
+
+    /** One message. */
+    public suspend fun message(id: MessageId): Message? = calls.call { native.message(id) }
+
+    /**
+     * Messages that hold every word of [query], newest first. The last letters of a word may be missing; scripts without
+     * spaces (Chinese, Japanese, Thai, Korean) are found from one character on.
+     */
+    public suspend fun search(query: String, limit: Int): List<SearchHit> = calls.call { native.search(query, limit) }
+
+    /** Watches the newest [limit] conversations. */
+    public fun observeConversations(limit: Int): ConversationsObserver =
+        ConversationsObserver(calls, limit, native::observeConversations)
+
+    /** Watches the newest [limit] lines of a timeline. */
+    public fun observeTimeline(conversation: ConversationId, limit: Int): TimelineObserver =
+        TimelineObserver(calls, limit) { native.observeTimeline(conversation, it) }
+
+    /** How the connection is: now, and from now on. Collecting it never ends by itself; that of a closed client waits. */
+    public val connection: StateFlow<ConnectionState> = Connection(::connectionNow, observeConnection())
+
+    /** Watches the connection: the state now, then each change. States in between may be skipped. Ends with the client. */
+    public fun observeConnection(): Flow<ConnectionState> =
+        watched(calls, native::observeConnection, { it.next() }, { it.cancel(); it.close() })
+
+    /**
+     * What was saved from damaged files so far, oldest first; empty for almost everyone.
+     *
+     * Damaged files are set aside under other names, and what can be read of them goes into a new history, when the folder
+     * is opened or whenever damage is met. While that runs, queries fail with [ChasquiException.Suspended].
+     */
+    public suspend fun salvages(): List<Salvage> = calls.call { native.salvages() }
+
+    /** Watches for damage; begins with the first report whose number is above [shown]. Ends with the client. */
+    public fun observeSalvages(shown: Long): Flow<Salvage> =
+        watched(calls, { native.observeSalvages(shown) }, { it.next() }, { it.cancel(); it.close() })
+
+    /** The platform says that there is a network (again): tries at once instead of waiting. */
+    public fun networkUp() {
+        try {
+            calls.typed { native.networkUp() }
+        } catch (closed: ChasquiException.Closed) {
+            // There is nothing to wake.
+        }
+    }
+
+    /**
+     * Before the app is frozen: closes the socket and the database and releases every file lock. Calls fail with
+     * [ChasquiException.Suspended] until [resume]; observers wait.
+     */
+    public suspend fun suspend(): Unit = calls.call { native.suspend() }
+
+    /** Opens everything again, and connects. Fails as [open] does. */
+    public suspend fun resume(): Unit = calls.call { native.resume() }
+
+    /**
+     * Closes the socket and every file, and ends the library's threads for this client. When it returns, the folder can be
+     * opened again. Cannot be cancelled; again, it does nothing.
+     */
+    public suspend fun close() {
+        if (calls.close()) {
+            withContext(NonCancellable + Dispatchers.Default) {
+                calls.guarded { native.shutDown() }
+                native.close()
+            }
+        }
+    }
+
+    /**
+     * Writes everything that this device holds of the account into [into], which is flushed and stays open: lines of JSON, a
+     * page at a time, however long the history is. What arrives meanwhile may be in it or not. An export without a last line of
+     * kind `end` did not end.
+     *
+     * For a content URI of Android: `contentResolver.openOutputStream(uri)`.
+     *
+     * @throws java.io.IOException of [into]
+     */
+    public suspend fun export(into: OutputStream) {
+        val pages = calls.typed { native.exportPages() }
+        try {
+            while (true) {
+                val page = calls.call { pages.next() } ?: break
+                withContext(Dispatchers.IO) { into.write(page) }
+            }
+            withContext(Dispatchers.IO) { into.flush() }
+        } finally {
+            pages.close()
+        }
+    }
+
+    /** As [export], into a file that is made or replaced. */
+    public suspend fun export(into: File) {
+        val stream = withContext(Dispatchers.IO) { into.outputStream().buffered() }
+        try {
+            export(stream)
+        } finally {
+            withContext(NonCancellable + Dispatchers.IO) { stream.close() }
+        }
+    }
+
+    /**
+     * What the node holds about the user, in its words (JSON).
+     *
+     * @throws ChasquiException.NotEnrolled
+     * @throws ChasquiException.Offline
+     */
+    public suspend fun exportFromNode(): String = calls.call { native.exportFromNode() }
+
+    private fun connectionNow(): ConnectionState =
+        try {
+            calls.typed { native.connection() }
+        } catch (closed: ChasquiException.Closed) {
+            ConnectionState.Offline
+        }
+
+    /** The library has closed it. */
+    private fun free() {
+        if (calls.close()) native.close()
+    }
+}
+
+/** Runs [block] with the client, and closes it however the block ends. */
+public suspend inline fun <T> ChasquiClient.use(block: (ChasquiClient) -> T): T =
+    try {
+        block(this)
+    } finally {
+        close()
+    }

@@ -1,0 +1,32 @@
+package im.chasqui
+
+import kotlinx.coroutines.ExperimentalForInheritanceCoroutinesApi
+import kotlinx.coroutines.awaitCancellation
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.FlowCollector
+import kotlinx.coroutines.flow.StateFlow
+import kotlinx.coroutines.flow.catch
+import kotlinx.coroutines.flow.distinctUntilChanged
+
+/**
+ * The connection, asked for when somebody looks: a state flow that needs no scope and nobody who ends it.
+ *
+ * As every state flow it never completes: collecting that of a closed client waits until it is cancelled.
+ */
+@OptIn(ExperimentalForInheritanceCoroutinesApi::class)
+internal class Connection(private val now: () -> ConnectionState, private val states: Flow<ConnectionState>) :
+    StateFlow<ConnectionState> {
+    override val value: ConnectionState
+        get() = now()
+
+    override val replayCache: List<ConnectionState>
+        get() = listOf(value)
+
+    override suspend fun collect(collector: FlowCollector<ConnectionState>): Nothing {
+        states
+            .catch { failure -> if (failure is ChasquiException.Closed) emit(value) else throw failure }
+            .distinctUntilChanged()
+            .collect(collector)
+        awaitCancellation()
+    }
+}

@@ -1,0 +1,142 @@
+package im.chasqui
+
+import java.io.File
+import java.net.ServerSocket
+import java.nio.file.Files
+import java.util.concurrent.TimeUnit
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withContext
+import kotlinx.coroutines.withTimeout
+
+/** Long enough for a slow machine; no test waits for it to pass. */
+private val DEADLINE = 60.seconds
+
+const val PASSWORD: String = "correct horse battery"
+
+/** A coroutine test with a deadline. */
+fun test(body: suspend () -> Unit): Unit = runBlocking(Dispatchers.Default) { withTimeout(DEADLINE * 2) { body() } }
+
+/** Waits for a condition, and says which one never came true. */
+suspend fun <T> Flow<T>.until(what: String, isSo: (T) -> Boolean): T {
+    var last: T? = null
+    return try {
+        withTimeout(DEADLINE) { first { last = it; isSo(it) } }
+    } catch (late: kotlinx.coroutines.TimeoutCancellationException) {
+        throw AssertionError("still waiting: $what; last: $last", late)
+    }
+}
+
+fun tempFolder(): File = Files.createTempDirectory("chasqui").toFile().apply { deleteOnExit() }
+
+/** The real node, a process of its own. Keeps its folder and its port over a stop. */
+class Node private constructor(private val data: File, private val port: Int) : AutoCloseable {
+    private var process: Process? = null
+
+    val url: String = "http://127.0.0.1:$port"
+
+    fun start() {
+        val binary = File(System.getProperty("chasqui.node")).canonicalPath
+        val command = listOf(binary, "serve", "--log", "warn", "--listen", "127.0.0.1:$port", "--data", data.path)
+        val started =
+            ProcessBuilder(command)
+                .redirectError(ProcessBuilder.Redirect.INHERIT)
+                .start()
+                .also { process = it }
+        val said = started.inputStream.bufferedReader().readLine()
+        check(said != null && said.contains("listening")) { "the node did not start: $said" }
+    }
+
+    fun stop() {
+        process?.run {
+            destroy()
+            if (!waitFor(30, TimeUnit.SECONDS)) destroyForcibly()
+        }
+        process = null
+    }
+
+    override fun close() {
+        stop()
+        data.deleteRecursively()
+    }
+
+    companion object {
+        fun start(): Node {
+            val port = ServerSocket(0).use { it.localPort }
+            return Node(tempFolder(), port).apply { start() }
+        }
+    }
+}
+
+/** A client and its folder. */
+class Device(var client: ChasquiClient, val folder: File, private val node: Node) {
+    suspend fun user(): UserId = client.account()!!.user
+
+    suspend fun online() {
+        client.connection.until("online") { it == ConnectionState.Online }
+    }
+
+    /** As after an app was closed and started again. */
+    suspend fun reopen() {
+        client.close()
+        client = ChasquiClient.open(Config(folder.path, node.url))
+    }
+
+    suspend fun messages(chat: ConversationId): List<Message> =
+        client.timeline(chat, 1000).items.filterIsInstance<TimelineItem.Message>().map { it.message }
+
+    suspend fun texts(chat: ConversationId): List<String> = messages(chat).map { it.text }
+
+    /** Waits until the messages are as wanted. */
+    suspend fun until(chat: ConversationId, what: String, isSo: (List<Message>) -> Boolean) {
+        client.observeTimeline(chat, 1000).lines.until(what) { lines ->
+            isSo(lines.filterIsInstance<TimelineItem.Message>().map { it.message })
+        }
+    }
+
+    suspend fun gets(chat: ConversationId, text: String) {
+        until(chat, "\"$text\"") { messages -> messages.any { it.text == text } }
+    }
+
+    companion object {
+        suspend fun blank(node: Node): Device {
+            val folder = tempFolder()
+            return Device(ChasquiClient.open(Config(folder.path, node.url)), folder, node)
+        }
+
+        suspend fun registered(node: Node, name: String): Device =
+            blank(node).apply { client.register(name, PASSWORD, "phone") }
+    }
+}
+
+val Message.text: String
+    get() = (content as MessageContent.Text).text
+
+/** Ana and Bo, a phone each, and their conversation. */
+class Pair(val node: Node, val ana: Device, val bo: Device, val chat: ConversationId) {
+    companion object {
+        suspend fun meet(body: suspend Pair.() -> Unit) {
+            withContext(Dispatchers.IO) { Node.start() }.use { node ->
+                val ana = Device.registered(node, "ana")
+                val bo = Device.registered(node, "bo")
+                try {
+                    Pair(node, ana, bo, ana.client.openDirect(bo.user())).body()
+                } finally {
+                    for (device in listOf(ana, bo)) {
+                        device.client.close()
+                        device.folder.deleteRecursively()
+                    }
+                }
+            }
+        }
+    }
+}
+
+/** The exception that it fails with. */
+suspend inline fun <reified E : Throwable> failure(crossinline body: suspend () -> Unit): E {
+    val failure = runCatching { body() }.exceptionOrNull()
+    return failure as? E ?: throw AssertionError("${E::class.simpleName} was expected, not $failure", failure)
+}
