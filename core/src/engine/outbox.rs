@@ -35,6 +35,12 @@ struct Queued {
     entry: OutboxKey,
 }
 
+impl Queued {
+    fn new(entry: OutboxKey, reclaim: Option<Seq>) -> Self {
+        Self { reclaim: reclaim.map_or(u64::MAX, Seq::raw), entry }
+    }
+}
+
 /// One conversation's stream.
 #[derive(Debug, Default)]
 struct Lane {
@@ -85,8 +91,7 @@ impl Outbox {
     }
 
     pub(super) fn queue(&mut self, conversation: ConversationKey, entry: OutboxKey, reclaim: Option<Seq>) {
-        let queued = Queued { reclaim: reclaim.map_or(u64::MAX, Seq::raw), entry };
-        self.lanes.entry(conversation).or_default().queued.insert(queued);
+        self.lanes.entry(conversation).or_default().queued.insert(Queued::new(entry, reclaim));
     }
 
     pub(super) fn queue_read(&mut self) {
@@ -289,20 +294,23 @@ impl Engine {
             }
             return conversation.set_read_reported(turn.db, told.unwrap_or(row.up_to), accepted.revision);
         }
-        let Some(key) = self.outbox.unanswered.remove(&accepted.message) else { return Ok(()) };
+        self.outbox.unanswered.remove(&accepted.message);
+        let Some(message) = MessageRow::find(turn.db, accepted.message)? else { return Ok(()) };
+        // What waits to be sent again is accepted as well: a later message that was heard of, and not this one, would take its
+        // place at a restored node.
+        let Some((entry, reclaim)) = OutboxRow::of(turn.db, message.key)? else { return Ok(()) };
         let Some(seq) = accepted.seq else {
             tracing::warn!("the node accepted a message without a position");
             return Ok(());
         };
+        let key = message.conversation;
         if let Some(lane) = self.outbox.lanes.get_mut(&key) {
             lane.failures = 0;
             lane.not_before = None;
-            if let Some(queued) = lane.unanswered.remove(&accepted.message) {
-                OutboxRow::remove(turn.db, queued.entry)?;
-                self.outbox.forget(key, queued);
-            }
+            lane.unanswered.remove(&accepted.message);
         }
-        let Some(message) = MessageRow::find(turn.db, accepted.message)? else { return Ok(()) };
+        OutboxRow::remove(turn.db, entry)?;
+        self.outbox.forget(key, Queued::new(entry, reclaim));
         let conversation = ConversationRow::get(turn.db, key)?;
         // Positions only move to later eras, as on the devices that have it there.
         let seq = message.seq.map_or(seq, |known| known.max(seq));

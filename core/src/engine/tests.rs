@@ -410,6 +410,19 @@ fn a_message_that_gets_another_position_keeps_its_state() {
 }
 
 #[test]
+fn an_answer_to_what_waits_to_be_sent_again_counts() {
+    let mut ana = Ana::online();
+    ana.send(1, "hello");
+    ana.reject(1, ErrorCode::Internal);
+    let said = ana.accept(1, seq(1), 1);
+    assert_eq!((said, ana.state_of(1)), (Vec::new(), MessageState::Sent));
+    ana.now = ana.now.plus_millis(3_600_000);
+    let step = ana.handle(vec![Input::Wake]);
+    let sends = ana.frames(&step).into_iter().filter(|frame| matches!(frame, ClientFrame::Send(_)));
+    assert_eq!(sends.count(), 0, "it is not sent again");
+}
+
+#[test]
 fn what_a_restored_node_is_given_back_goes_before_what_nobody_answered() {
     let mut ana = Ana::online();
     ana.send(1, "heard of");

@@ -56,6 +56,16 @@ impl OutboxRow {
         Ok(connection.prepare_cached(sql)?.query_row([key.0], read).optional()?)
     }
 
+    /// The entry of a message that waits, and the position to be asked back for it.
+    pub(crate) fn of(
+        connection: &Connection,
+        message: MessageKey,
+    ) -> Result<Option<(OutboxKey, Option<Seq>)>, StoreError> {
+        let sql = "SELECT id, reclaim FROM outbox WHERE message = ?";
+        let read = |row: &rusqlite::Row<'_>| Ok((OutboxKey(row.get("id")?), row.wire_opt("reclaim")?));
+        Ok(connection.prepare_cached(sql)?.query_row([message.0], read).optional()?)
+    }
+
     /// It leaves the device for the first time.
     pub(crate) fn set_first_sent_at(connection: &Connection, key: OutboxKey, at: Timestamp) -> Result<(), StoreError> {
         connection.prepare_cached("UPDATE outbox SET first_sent_at = ?2 WHERE id = ?1")?.execute((key.0, Sql(at)))?;

@@ -271,7 +271,8 @@ impl World {
                         MessageState::Read => holders() && (may_be_read || self.climate.restores > 0),
                         MessageState::Undelivered(Undelivered::Expired) => !holders(),
                         MessageState::Undelivered(Undelivered::DeviceGone) => {
-                            self.climate.absent.is_some() && self.devices_of(peer) > 1 && !holders()
+                            let is_gone = self.climate.absent.is_some() && self.devices_of(peer) > 1;
+                            is_gone && (!holders() || self.is_edge(timelines, message))
                         }
                         // A receipt that was not kept for this device, because it was away for too long, or that is withheld; or
                         // the edge.
