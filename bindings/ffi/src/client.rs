@@ -121,6 +121,16 @@ impl NativeClient {
         Ok(self.0.send_text(conversation, text).await?)
     }
 
+    /// See [`Client::send_text_as`].
+    pub async fn send_text_as(
+        &self,
+        message: MessageId,
+        conversation: ConversationId,
+        text: String,
+    ) -> Result<(), ChasquiError> {
+        Ok(self.0.send_text_as(message, conversation, text).await?)
+    }
+
     /// See [`Client::retry`].
     pub async fn retry(&self, message: MessageId) -> Result<(), ChasquiError> {
         Ok(self.0.retry(message).await?)

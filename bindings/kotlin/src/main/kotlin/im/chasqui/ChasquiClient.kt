@@ -204,6 +204,13 @@ public class ChasquiClient private constructor(private val native: NativeClient)
     public suspend fun sendText(conversation: ConversationId, text: String): MessageId =
         calls.call { native.sendText(conversation, text) }
 
+    /**
+     * As [sendText], under an id that the app made (a UUIDv7): asked again with the same one, whatever became of the answer to
+     * the first call, it sends nothing more. For work that a system repeats, such as a job of Android's WorkManager.
+     */
+    public suspend fun sendTextAs(message: MessageId, conversation: ConversationId, text: String): Unit =
+        calls.call { native.sendTextAs(message, conversation, text) }
+
     /** Sends a failed message again, behind what waits. */
     public suspend fun retry(message: MessageId): Unit = calls.call { native.retry(message) }
 

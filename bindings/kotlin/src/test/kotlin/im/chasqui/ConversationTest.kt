@@ -111,6 +111,18 @@ class ConversationTest {
     }
 
     @Test
+    fun `what is sent again under its id is sent once`() = test {
+        Pair.meet {
+            val id = MessageId("0190f5f0-0000-7000-8000-00000000abcd")
+            repeat(3) { ana.client.sendTextAs(id, chat, "once") }
+            ana.client.sendText(chat, "then")
+            bo.gets(chat, "then")
+            assertEquals(listOf("once", "then"), bo.texts(chat))
+            assertEquals(id, bo.messages(chat).first().id)
+        }
+    }
+
+    @Test
     fun `a message is deleted here alone`() = test {
         Pair.meet {
             val id = ana.client.sendText(chat, "oh")
