@@ -82,14 +82,20 @@ impl Driver {
         answer
     }
 
-    /// Runs network work on the client's own machinery, whatever runtime the caller has.
+    /// Runs network work on the client's own machinery, whatever runtime the caller has, until the client is closed.
     pub(crate) async fn on_network<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
+        let mut closed = self.closed();
         self.machinery.spawn(async move {
-            let _ = reply.send(work.await);
+            let done = tokio::select! {
+                biased;
+                _ = closed.wait_for(|&closed| closed) => Err(Error::Closed),
+                done = work => done,
+            };
+            let _ = reply.send(done);
         })?;
         received(answer.await)?
     }
@@ -178,6 +184,7 @@ impl Driver {
             let _ = answer.await;
         }
         self.shared.closed.send_replace(true);
+        self.machinery.end();
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use chasqui::{Blocked, Client, Config, ConnectionState, Error};
 
-use crate::stage::{Device, Pair, Relay};
+use crate::stage::{Device, Pair, Relay, within};
 
 /// Files of the folder that this process has open.
 fn open_files(folder: &Path) -> Vec<String> {
@@ -50,6 +50,20 @@ async fn a_suspended_client_holds_no_file() {
     assert_eq!(bo.texts(chat).await, ["before", "meanwhile", "meanwhile"]);
     bo.send_text(chat, "awake").await.unwrap();
     ana.gets(chat, "awake").await;
+}
+
+/// A node that takes connections and never says a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_ends_what_waits_for_an_answer() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let device = Device::blank(&format!("http://{}", silent.local_addr().unwrap())).await;
+    let client = device.client.clone();
+    let asking = tokio::spawn(async move { client.login("ana", "correct horse", "phone").await });
+    let _connection = silent.accept().await.unwrap();
+    device.close().await.unwrap();
+    assert_eq!(within("the call to end", asking).await.unwrap().map(drop), Err(Error::Closed));
+    assert_eq!(device.find_user("bo").await, Err(Error::Closed));
+    assert_eq!(device.close().await, Ok(()), "twice");
 }
 
 /// Somebody else's lock stands for everything that keeps a step from committing: a full disk, say.

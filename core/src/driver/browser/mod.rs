@@ -111,6 +111,9 @@ impl Machinery {
         self.task.send(ToTask::Reader(message)).map_err(|_| Error::Closed)
     }
 
+    /// What is under way in the browser ends by itself.
+    pub(super) fn end(&self) {}
+
     #[expect(clippy::unnecessary_wraps, reason = "elsewhere a client that is closed has nothing to run it on")]
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + 'static) -> Result<(), Error> {
         spawn_local(work);

@@ -9,7 +9,7 @@ mod reader_thread;
 pub(super) mod socket;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 
@@ -55,7 +55,7 @@ impl Net {
 
 /// Where sockets and HTTP run. Dropping it never blocks: that may happen on an async caller's thread.
 #[derive(Debug)]
-struct Network(Option<tokio::runtime::Runtime>);
+struct Network(Mutex<Option<tokio::runtime::Runtime>>);
 
 impl Network {
     fn start() -> Result<Self, Error> {
@@ -66,19 +66,25 @@ impl Network {
             .enable_time()
             .build()
             .map_err(|error| Error::Internal { detail: error.to_string() })?;
-        Ok(Self(Some(runtime)))
+        Ok(Self(Mutex::new(Some(runtime))))
     }
 
     fn net(&self) -> Result<Net, Error> {
-        self.0.as_ref().map(|runtime| Net(runtime.handle().clone())).ok_or(Error::Closed)
+        let runtime = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        runtime.as_ref().map(|runtime| Net(runtime.handle().clone())).ok_or(Error::Closed)
+    }
+
+    /// What is under way ends where it is.
+    fn end(&self) {
+        if let Some(runtime) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
 impl Drop for Network {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
+        self.end();
     }
 }
 
@@ -121,6 +127,11 @@ impl Machinery {
 
     pub(super) fn is_persistent(&self) -> bool {
         true
+    }
+
+    /// Sockets and requests end, and the thread that they ran on.
+    pub(super) fn end(&self) {
+        self.network.end();
     }
 
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
