@@ -25,9 +25,11 @@ enum Language {
     Rust { of: &'static str },
     /// In camel case.
     Kotlin,
+    /// In camel case.
+    Swift,
 }
 
-const BINDINGS: [Binding; 2] = [
+const BINDINGS: [Binding; 3] = [
     Binding {
         name: "bindings/ffi",
         source: "bindings/ffi/src",
@@ -42,6 +44,12 @@ const BINDINGS: [Binding; 2] = [
         source: "bindings/kotlin/src/main/kotlin/im/chasqui/ChasquiClient.kt",
         language: Language::Kotlin,
         without: &[("export_pages", "`export` writes into any stream"), ("is_persistent", "as in bindings/ffi")],
+    },
+    Binding {
+        name: "bindings/swift",
+        source: "bindings/swift/Sources/Chasqui",
+        language: Language::Swift,
+        without: &[("is_persistent", "as in bindings/ffi")],
     },
 ];
 
@@ -132,6 +140,16 @@ fn compare(operations: &BTreeSet<String>, binding: &Binding) -> Vec<String> {
         Language::Rust { of } => {
             let methods = methods(&files(&source), of);
             differences(operations, &|name| methods.contains(name), binding.without)
+        }
+        Language::Swift => {
+            // Not what UniFFI generates: it lies in a folder of its own.
+            let names = ["ChasquiClient.swift", "Export.swift"];
+            let text: String = names.map(|name| std::fs::read_to_string(source.join(name)).unwrap()).concat();
+            let has = |name: &str| {
+                let name = camel_case(name);
+                text.contains(&format!(" func {name}(")) || text.contains(&format!(" var {name}:"))
+            };
+            differences(operations, &has, binding.without)
         }
         Language::Kotlin => {
             let text = std::fs::read_to_string(&source).unwrap();

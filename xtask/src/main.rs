@@ -4,6 +4,7 @@ mod debian;
 mod fuzz;
 mod kotlin;
 mod steps;
+mod swift;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,8 +15,8 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   test [NAME]      everything that must pass: format, lints, every test, a short simulation.
-                   NAME = fmt | clippy | unit | docs | sim | mutants | crash | quickstart | kotlin | deny runs that step
-                   only. What Debian's packages bring is installed, if we may; what is missing is named as skipped
+                   NAME = fmt | clippy | unit | docs | sim | mutants | crash | quickstart | kotlin | swift | deny runs that
+                   step only. What Debian's packages bring is installed, if we may; what is missing is named as skipped
   sim [ARGUMENTS]  the simulation: --seeds N [--from N], --seed N (replay), --mutant NAME, --mutants, --all-mutants
   bench WHAT [ARGUMENTS]  measures: relay | core, see --help of each; figures are in docs/benchmarks.md
                    crash kills the node (`kill -9`) ten times in the middle of the offline workload
@@ -70,6 +71,7 @@ fn tests() -> Vec<Step> {
             .alone(),
         cargo("quickstart", &["test", "--quiet", "--package", "quickstart"]).alone(),
         own("kotlin", kotlin::test),
+        own("swift", swift::test),
         cargo("deny", &["deny", "check", "licenses", "bans", "sources"]).needs("cargo-deny"),
     ]
 }

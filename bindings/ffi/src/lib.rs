@@ -15,6 +15,7 @@ mod error;
 mod export;
 mod message;
 mod observer;
+mod peek;
 mod salvage;
 mod scalar;
 mod timeline;
@@ -31,6 +32,7 @@ pub use message::{Delivery, Failure, Message, MessageContent, MessageState, Unde
 pub use observer::{
     NativeConnectionObserver, NativeConversationsObserver, NativeSalvageObserver, NativeTimelineObserver,
 };
+pub use peek::{Peeked, PeekedMessage, native_peek};
 pub use salvage::{Salvage, SavedTable};
 pub use scalar::Count;
 pub use timeline::{HoleReason, Incomplete, SearchHit, TimelineItem, TimelinePage};

@@ -58,6 +58,10 @@ fn finished_line(line: &str, changed: &mut Changed) -> String {
         return format!("internal {line}");
     }
     let indented = line.trim_start();
+    if indented.starts_with("suspend fun `native") {
+        changed.hidden += 1;
+        return format!("internal {indented}");
+    }
     // What errors tell of themselves.
     for (function, property) in [
         ("*/ fun `code`(): kotlin.String {", "*/ val `code`: kotlin.String get() {"),
@@ -94,6 +98,7 @@ mod tests {
         };
         check("open class NativeClient: Disposable", "internal open class NativeClient: Disposable");
         check("public object FfiConverterString: X {", "internal object FfiConverterString: X {");
+        check("     suspend fun `nativePeek`(", "internal suspend fun `nativePeek`(");
         check("interface Disposable {", "internal interface Disposable {");
         check("data class Message (", "data class Message (");
         check("public typealias Count = Int", "public typealias Count = Int");

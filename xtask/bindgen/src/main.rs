@@ -3,11 +3,15 @@
 //! They are made at every build and never checked in, so that they cannot be older than the Rust.
 
 mod kotlin;
+mod swift;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use uniffi_bindgen::bindings::{GenerateOptions, TargetLanguage, generate};
+
+/// What is generated, as it is compiled.
+type Finished = fn(&str) -> Result<String, String>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -21,7 +25,7 @@ fn main() -> ExitCode {
         }
     };
     let options = GenerateOptions {
-        languages: vec![language],
+        languages: vec![language.clone()],
         source: library.into(),
         out_dir: folder.into(),
         config_override: None,
@@ -29,9 +33,12 @@ fn main() -> ExitCode {
         crate_filter: None,
         metadata_no_deps: false,
     };
-    let is_kotlin = matches!(options.languages.as_slice(), [TargetLanguage::Kotlin]);
+    let (file, finished): (_, Finished) = match language {
+        TargetLanguage::Swift => ("Chasqui.swift", swift::finished),
+        _ => ("im/chasqui/chasqui.kt", kotlin::finished),
+    };
     let generated = generate(options).map_err(|error| format!("{error:#}"));
-    match generated.and_then(|()| if is_kotlin { finish_kotlin(Path::new(folder)) } else { Ok(()) }) {
+    match generated.and_then(|()| finish(&Path::new(folder).join(file), finished)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -40,9 +47,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn finish_kotlin(folder: &Path) -> Result<(), String> {
-    let file = folder.join("im/chasqui/chasqui.kt");
+fn finish(file: &Path, finished: Finished) -> Result<(), String> {
     let told = |error: std::io::Error| format!("{}: {error}", file.display());
-    let generated = std::fs::read_to_string(&file).map_err(told)?;
-    std::fs::write(&file, kotlin::finished(&generated)?).map_err(told)
+    let generated = std::fs::read_to_string(file).map_err(told)?;
+    std::fs::write(file, finished(&generated)?).map_err(told)
 }

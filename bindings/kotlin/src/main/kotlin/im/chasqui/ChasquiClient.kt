@@ -2,6 +2,7 @@ package im.chasqui
 
 import java.io.File
 import java.io.OutputStream
+import kotlin.time.Duration
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.NonCancellable
@@ -41,6 +42,21 @@ public class ChasquiClient private constructor(private val native: NativeClient)
                 throw cancelled
             }
         }
+
+        /**
+         * Looks at the mail that waits at the node, for a notification: beside an app that has the folder open, is suspended or
+         * does not run. Takes nothing and changes nothing, here or at the node.
+         *
+         * @param within when the answer is of use: a push service has about 10 seconds
+         * @throws ChasquiException.NotEnrolled when nobody is logged in there
+         * @throws ChasquiException.OtherDevice when the folder is bound to another device
+         * @throws ChasquiException.Incompatible when the app has to be opened once after an update
+         * @throws ChasquiException.Corrupt
+         * @throws ChasquiException.Offline also when the time is over
+         * @throws ChasquiException.RateLimited
+         */
+        public suspend fun peek(config: Config, within: Duration): Peeked =
+            Calls().call { nativePeek(config, within.inWholeMilliseconds.coerceAtLeast(0)) }
     }
 
     /** Whom this folder belongs to; null before the first enrolment. */

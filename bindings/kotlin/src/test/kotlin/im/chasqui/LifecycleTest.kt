@@ -122,6 +122,26 @@ class LifecycleTest {
     }
 
     @Test
+    fun `a notification shows what waits and takes nothing`() = test {
+        Pair.meet {
+            bo.client.suspend()
+            val sent = ana.client.sendText(chat, "are you there?")
+            ana.until(chat, "sent") { messages -> messages.any { it.state == MessageState.Sent } }
+            val config = Config(bo.folder.path, node.url)
+            repeat(2) {
+                val peeked = ChasquiClient.peek(config, 20.seconds)
+                assertEquals(listOf(sent), peeked.messages.map { it.id })
+                assertEquals("ana" to "are you there?", peeked.messages[0].run { senderName to text })
+                assertEquals(1, peeked.unread)
+            }
+            bo.client.resume()
+            bo.gets(chat, "are you there?")
+            assertTrue(ChasquiClient.peek(config, 20.seconds).messages.isEmpty())
+            failure<ChasquiException.Offline> { ChasquiClient.peek(config, 0.seconds) }
+        }
+    }
+
+    @Test
     fun `suspend and resume, with observers that wait meanwhile`() = test {
         Pair.meet {
             coroutineScope {

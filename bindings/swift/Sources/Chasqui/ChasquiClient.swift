@@ -1,0 +1,313 @@
+import Foundation
+
+/// One device of one user: the whole SDK.
+///
+/// What is asked is durable on this device when a call returns; what is written offline goes out later. Every call throws
+/// ``ChasquiError``, or `CancellationError` when its task is cancelled: the wait ends at once then, and what was asked may
+/// happen all the same. Usable from any actor; the last reference that goes closes the client.
+///
+/// ```swift
+/// let client = try await ChasquiClient.open(Config(folder: folder.path, node: "https://relay.example.org"))
+/// if try await client.account() == nil {
+///     try await client.register(name: "ana", password: "correct horse battery", deviceName: "Ana's phone")
+/// }
+/// let bo = try await client.findUser(name: "bo")
+/// let chat = try await client.openDirect(with: bo.user)
+/// try await client.sendText("¡Hola, Bo!", to: chat)
+/// ```
+public final class ChasquiClient: Sendable {
+    let native: NativeClient
+
+    private init(_ native: NativeClient) {
+        self.native = native
+    }
+
+    // MARK: Opening and closing
+
+    /// Opens the folder and, if a device is enrolled there, begins to connect. Damaged files are replaced first: see
+    /// ``salvages()``.
+    ///
+    /// Throws ``ChasquiError/folderInUse`` when another client has it open, ``ChasquiError/incompatible(detail:)`` when a newer
+    /// version wrote it, ``ChasquiError/otherDevice`` when it is bound to another device, ``ChasquiError/storageFull``,
+    /// ``ChasquiError/invalid(detail:)`` for an unusable folder or address.
+    public static func open(_ config: Config) async throws -> ChasquiClient {
+        ChasquiClient(try await untilCancelled { try await NativeClient.open(config: config) })
+    }
+
+    /// Looks at the mail that waits at the node, for a notification: in a notification service extension, beside an app
+    /// that has the folder open, is suspended or does not run.
+    ///
+    /// Takes nothing and changes nothing, here or at the node. `within` is when the answer is of use: an extension has about 30
+    /// seconds. The folder lies in an app group, protected with `completeUntilFirstUserAuthentication`.
+    ///
+    /// Throws ``ChasquiError/notEnrolled``, ``ChasquiError/otherDevice``, ``ChasquiError/incompatible(detail:)`` when the app has
+    /// to be opened once after an update, ``ChasquiError/corrupt(detail:)``, ``ChasquiError/offline(detail:)`` also when the
+    /// time is over, ``ChasquiError/rateLimited(retryAfterMs:)``.
+    public static func peek(_ config: Config, within: Duration) async throws -> Peeked {
+        let (seconds, attoseconds) = within.components
+        let millis = seconds.multipliedReportingOverflow(by: 1_000)
+        let withinMs = millis.overflow ? Int64.max : millis.partialValue + attoseconds / 1_000_000_000_000_000
+        return try await untilCancelled { try await nativePeek(config: config, withinMs: Swift.max(0, withinMs)) }
+    }
+
+    /// Before the app is frozen: closes the socket and the database and releases every file lock. Calls throw
+    /// ``ChasquiError/suspended`` until ``resume()``.
+    public func suspend() async throws {
+        try await call { try await $0.suspend() }
+    }
+
+    /// Opens everything again, and connects. Throws what ``open(_:)`` throws.
+    public func resume() async throws {
+        try await call { try await $0.resume() }
+    }
+
+    /// The platform says that there is a network (again): tries at once instead of waiting.
+    public func networkUp() {
+        native.networkUp()
+    }
+
+    /// Closes the socket and every file, and ends the client's threads. All calls throw ``ChasquiError/closed`` from here on;
+    /// closing again changes nothing.
+    public func close() async throws {
+        try await call { try await $0.shutDown() }
+    }
+
+    // MARK: Who this device belongs to
+
+    /// Whom this folder belongs to; `nil` before anybody was enrolled.
+    public func account() async throws -> Account? {
+        try await call { try await $0.account() }
+    }
+
+    /// Makes a new user with a password, and this device as the first one. After a lost answer, the very same call again
+    /// ends the same.
+    ///
+    /// Throws ``ChasquiError/nameTaken``, ``ChasquiError/alreadyEnrolled``, ``ChasquiError/offline(detail:)``,
+    /// ``ChasquiError/invalid(detail:)`` for a name or password that the node does not take.
+    @discardableResult
+    public func register(name: String, password: String, deviceName: String) async throws -> Account {
+        try await call { try await $0.register(name: name, password: password, deviceName: deviceName) }
+    }
+
+    /// Makes this a further device of a user. Throws ``ChasquiError/unauthorised``, ``ChasquiError/rateLimited(retryAfterMs:)``,
+    /// ``ChasquiError/offline(detail:)``.
+    @discardableResult
+    public func login(name: String, password: String, deviceName: String) async throws -> Account {
+        try await call { try await $0.login(name: name, password: password, deviceName: deviceName) }
+    }
+
+    /// Enrols by a token (JWT) of the app's own backend: a device of the user whom it names, a new user the first time.
+    /// Throws ``ChasquiError/invalidToken(detail:)``: get a new one.
+    @discardableResult
+    public func enrolWithToken(_ token: String, deviceName: String) async throws -> Account {
+        try await call { try await $0.enrolWithToken(token: token, deviceName: deviceName) }
+    }
+
+    /// Asks for a code to a telephone, as people write its number.
+    public func requestCode(phone: String) async throws -> PhoneChallenge {
+        try await call { try await $0.requestCode(phone: phone) }
+    }
+
+    /// Enrols by the code: a device of the user whom the number belongs to, a new user the first time.
+    ///
+    /// Throws ``ChasquiError/invalidCode``, ``ChasquiError/pinNeeded``, ``ChasquiError/wrongPin``,
+    /// ``ChasquiError/attemptsExhausted(retryAfterMs:)``, ``ChasquiError/waitingPeriod(retryAfterMs:)``.
+    @discardableResult
+    public func enrolWithCode(
+        challenge: String, code: String, pin: String? = nil, deviceName: String
+    ) async throws -> Account {
+        try await call {
+            try await $0.enrolWithCode(challenge: challenge, code: code, pin: pin, deviceName: deviceName)
+        }
+    }
+
+    /// As ``enrolWithCode(challenge:code:pin:deviceName:)``, but begins a new account where the number's earlier one is somebody
+    /// else's, or its PIN is lost. Throws ``ChasquiError/waitingPeriod(retryAfterMs:)`` until that is over.
+    @discardableResult
+    public func replaceAccountWithCode(
+        challenge: String, code: String, deviceName: String
+    ) async throws -> Account {
+        try await call {
+            try await $0.replaceAccountWithCode(challenge: challenge, code: code, deviceName: deviceName)
+        }
+    }
+
+    /// Sets, changes or (`nil`) removes the PIN that guards the account when its number is enrolled again; 4 to 64 bytes.
+    public func setPin(_ pin: String?) async throws {
+        try await call { try await $0.setPin(pin: pin) }
+    }
+
+    /// Revokes this device at the node. The history stays readable, and only the same user can log in again here; ``wipe()``
+    /// removes it. Throws ``ChasquiError/offline(detail:)`` when the node cannot be told; the device stays enrolled then.
+    public func logout() async throws {
+        try await call { try await $0.logout() }
+    }
+
+    /// Closes the client and removes its history from this device. Does not tell the node: see ``logout()``.
+    public func wipe() async throws {
+        try await call { try await $0.wipe() }
+    }
+
+    /// Deletes the user's account at the node, for good and on all devices, then everything in this folder. Repeating it
+    /// after a lost answer ends the same.
+    ///
+    /// Throws ``ChasquiError/proofNeeded``, ``ChasquiError/wrongPin``, ``ChasquiError/offline(detail:)``: nothing was deleted, as
+    /// far as this device heard.
+    public func deleteAccount(proof: AccountProof) async throws {
+        try await call { try await $0.deleteAccount(proof: proof) }
+    }
+
+    /// The user's own devices.
+    public func devices() async throws -> [DeviceInfo] {
+        try await call { try await $0.devices() }
+    }
+
+    /// Revokes one of the user's own devices: it gets nothing any more, what waited for it is dropped.
+    public func revokeDevice(_ device: DeviceId) async throws {
+        try await call { try await $0.revokeDevice(device: device) }
+    }
+
+    // MARK: Conversations
+
+    /// Who goes by that name. People met before are found offline. Throws ``ChasquiError/notFound(what:)``.
+    public func findUser(name: String) async throws -> UserInfo {
+        try await call { try await $0.findUser(name: name) }
+    }
+
+    /// The direct conversation with somebody, or with oneself. Works offline; both sides may do it at once.
+    public func openDirect(with peer: UserId) async throws -> ConversationId {
+        try await call { try await $0.openDirect(peer: peer) }
+    }
+
+    /// Sends a text: it is in the outbox when this returns, and goes out in order as soon as it can.
+    ///
+    /// Throws ``ChasquiError/invalid(detail:)`` when empty, ``ChasquiError/tooLarge(size:limit:)`` above about 64 KiB,
+    /// ``ChasquiError/notFound(what:)`` for an unknown conversation, ``ChasquiError/storageFull``.
+    @discardableResult
+    public func sendText(_ text: String, to conversation: ConversationId) async throws -> MessageId {
+        try await call { try await $0.sendText(conversation: conversation, text: text) }
+    }
+
+    /// As ``sendText(_:to:)``, under an id that the app made (a UUIDv7): asked again with the same one, whatever became of the
+    /// answer to the first call, it sends nothing more.
+    public func sendTextAs(_ message: MessageId, _ text: String, to conversation: ConversationId) async throws {
+        try await call { try await $0.sendTextAs(message: message, conversation: conversation, text: text) }
+    }
+
+    /// Sends a failed message again, behind what waits.
+    public func retry(_ message: MessageId) async throws {
+        try await call { try await $0.retry(message: message) }
+    }
+
+    /// Everything up to `upTo` is read, on all of the user's devices; `nil` = all that is here. Authors are told.
+    public func markRead(_ conversation: ConversationId, upTo: Seq? = nil) async throws {
+        try await call { try await $0.markRead(conversation: conversation, upTo: upTo) }
+    }
+
+    /// Removes a message from this device only.
+    public func delete(_ message: MessageId) async throws {
+        try await call { try await $0.delete(message: message) }
+    }
+
+    /// The stranger who wrote may go on, and is told what was received and read. Answering accepts as well.
+    public func acceptRequest(_ conversation: ConversationId) async throws {
+        try await call { try await $0.acceptRequest(conversation: conversation) }
+    }
+
+    /// Deletes a request, on all of the user's devices; the stranger is told nothing, and may ask again. With `block`, nothing
+    /// more is taken from the stranger. Throws ``ChasquiError/invalid(detail:)`` when the conversation is no request.
+    public func declineRequest(_ conversation: ConversationId, block: Bool = false) async throws {
+        try await call { try await $0.declineRequest(conversation: conversation, block: block) }
+    }
+
+    /// The conversation list, latest activity first.
+    public func conversations(limit: Int) async throws -> [ConversationSummary] {
+        try await call { try await $0.conversations(limit: limit) }
+    }
+
+    /// One line of the list.
+    public func conversation(_ id: ConversationId) async throws -> ConversationSummary? {
+        try await call { try await $0.conversation(id: id) }
+    }
+
+    /// Unread messages in all conversations but requests: the app's badge.
+    public func totalUnread() async throws -> Int {
+        try await call { try await $0.totalUnread() }
+    }
+
+    /// The newest `limit` lines of a timeline, or those before a cursor; oldest first.
+    public func timeline(
+        _ conversation: ConversationId, before: Cursor? = nil, limit: Int
+    ) async throws -> TimelinePage {
+        try await call { try await $0.timeline(conversation: conversation, before: before, limit: limit) }
+    }
+
+    /// The `limit` lines after a cursor, oldest first.
+    public func timelineAfter(
+        _ cursor: Cursor, in conversation: ConversationId, limit: Int
+    ) async throws -> TimelinePage {
+        try await call { try await $0.timelineAfter(conversation: conversation, after: cursor, limit: limit) }
+    }
+
+    /// What the node did not keep for this device, because its mailbox was full or it was away for too long; `nil` when
+    /// nothing is known to be missing. Timelines show where, as ``TimelineItem/hole(conversation:first:last:reason:)``.
+    public func incomplete() async throws -> Incomplete? {
+        try await call { try await $0.incomplete() }
+    }
+
+    /// One message.
+    public func message(_ id: MessageId) async throws -> Message? {
+        try await call { try await $0.message(id: id) }
+    }
+
+    /// Messages that hold every word of `query`, newest first. The last letters of a word may be missing; scripts without
+    /// spaces (Chinese, Japanese, Thai, Korean) are found from one character on.
+    public func search(_ query: String, limit: Int) async throws -> [SearchHit] {
+        try await call { try await $0.search(query: query, limit: limit) }
+    }
+
+    // MARK: Watching
+
+    /// Watches the newest `limit` conversations.
+    public func observeConversations(limit: Int) throws -> ConversationsObserver {
+        ConversationsObserver(try native.observeConversations(limit: limit))
+    }
+
+    /// Watches the newest `limit` lines of a timeline.
+    public func observeTimeline(_ conversation: ConversationId, limit: Int) throws -> TimelineObserver {
+        TimelineObserver(try native.observeTimeline(conversation: conversation, limit: limit))
+    }
+
+    /// How the connection is now.
+    public var connection: ConnectionState { native.connection() }
+
+    /// Watches the connection: the state now, then each change.
+    public func observeConnection() -> ConnectionObserver {
+        ConnectionObserver(native.observeConnection())
+    }
+
+    /// What was saved from damaged files so far, oldest first; empty for almost everyone. While damage is repaired, calls
+    /// throw ``ChasquiError/suspended``.
+    public func salvages() async throws -> [Salvage] {
+        try await call { try await $0.salvages() }
+    }
+
+    /// Watches for damage; begins with the first report whose number is above `shown`.
+    public func observeSalvages(after shown: Int64 = 0) throws -> SalvageObserver {
+        SalvageObserver(try native.observeSalvages(shown: shown))
+    }
+
+    // MARK: What is held
+
+    /// What the node holds about the user, in its words (JSON).
+    public func exportFromNode() async throws -> String {
+        try await call { try await $0.exportFromNode() }
+    }
+
+    private func call<T: Sendable>(
+        _ work: @escaping @Sendable (NativeClient) async throws -> T
+    ) async throws -> T {
+        let native = native
+        return try await untilCancelled { try await work(native) }
+    }
+}

@@ -1,0 +1,201 @@
+//! Swift: the package of `bindings/swift`, tested with a real compiler against a real node.
+//!
+//! `swift` on PATH is used where it is. On a Debian machine without it, the compiler of a later Debian is put into a folder
+//! (`CHASQUI_SWIFT_TOOLCHAIN`, or `target/swift-toolchain`), once, and run in there.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::debian::{self, Tool};
+use crate::steps::{Outcome, is_installed, run_command};
+use crate::workspace;
+
+/// The first Debian that has Swift.
+const RELEASE: &str = "trixie";
+const PACKAGES: [&str; 6] = ["swiftlang", "swiftlang-dev", "libstdc++-14-dev", "libc6-dev", "git", "ca-certificates"];
+const TOOLS: [Tool; 2] =
+    [Tool { program: "debootstrap", package: "debootstrap" }, Tool { program: "unshare", package: "util-linux" }];
+/// How often a mirror is asked.
+const TRIES: u32 = 3;
+/// Stands in the folder once everything is in it.
+const COMPLETE: &str = "complete";
+
+/// With the workspace where it is outside, so that paths mean the same. The node that tests start runs in there, too.
+const INSIDE: &str = r#"
+    root=$1 workspace=$2; shift 2
+    mkdir -p "$root$workspace"
+    mount --bind "$workspace" "$root$workspace"
+    mount -t proc proc "$root/proc"
+    exec chroot "$root" env HOME=/root PATH=/usr/libexec/swift/bin:/usr/bin:/bin "$@"
+"#;
+
+/// Where a Swift compiler is.
+pub(crate) enum Toolchain {
+    OnPath,
+    Folder(PathBuf),
+}
+
+impl Toolchain {
+    /// Makes one if need be; says why there is none.
+    pub(crate) fn find() -> Result<Self, String> {
+        if is_installed("swift") {
+            return Ok(Self::OnPath);
+        }
+        if !(debian::is_debian() && debian::is_root()) {
+            return Err("swift is not installed".into());
+        }
+        let folder = std::env::var_os("CHASQUI_SWIFT_TOOLCHAIN").map(PathBuf::from);
+        let folder = folder.unwrap_or_else(|| workspace().join("target/swift-toolchain"));
+        if !folder.join(COMPLETE).exists() {
+            debian::provide(&TOOLS)?;
+            let first = make(&folder);
+            (1..TRIES).fold(first, |made, _| made.or_else(|_| make(&folder)))?;
+        }
+        Ok(Self::Folder(folder))
+    }
+
+    /// `swift VERB` for a package of the workspace.
+    pub(crate) fn swift(&self, verb: &str, package: &str) -> Command {
+        let mut command = match self {
+            Self::OnPath => {
+                let mut command = Command::new("swift");
+                command.arg(verb);
+                command
+            }
+            Self::Folder(root) => {
+                let mut command = inside(root);
+                command.arg(format!("/usr/libexec/swift/bin/swift-{verb}"));
+                command
+            }
+        };
+        let library = workspace().join("target/debug");
+        command.env("CHASQUI_NODE", library.join("chasqui-node")).env("CHASQUI_LIBRARY", library);
+        command.arg("--package-path").arg(workspace().join(package));
+        command.arg("--scratch-path").arg(scratch(package));
+        // It wants rights that a container may not have, and the packages run nothing of their own.
+        if cfg!(target_os = "linux") {
+            command.arg("--disable-sandbox");
+        }
+        command
+    }
+}
+
+fn inside(root: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", INSIDE, "sh"]);
+    command.args([root, &workspace()]);
+    command
+}
+
+/// Where a package is built.
+fn scratch(package: &str) -> PathBuf {
+    workspace().join("target/swift").join(package.replace('/', "-"))
+}
+
+fn make(folder: &Path) -> Result<(), String> {
+    let told = |error: std::io::Error| format!("{}: {error}", folder.display());
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).map_err(told)?;
+    }
+    std::fs::create_dir_all(folder).map_err(told)?;
+    let mut debootstrap = Command::new("debootstrap");
+    run_command(debootstrap.args(["--variant=minbase", RELEASE]).arg(folder).args(mirror()))?;
+    let mut install = Command::new("chroot");
+    install.env("DEBIAN_FRONTEND", "noninteractive").arg(folder);
+    install.args(["apt-get", "-o", "Acquire::Retries=5", "install", "-y", "--no-install-recommends"]);
+    run_command(install.args(PACKAGES))?;
+    std::fs::write(folder.join(COMPLETE), "").map_err(told)
+}
+
+/// Where this machine gets Debian from; without an answer, debootstrap knows a place.
+fn mirror() -> Option<String> {
+    let format = ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"];
+    let listed = Command::new("apt-get").args(format).output().ok()?;
+    let listed = String::from_utf8(listed.stdout).ok()?;
+    let is_debian = |line: &&str| line.trim_end_matches('/').ends_with("/debian");
+    listed.lines().find(is_debian).map(str::to_owned)
+}
+
+/// The native library, the node, and what UniFFI makes of the library.
+pub(crate) fn prepare() -> Result<(), String> {
+    let root = workspace();
+    // As for Kotlin: what is built for one is built for the other. With the generator's features it would not be.
+    for packages in [&["chasqui-ffi", "chasqui-node"][..], &["xtask-bindgen"]] {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["build", "--quiet"]).args(packages.iter().flat_map(|package| ["--package", package]));
+        run_command(&mut cargo)?;
+    }
+    let library = format!("target/debug/{}chasqui_ffi{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let made = root.join("target/swift/generated");
+    std::fs::create_dir_all(&made).map_err(|error| error.to_string())?;
+    run_command(Command::new(root.join("target/debug/xtask-bindgen")).args(["swift", &library]).arg(&made))?;
+    let package = root.join("bindings/swift/Sources");
+    bring(&made.join("Chasqui.swift"), &package.join("Chasqui/Generated/Chasqui.swift"))?;
+    bring(&made.join("ChasquiFFI.h"), &package.join("ChasquiFFI/ChasquiFFI.h"))
+}
+
+/// Copies what is new: what is not is not compiled again.
+fn bring(from: &Path, to: &Path) -> Result<(), String> {
+    let told = |error: std::io::Error| format!("{}: {error}", to.display());
+    let made = std::fs::read(from).map_err(told)?;
+    if std::fs::read(to).is_ok_and(|there| there == made) {
+        return Ok(());
+    }
+    if let Some(folder) = to.parent() {
+        std::fs::create_dir_all(folder).map_err(told)?;
+    }
+    std::fs::write(to, made).map_err(told)
+}
+
+/// `cargo xtask test swift`: the tests of the package, against the real node, and the sample.
+pub(crate) fn test() -> Outcome {
+    let toolchain = match Toolchain::find() {
+        Ok(toolchain) => toolchain,
+        Err(reason) => return Outcome::Skipped(reason),
+    };
+    let tested = prepare().and_then(|()| tests(&toolchain));
+    let built = tested.and_then(|counted| {
+        if counted.failed > 0 {
+            return Ok(counted);
+        }
+        // As somebody's own program.
+        run_command(&mut toolchain.swift("build", "examples/swift/chat")).map(|()| counted)
+    });
+    match built {
+        Ok(Counted { passed, failed: 0 }) if passed > 0 => Outcome::Passed(passed),
+        Ok(Counted { passed: 0, failed: 0 }) => Outcome::Failed("no test ran".to_owned()),
+        Ok(Counted { passed, failed }) => Outcome::Failed(format!("{passed} passed, {failed} failed")),
+        Err(problem) => Outcome::Failed(problem),
+    }
+}
+
+#[derive(Default)]
+struct Counted {
+    passed: u32,
+    failed: u32,
+}
+
+fn tests(toolchain: &Toolchain) -> Result<Counted, String> {
+    let mut command = toolchain.swift("test", "bindings/swift");
+    // One at a time: one of them counts threads and files.
+    command.args(["--no-parallel", "--disable-xctest"]).stdout(Stdio::piped());
+    eprintln!("\n> {command:?}");
+    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    let output = child.stdout.take().ok_or("no output")?;
+    let (mut counted, mut warnings) = (Counted::default(), 0);
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        println!("{line}");
+        warnings += u32::from(line.contains("warning: "));
+        let is_test = line.contains(" Test ") && !line.contains(" Test run with ");
+        counted.passed += u32::from(is_test && line.contains(" passed after "));
+        counted.failed += u32::from(is_test && line.contains(" failed after "));
+    }
+    let status = child.wait().map_err(|error| error.to_string())?;
+    match (status.success(), warnings) {
+        (true, 0) => Ok(counted),
+        (true, _) => Err(format!("the compiler warned {warnings} times")),
+        (false, _) if counted.failed > 0 => Ok(counted),
+        (false, _) => Err(format!("swift test ended with {status}")),
+    }
+}
