@@ -65,6 +65,8 @@ pub struct Config {
     pub buffered_bytes: u64,
     /// Proxies whose `X-Forwarded-For` is believed, as addresses or networks.
     pub trusted_proxies: Vec<IpNet>,
+    /// Web pages that may use the node beside those of its own host, as origins (`https://app.example.org`); `*` = any.
+    pub allowed_origins: Vec<String>,
     /// How codes get to telephones.
     pub phone: PhoneConfig,
     /// What devices are told and held to.
@@ -138,6 +140,7 @@ impl Default for Config {
             connections_per_address: 1_000,
             buffered_bytes: 256 * 1024 * 1024,
             trusted_proxies: Vec::new(),
+            allowed_origins: Vec::new(),
             phone: PhoneConfig::default(),
             limits: LimitsConfig::default(),
             tls: TlsConfig::default(),
@@ -277,6 +280,8 @@ impl Config {
             Some("a mailbox must hold a message: limits.mailbox_entries, limits.mailbox_bytes")
         } else if !(1..=100).contains(&self.mailbox_share_percent) {
             Some("mailbox_share_percent is not between 1 and 100")
+        } else if self.allowed_origins.iter().any(|origin| origin != "*" && !is_origin(origin)) {
+            Some("allowed_origins has what is no origin: https://host, without a path, or *")
         } else if self.absent_days == 0 {
             Some("absent_days is 0")
         } else {
@@ -305,6 +310,12 @@ impl Config {
             ..RelayOptions::default()
         }
     }
+}
+
+/// Whether a browser could say this of a page.
+fn is_origin(text: &str) -> bool {
+    let (scheme, host) = text.trim_end_matches('/').split_once("://").unwrap_or_default();
+    !scheme.is_empty() && !host.is_empty() && !host.contains(['/', '?', '#', '@', '*', ' '])
 }
 
 impl From<LimitsConfig> for Limits {
@@ -396,6 +407,11 @@ mod tests {
         config.tls.key = Some("key.pem".into());
         assert!(config.check().is_err());
         config.tls.certificate = Some("cert.pem".into());
+        let origins = ["https://a.example", "http://localhost:5173/", "*", "a.example", "https://*.a.example", "https://a/b"];
+        for (origin, is_fine) in origins.into_iter().zip([true, true, true, false, false, false]) {
+            let allowed_origins = vec![origin.to_owned()];
+            assert_eq!(Config { allowed_origins, ..Config::default() }.check().is_ok(), is_fine, "{origin}");
+        }
         for (frame_bytes, is_fine) in [(65_535, false), (65_536, true), (16 << 20, true), ((16 << 20) + 1, false)] {
             config.limits.frame_bytes = frame_bytes;
             assert_eq!(config.check().is_ok(), is_fine, "{frame_bytes}");

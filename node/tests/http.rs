@@ -7,6 +7,8 @@ use chasqui_node::serve;
 use chasqui_wire::http::{Key, Login};
 use client::{Device, Node, config, node, request};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn an_account_from_registration_to_revocation() {
@@ -183,4 +185,45 @@ async fn requests_that_are_refused() {
     assert_eq!(request(ana.node, "GET", "/healthz", None, "").await.status, 200);
     assert_eq!(request(ana.node, "GET", "/v1/realm", None, "").await.body["realm"], json!(ana.realm));
     node.running.stop().await;
+}
+
+/// What a browser asks before it lets a page ask, and what it looks for in the answers.
+#[tokio::test]
+async fn pages_of_allowed_origins_may_use_the_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let allowed_origins = vec!["https://app.example.org".to_owned()];
+    let running = serve::start(Config { allowed_origins, ..config(&folder) }).await.unwrap();
+    let node = Node { running, folder };
+    let to = node.running.address();
+    let ask = async |method: &str, path: &str, headers: &str| {
+        let mut stream = TcpStream::connect(to).await.unwrap();
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: node\r\nconnection: close\r\n{headers}\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        drop(stream.read_to_end(&mut answer).await);
+        String::from_utf8(answer).unwrap().to_ascii_lowercase()
+    };
+    let named = |origin: &str| format!("access-control-allow-origin: {origin}\r\n");
+    let app = "origin: https://app.example.org\r\n";
+    let asks = "access-control-request-method: POST\r\naccess-control-request-headers: authorization\r\n";
+    let answer = ask("OPTIONS", "/v1/register", &format!("{app}{asks}")).await;
+    assert!(answer.starts_with("http/1.1 204"), "{answer}");
+    assert!(answer.contains(&named("https://app.example.org")) && answer.contains("authorization"), "{answer}");
+    let answer = ask("GET", "/v1/realm", app).await;
+    assert!(answer.starts_with("http/1.1 200") && answer.contains(&named("https://app.example.org")), "{answer}");
+    let refused = ask("GET", "/v1/devices", app).await;
+    assert!(refused.starts_with("http/1.1 401") && refused.contains(&named("https://app.example.org")), "{refused}");
+    let own = ask("GET", "/v1/realm", "origin: http://node\r\n").await;
+    assert!(own.contains(&named("http://node")), "{own}");
+
+    let evil = "origin: https://evil.example\r\n";
+    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for (method, path, headers) in [("OPTIONS", "/v1/register", asks), ("GET", "/v1/connect", upgrade)] {
+        let answer = ask(method, path, &format!("{evil}{headers}")).await;
+        assert!(answer.starts_with("http/1.1 403") && !answer.contains("access-control-allow"), "{answer}");
+    }
+    let unnamed = ask("GET", "/v1/realm", evil).await;
+    assert!(unnamed.starts_with("http/1.1 200") && !unnamed.contains("access-control-allow"), "{unnamed}");
+    let native = ask("GET", "/v1/realm", "").await;
+    assert!(!native.contains("access-control") && !native.contains("vary"), "{native}");
 }

@@ -35,6 +35,9 @@ pub(super) struct Settings {
     /// Seconds that connections have to leave when the node stops.
     #[arg(long, env = "CHASQUI_DRAIN_SECONDS")]
     drain_seconds: Option<u32>,
+    /// Web pages that may use the node, as origins, separated by commas; `*` = any.
+    #[arg(long, env = "CHASQUI_ALLOWED_ORIGINS", value_delimiter = ',')]
+    allowed_origins: Option<Vec<String>>,
 }
 
 impl Settings {
@@ -47,6 +50,7 @@ impl Settings {
         config.listen = self.listen.unwrap_or(config.listen);
         config.log_format = self.log_format.unwrap_or(config.log_format);
         config.log = self.log.unwrap_or(config.log);
+        config.allowed_origins = self.allowed_origins.unwrap_or(config.allowed_origins);
         config.drain_seconds = self.drain_seconds.unwrap_or(config.drain_seconds);
         config.check()?;
         Ok(config)

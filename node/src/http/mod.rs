@@ -12,6 +12,7 @@ mod gate;
 mod jwt;
 mod login;
 mod mailbox;
+mod origins;
 mod password;
 mod phone;
 mod pin;
@@ -36,6 +37,7 @@ use crate::metrics::{self, Monitor};
 use crate::serve::App;
 pub(crate) use client::ClientAddress;
 pub(crate) use gate::{Gate, REMEMBERED};
+pub(crate) use origins::Origins;
 use problem::Problem;
 pub(crate) use resources::Resources;
 
@@ -47,6 +49,7 @@ const REQUEST_WITHIN: Duration = Duration::from_secs(30);
 
 pub(crate) fn router(app: App, monitor: Monitor) -> Router {
     let metrics = Arc::clone(&monitor.metrics);
+    let origins = app.origins.clone();
     let nothing = || async { Problem::new(ErrorCode::NotFound, "no such resource or method") };
     resources()
         .router()
@@ -54,6 +57,7 @@ pub(crate) fn router(app: App, monitor: Monitor) -> Router {
         .method_not_allowed_fallback(nothing)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(axum::middleware::from_fn(in_time))
+        .layer(axum::middleware::from_fn_with_state(origins, origins::check))
         .with_state(app)
         .merge(metrics::health(monitor))
         .layer(axum::middleware::from_fn_with_state(metrics, metrics::observe))

@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 
 use crate::admin;
 use crate::config::Config;
-use crate::http::Gate;
+use crate::http::{Gate, Origins};
 use crate::jwt::{SetUpError, Verifier};
 use crate::metrics::{self, Metrics, Monitor};
 use crate::phone::{self, Phones};
@@ -62,6 +62,8 @@ pub(crate) struct App {
     pub(crate) guests: Arc<Guests>,
     /// Whose word about addresses counts.
     pub(crate) proxies: Arc<Proxies>,
+    /// Which web pages may use the node.
+    pub(crate) origins: Origins,
     allowance: Arc<Allowance>,
     sessions: Arc<AtomicU64>,
     /// Dropped with the last request and socket: then everyone has left.
@@ -189,6 +191,7 @@ pub async fn start_with(config: Config, traces: Option<&Traces>) -> Result<Runni
         gate,
         guests: Arc::clone(&guests),
         proxies: Arc::clone(&proxies),
+        origins: Origins::new(&config.allowed_origins),
         allowance: Allowance::new(usize::try_from(config.buffered_bytes).unwrap_or(usize::MAX)),
         phones,
         sessions: Arc::new(AtomicU64::new(1)),
