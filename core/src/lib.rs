@@ -5,7 +5,11 @@
 
 #![cfg_attr(
     target_arch = "wasm32",
-    expect(dead_code, reason = "browsers have one connection to a history: nobody reads or peeks beside it")
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "browsers have one connection to a history: nobody reads or peeks beside it"
+    )
 )]
 
 mod client;

@@ -407,7 +407,8 @@ mod tests {
         config.tls.key = Some("key.pem".into());
         assert!(config.check().is_err());
         config.tls.certificate = Some("cert.pem".into());
-        let origins = ["https://a.example", "http://localhost:5173/", "*", "a.example", "https://*.a.example", "https://a/b"];
+        let origins =
+            ["https://a.example", "http://localhost:5173/", "*", "a.example", "https://*.a.example", "https://a/b"];
         for (origin, is_fine) in origins.into_iter().zip([true, true, true, false, false, false]) {
             let allowed_origins = vec![origin.to_owned()];
             assert_eq!(Config { allowed_origins, ..Config::default() }.check().is_ok(), is_fine, "{origin}");

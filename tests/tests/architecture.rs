@@ -13,6 +13,8 @@ const NODE: &str = "chasqui-node";
 const BOTH: [&str; 3] = ["chasqui-tests", "chasqui-bench", "quickstart"];
 /// The Kotlin and Swift bindings' Rust: the only room that knows UniFFI.
 const FFI: &str = "chasqui-ffi";
+/// The npm package's Rust.
+const WASM: &str = "chasqui-wasm";
 /// What does I/O, waits, or stores: nothing for the wire.
 const NOT_IN_WIRE: [&str; 8] =
     ["tokio", "rusqlite", "libsqlite3-sys", "mio", "reqwest", "hyper", "socket2", "tokio-tungstenite"];
@@ -68,7 +70,9 @@ impl Graph {
     /// A line an arrow that is broken.
     fn broken(&self) -> Vec<String> {
         let mut broken = Vec::new();
-        for (package, allowed) in [(WIRE, &[][..]), (CORE, &[WIRE][..]), (NODE, &[WIRE][..]), (FFI, &[CORE][..])] {
+        for (package, allowed) in
+            [(WIRE, &[][..]), (CORE, &[WIRE][..]), (NODE, &[WIRE][..]), (FFI, &[CORE][..]), (WASM, &[CORE][..])]
+        {
             assert!(self.members.contains(package), "{package} is not in the workspace");
             for known in self.known_members(package) {
                 if !allowed.contains(&known) {
@@ -132,6 +136,7 @@ fn every_broken_arrow_is_seen() {
     check(WIRE, CORE, true, "chasqui-wire knows chasqui");
     check("xtask", "quickstart", false, "xtask sees core and node together");
     check(FFI, WIRE, true, "chasqui-ffi knows chasqui-wire");
+    check(WASM, NODE, true, "chasqui-wasm knows chasqui-node");
     check("quickstart", "uniffi", true, "quickstart knows uniffi");
     check(WIRE, "tokio", false, "chasqui-wire is built with tokio");
     check("bytes", "rusqlite", false, "chasqui-wire is built with rusqlite");

@@ -27,9 +27,11 @@ enum Language {
     Kotlin,
     /// In camel case.
     Swift,
+    /// In camel case; methods of the one class of the file.
+    TypeScript,
 }
 
-const BINDINGS: [Binding; 3] = [
+const BINDINGS: [Binding; 4] = [
     Binding {
         name: "bindings/ffi",
         source: "bindings/ffi/src",
@@ -50,6 +52,15 @@ const BINDINGS: [Binding; 3] = [
         source: "bindings/swift/Sources/Chasqui",
         language: Language::Swift,
         without: &[("is_persistent", "as in bindings/ffi")],
+    },
+    Binding {
+        name: "bindings/wasm",
+        source: "bindings/wasm/js/client.ts",
+        language: Language::TypeScript,
+        without: &[
+            ("export_pages", "`export` makes a file that the browser holds"),
+            ("is_persistent", "`storage` says it, and whether the browser may evict the history"),
+        ],
     },
 ];
 
@@ -156,6 +167,14 @@ fn compare(operations: &BTreeSet<String>, binding: &Binding) -> Vec<String> {
             let has = |name: &str| {
                 let name = camel_case(name);
                 text.contains(&format!(" fun {name}(")) || text.contains(&format!(" val {name}:"))
+            };
+            differences(operations, &has, binding.without)
+        }
+        Language::TypeScript => {
+            let text = std::fs::read_to_string(&source).unwrap();
+            let has = |name: &str| {
+                let name = camel_case(name);
+                ["", "async ", "static async "].iter().any(|kind| text.contains(&format!("\n  {kind}{name}(")))
             };
             differences(operations, &has, binding.without)
         }

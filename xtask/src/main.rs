@@ -3,8 +3,10 @@
 mod debian;
 mod fuzz;
 mod kotlin;
+mod package;
 mod steps;
 mod swift;
+mod web;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,13 +17,15 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   test [NAME]      everything that must pass: format, lints, every test, a short simulation.
-                   NAME = fmt | clippy | unit | docs | sim | mutants | crash | quickstart | kotlin | swift | deny runs that
-                   step only. What Debian's packages bring is installed, if we may; what is missing is named as skipped
+                   NAME = fmt | clippy | unit | docs | sim | mutants | crash | quickstart | kotlin | swift | web |
+                   deny runs that step only. What Debian's packages bring is installed, if we may; what is missing is named as skipped
   sim [ARGUMENTS]  the simulation: --seeds N [--from N], --seed N (replay), --mutant NAME, --mutants, --all-mutants
   bench WHAT [ARGUMENTS]  measures: relay | core, see --help of each; figures are in docs/benchmarks.md
                    crash kills the node (`kill -9`) ten times in the middle of the offline workload
   ci               what a change must pass before it lands: test, and a long simulation
   fuzz [--seconds N [TARGET]]  every fuzz target, or one, for so long (needs cargo-fuzz; better with a nightly)
+  web [--node URL] serves the sample page of the npm package, with a node for development if none is given
+  package npm      makes the npm package; --check prints sizes against budgets
   proto            generates the Rust of the .proto files
   help             this
 ";
@@ -44,6 +48,9 @@ fn main() -> ExitCode {
         ["sim", rest @ ..] => run_all(&[simulation("sim", rest)]),
         ["bench", rest @ ..] => bench(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
+        ["web"] => web::serve(None),
+        ["web", "--node", url] => web::serve(Some(url)),
+        ["package", rest @ ..] => package::run(rest),
         ["proto"] => run_all(&[cargo("proto", &["run", "--quiet", "--package", "xtask-proto"])]),
         ["help" | "--help" | "-h"] | [] => {
             print!("{HELP}");
@@ -72,6 +79,7 @@ fn tests() -> Vec<Step> {
         cargo("quickstart", &["test", "--quiet", "--package", "quickstart"]).alone(),
         own("kotlin", kotlin::test),
         own("swift", swift::test),
+        own("web", web::test),
         cargo("deny", &["deny", "check", "licenses", "bans", "sources"]).needs("cargo-deny"),
     ]
 }

@@ -137,14 +137,17 @@ fn run(step: &Step) -> Result<(), Trouble> {
     }
 }
 
-/// Runs a command in the workspace, and shows what it is.
+/// Runs a command in the workspace, unless it says where, and shows what it is.
 ///
 /// # Errors
 /// What it was and how it ended, if not well.
 pub(crate) fn run_command(command: &mut Command) -> Result<(), String> {
     let shown = shown(command);
     eprintln!("\n> {shown}");
-    match command.current_dir(crate::workspace()).status() {
+    if command.get_current_dir().is_none() {
+        command.current_dir(crate::workspace());
+    }
+    match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("`{shown}` ended with {status}")),
         Err(error) => Err(format!("cannot run `{shown}`: {error}")),

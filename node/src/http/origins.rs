@@ -35,7 +35,8 @@ impl Origins {
         let Ok(origin) = origin.to_str() else { return false };
         let origin = origin.to_ascii_lowercase();
         let host = origin.split_once("://").map(|(_, host)| host);
-        let is_own = host.is_some() && host == own.and_then(|own| own.to_str().ok()).map(str::to_ascii_lowercase).as_deref();
+        let is_own =
+            host.is_some() && host == own.and_then(|own| own.to_str().ok()).map(str::to_ascii_lowercase).as_deref();
         is_own || self.0.iter().any(|allowed| allowed == "*" || *allowed == origin)
     }
 }
@@ -49,7 +50,8 @@ pub(super) async fn check(State(origins): State<Origins>, request: Request, next
     // Browsers let every page open sockets, and leave it to whoever is asked.
     let is_kept_out = !may && (asks || headers.contains_key(UPGRADE));
     let mut response = if is_kept_out {
-        Problem::new(ErrorCode::Forbidden, "pages of this origin may not use the node: see allowed_origins").into_response()
+        Problem::new(ErrorCode::Forbidden, "pages of this origin may not use the node: see allowed_origins")
+            .into_response()
     } else if asks {
         let mut response = StatusCode::NO_CONTENT.into_response();
         describe(response.headers_mut());

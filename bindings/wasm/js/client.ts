@@ -1,0 +1,373 @@
+import { failure } from './error.js';
+import { Link } from './link.js';
+import { ListObserver, Observer, type ObserveOptions } from './observer.js';
+import type {
+  Account,
+  AccountProof,
+  ChallengeId,
+  Config,
+  ConnectionState,
+  ConversationId,
+  ConversationSummary,
+  Cursor,
+  DeviceId,
+  DeviceInfo,
+  Incomplete,
+  Message,
+  MessageId,
+  PhoneChallenge,
+  Salvage,
+  SearchHit,
+  Seq,
+  StorageState,
+  TimelineItem,
+  TimelinePage,
+  UserId,
+  UserInfo,
+} from './types.js';
+
+/** The events of a client. */
+export interface ClientEvents {
+  /** Where the history lies became known, or changed: `detail` is the state. */
+  storage: CustomEvent<StorageState>;
+}
+
+/**
+ * One device of one user, shared by all tabs of an origin that open the same name.
+ *
+ * What is asked is durable on this device when the promise resolves; what is written offline goes out later. Promises reject with
+ * a {@link ChasquiError}. The core runs in a worker of one of the tabs; when that tab is closed another one takes over, and what
+ * was under way is done there.
+ */
+export class ChasquiClient extends EventTarget {
+  #link!: Link;
+  #storage: StorageState = { kind: 'memory', isPersisted: false };
+  #isPersisted = false;
+
+  private constructor() {
+    super();
+  }
+
+  /**
+   * Opens the history, or joins the tab that has it open, and begins to connect if a device is enrolled there.
+   *
+   * Rejects with `incompatible` when a newer version wrote the history, another tab runs another version, or this is no browser;
+   * `other_device`, `storage_full`, `folder_in_use`, and `invalid` for an unusable address or name.
+   */
+  static async open(config: Config): Promise<ChasquiClient> {
+    if (typeof Worker === 'undefined' || typeof BroadcastChannel === 'undefined' || typeof WebSocket === 'undefined') {
+      throw failure('incompatible', 'the package needs a browser: there is no Worker, BroadcastChannel or WebSocket here (in Node, use a browser or the Rust crate)');
+    }
+    if (typeof config !== 'object' || config === null) throw failure('invalid', 'the configuration is no object');
+    if (typeof config.node !== 'string') throw failure('invalid', 'the node is no text');
+    if (config.name !== undefined && typeof config.name !== 'string') throw failure('invalid', 'the name is no text');
+    const { deviceBinding } = config;
+    if (deviceBinding !== undefined && !(deviceBinding instanceof Uint8Array && deviceBinding.length === 32)) {
+      throw failure('invalid', 'the device binding is no Uint8Array of 32 bytes');
+    }
+    const client = new ChasquiClient();
+    if (config.persist !== false) void client.#persist();
+    client.#link = await Link.open(config, {
+      storage: (kind) => client.#stored(kind, client.#isPersisted),
+      closed: () => {},
+    });
+    return client;
+  }
+
+  /** Where the history lies. An event `storage` tells when it changes. */
+  get storage(): StorageState {
+    return this.#storage;
+  }
+
+  async #persist(): Promise<void> {
+    try {
+      this.#isPersisted = (await navigator.storage?.persist?.()) ?? false;
+    } catch {
+      this.#isPersisted = false;
+    }
+    this.#stored(this.#storage.kind, this.#isPersisted);
+  }
+
+  #stored(kind: StorageState['kind'], isPersisted: boolean): void {
+    const state: StorageState = { kind, isPersisted: isPersisted && kind === 'opfs' };
+    if (state.kind === this.#storage.kind && state.isPersisted === this.#storage.isPersisted) return;
+    this.#storage = state;
+    this.dispatchEvent(new CustomEvent('storage', { detail: state }));
+  }
+
+  async #call<T>(method: string, args: object = {}): Promise<T> {
+    const answer = await this.#link.call(method, args);
+    return JSON.parse(answer as string) as T;
+  }
+
+  /** Whom this history belongs to; null before {@link register} or {@link login}. */
+  account(): Promise<Account | null> {
+    return this.#call('account');
+  }
+
+  /**
+   * Makes a new user with this as the first device. Repeating it after a lost answer is harmless.
+   *
+   * Rejects with `name_taken`, `invalid`, `already_enrolled`, `rate_limited`, `offline`.
+   */
+  register(name: string, password: string, deviceName: string): Promise<Account> {
+    return this.#call('register', { name, password, deviceName });
+  }
+
+  /**
+   * Makes this a further device of an existing user. It gets what is sent from here on.
+   *
+   * Rejects with `unauthorised` for a wrong name or password, `forbidden` when the user has as many devices as are allowed,
+   * `already_enrolled`, `rate_limited`, `offline`.
+   */
+  login(name: string, password: string, deviceName: string): Promise<Account> {
+    return this.#call('login', { name, password, deviceName });
+  }
+
+  /**
+   * Makes this a device of the user whom a token (JWT) of the app's own backend names; the first time makes the user.
+   *
+   * Rejects with `invalid_token`, `unavailable`, `forbidden`, `incompatible`, `already_enrolled`, `rate_limited`, `offline`.
+   */
+  enrolWithToken(token: string, deviceName: string): Promise<Account> {
+    return this.#call('enrolWithToken', { token, deviceName });
+  }
+
+  /** Asks for a code to this telephone number. The answer is the same whether anybody has an account by it or not. */
+  requestCode(phone: string): Promise<PhoneChallenge> {
+    return this.#call('requestCode', { phone });
+  }
+
+  /**
+   * Makes this a device of the user whom the telephone number of the challenge belongs to; the first time makes the user.
+   *
+   * Rejects with `invalid_code`, `attempts_exhausted`, `pin_needed`, `wrong_pin`, `waiting_period`, `forbidden`,
+   * `already_enrolled`, `rate_limited`, `offline`.
+   */
+  enrolWithCode(challenge: ChallengeId, code: string, pin: string | null, deviceName: string): Promise<Account> {
+    return this.#call('enrolWithCode', { challenge, code, pin, deviceName });
+  }
+
+  /** As {@link enrolWithCode}, for whom the PIN of the number's earlier account is lost: that stays without the number. */
+  replaceAccountWithCode(challenge: ChallengeId, code: string, deviceName: string): Promise<Account> {
+    return this.#call('replaceAccountWithCode', { challenge, code, deviceName });
+  }
+
+  /** Sets or changes the PIN that protects the account when its telephone number is enrolled again; null removes it. */
+  setPin(pin: string | null): Promise<null> {
+    return this.#call('setPin', { pin });
+  }
+
+  /**
+   * Revokes this device at the node. The history stays readable, and only the same user can log in again here; {@link wipe}
+   * removes it. Rejects with `offline` when the node cannot be told; the device stays enrolled then.
+   */
+  logout(): Promise<null> {
+    return this.#call('logout');
+  }
+
+  /** Removes the history from this device and closes the clients of all tabs. Does not tell the node: see {@link logout}. */
+  wipe(): Promise<null> {
+    return this.#call('wipe');
+  }
+
+  /**
+   * Deletes the user's account at the node, for good and on all devices, then the history here; the clients of all tabs are
+   * closed. Rejects with `proof_needed`, `wrong_pin`, `invalid_token`, `rate_limited`, `offline`: nothing was deleted then.
+   */
+  deleteAccount(proof: AccountProof): Promise<null> {
+    return this.#call('deleteAccount', { proof });
+  }
+
+  /** The user's own devices. */
+  devices(): Promise<DeviceInfo[]> {
+    return this.#call('devices');
+  }
+
+  /** Revokes one of the user's own devices: it gets nothing any more, what waited for it is dropped. */
+  revokeDevice(device: DeviceId): Promise<null> {
+    return this.#call('revokeDevice', { device });
+  }
+
+  /** Who goes by that name. People met before are found offline. Rejects with `not_found`, `offline`. */
+  findUser(name: string): Promise<UserInfo> {
+    return this.#call('findUser', { name });
+  }
+
+  /** The direct conversation with somebody, or with oneself. Works offline; both sides may do it at once. */
+  openDirect(peer: UserId): Promise<ConversationId> {
+    return this.#call('openDirect', { peer });
+  }
+
+  /**
+   * Sends a text: it is in the outbox when this resolves, and goes out in order as soon as it can.
+   *
+   * Rejects with `invalid` when empty, `too_large` above about 64 KiB, `not_found` for an unknown conversation, `storage_full`.
+   */
+  sendText(conversation: ConversationId, text: string): Promise<MessageId> {
+    return this.sendTextAs(newMessageId(), conversation, text);
+  }
+
+  /** As {@link sendText}, under an id of {@link newMessageId}: asked again with the same one it sends nothing more. */
+  sendTextAs(message: MessageId, conversation: ConversationId, text: string): Promise<MessageId> {
+    return this.#call('sendText', { message, conversation, text });
+  }
+
+  /** Sends a failed message again, behind what waits. */
+  retry(message: MessageId): Promise<null> {
+    return this.#call('retry', { message });
+  }
+
+  /** Everything up to there is read, on all of the user's devices; without it, all that is here. Authors are told. */
+  markRead(conversation: ConversationId, upTo: Seq | null = null): Promise<null> {
+    return this.#call('markRead', { conversation, upTo });
+  }
+
+  /** Removes a message from this device only. */
+  delete(message: MessageId): Promise<null> {
+    return this.#call('delete', { message });
+  }
+
+  /** The stranger who wrote may go on. Works offline; where there is no request it changes nothing. */
+  acceptRequest(conversation: ConversationId): Promise<null> {
+    return this.#call('acceptRequest', { conversation });
+  }
+
+  /** Deletes a request; the stranger is told nothing. With `block`, nothing more is taken from the stranger. */
+  declineRequest(conversation: ConversationId, block: boolean): Promise<null> {
+    return this.#call('declineRequest', { conversation, block });
+  }
+
+  /** The conversation list, latest activity first. */
+  conversations(limit: number): Promise<ConversationSummary[]> {
+    return this.#call('conversations', { limit });
+  }
+
+  /** One line of the list. */
+  conversation(conversation: ConversationId): Promise<ConversationSummary | null> {
+    return this.#call('conversation', { conversation });
+  }
+
+  /** Unread messages in all conversations but requests: the app's badge. */
+  totalUnread(): Promise<number> {
+    return this.#call('totalUnread');
+  }
+
+  /** The newest `limit` lines of a timeline, or those before a cursor; oldest first. */
+  timeline(conversation: ConversationId, before: Cursor | null, limit: number): Promise<TimelinePage> {
+    return this.#call('timeline', { conversation, before, limit });
+  }
+
+  /** The `limit` lines after a cursor, oldest first. */
+  timelineAfter(conversation: ConversationId, after: Cursor, limit: number): Promise<TimelinePage> {
+    return this.#call('timelineAfter', { conversation, after, limit });
+  }
+
+  /** What the node did not keep for this device; null when nothing is known to be missing. */
+  incomplete(): Promise<Incomplete | null> {
+    return this.#call('incomplete');
+  }
+
+  /** One message. */
+  message(message: MessageId): Promise<Message | null> {
+    return this.#call('message', { message });
+  }
+
+  /** Messages that hold every word of `query`, newest first. The last letters of a word may be missing. */
+  search(query: string, limit: number): Promise<SearchHit[]> {
+    return this.#call('search', { query, limit });
+  }
+
+  /** How the connection is now. */
+  connection(): Promise<ConnectionState> {
+    return this.#call('connection');
+  }
+
+  /** What was saved from damaged files so far, oldest first; empty for almost everyone. */
+  salvages(): Promise<Salvage[]> {
+    return this.#call('salvages');
+  }
+
+  /** Everything that this device holds, as lines of JSON (docs/export.md). */
+  async export(): Promise<Blob> {
+    return (await this.#link.call('export', {})) as Blob;
+  }
+
+  /** What the node holds about the user, in its words (JSON). */
+  exportFromNode(): Promise<string> {
+    return this.#call('exportFromNode');
+  }
+
+  /** Watches the newest `limit` conversations. */
+  observeConversations(limit: number, options?: ObserveOptions): ListObserver<ConversationSummary> {
+    return new ListObserver(this.#link, { kind: 'conversations', limit }, options);
+  }
+
+  /** Watches the newest `limit` lines of a timeline. */
+  observeTimeline(conversation: ConversationId, limit: number, options?: ObserveOptions): ListObserver<TimelineItem> {
+    return new ListObserver(this.#link, { kind: 'timeline', conversation, limit }, options);
+  }
+
+  /** Watches the connection: the state now, then each change. */
+  observeConnection(options?: ObserveOptions): Observer<ConnectionState> {
+    return new Observer(this.#link, { kind: 'connection' }, options);
+  }
+
+  /** Watches for damage; begins with the first report whose number is above `shown`. */
+  observeSalvages(shown: number, options?: ObserveOptions): Observer<Salvage> {
+    return new Observer(this.#link, { kind: 'salvages', shown }, options);
+  }
+
+  /** There is a network (again): tries at once instead of waiting. Browsers' `online` event is heard without it. */
+  networkUp(): Promise<null> {
+    return this.#call('networkUp');
+  }
+
+  /**
+   * This tab's calls fail with `suspended` until {@link resume}. The socket and the files are let go of while every tab is
+   * suspended.
+   */
+  suspend(): Promise<void> {
+    return this.#link.suspend(true);
+  }
+
+  /** Opens everything again, and connects. Rejects as {@link open}. */
+  resume(): Promise<void> {
+    return this.#link.suspend(false);
+  }
+
+  /** Closes this tab's client: calls reject with `closed` from here on, observers end. Other tabs go on. */
+  close(): Promise<void> {
+    return this.#link.close();
+  }
+
+  override addEventListener<K extends keyof ClientEvents>(
+    type: K,
+    listener: (event: ClientEvents[K]) => void,
+    options?: AddEventListenerOptions | boolean,
+  ): void;
+  override addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: AddEventListenerOptions | boolean,
+  ): void;
+  override addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null | ((event: never) => void),
+    options?: AddEventListenerOptions | boolean,
+  ): void {
+    super.addEventListener(type, listener as EventListener, options);
+  }
+}
+
+/** A new UUIDv7 (RFC 9562), for {@link ChasquiClient.sendTextAs}. */
+export function newMessageId(): MessageId {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const now = Date.now();
+  for (let index = 0; index < 6; index++) bytes[index] = Math.floor(now / 2 ** (8 * (5 - index))) & 0xff;
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x70;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  const parts = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)];
+  return parts.join('-') as MessageId;
+}

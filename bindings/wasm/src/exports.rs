@@ -1,0 +1,168 @@
+//! What the worker's JavaScript calls. Everything is text or a `Blob`; errors are the text of [`crate::error_shape`].
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use chasqui::{Client, Error, ExportPages};
+use tokio::sync::Notify;
+use wasm_bindgen::prelude::*;
+use web_sys::{Blob, BlobPropertyBag};
+
+use crate::answer::Answer;
+use crate::request::read;
+use crate::watch::{Observer, Topic};
+
+/// Prints panics before they trap.
+#[wasm_bindgen(start)]
+fn start() {
+    std::panic::set_hook(Box::new(|panic| web_sys::console::error_1(&panic.to_string().into())));
+}
+
+/// An open client.
+#[wasm_bindgen]
+pub struct Core {
+    client: Client,
+    watches: Watches,
+    is_gone: Rc<Cell<bool>>,
+}
+
+type Watches = Rc<RefCell<BTreeMap<String, Rc<Watch>>>>;
+
+/// Somebody watches, under a name that the tab made.
+struct Watch {
+    /// Nobody has it while its news are being waited for.
+    observer: RefCell<Option<Observer>>,
+    topic: RefCell<Topic>,
+    /// The topic changed, or nobody watches any more.
+    changed: Notify,
+}
+
+#[wasm_bindgen]
+impl Core {
+    /// Opens the client that the configuration (JSON) describes.
+    pub async fn open(config: String) -> Result<Core, JsValue> {
+        let client = async { crate::open(&config)?.client().await };
+        let client = client.await.map_err(thrown)?;
+        Ok(Self { client, watches: Rc::default(), is_gone: Rc::default() })
+    }
+
+    /// Whether the history outlives the page.
+    #[wasm_bindgen(getter, js_name = isPersistent)]
+    pub fn is_persistent(&self) -> bool {
+        self.client.is_persistent()
+    }
+
+    /// Whether the history was removed, and the client is closed for good.
+    #[wasm_bindgen(getter, js_name = isGone)]
+    pub fn is_gone(&self) -> bool {
+        self.is_gone.get()
+    }
+
+    /// Carries out a request (JSON); resolves to JSON or a `Blob`. `again`: it was asked before, of a worker that is gone.
+    pub fn call(&self, request: String, again: bool) -> js_sys::Promise {
+        let (client, is_gone) = (self.client.clone(), Rc::clone(&self.is_gone));
+        wasm_bindgen_futures::future_to_promise(async move {
+            let answered = async { crate::answer(&client, crate::request(&request)?, again).await };
+            match answered.await.map_err(thrown)? {
+                Answer::Value(value) => Ok(value.to_string().into()),
+                Answer::Last(value) => {
+                    is_gone.set(true);
+                    Ok(value.to_string().into())
+                }
+                Answer::File(pages) => blob(pages).await,
+            }
+        })
+    }
+
+    /// The next piece of news (JSON) for who watches a topic (JSON) under that name; begins to watch with the first call.
+    /// Resolves to `undefined` when that ends.
+    pub fn next(&self, name: String, topic: String) -> js_sys::Promise {
+        let (client, watches) = (self.client.clone(), Rc::clone(&self.watches));
+        wasm_bindgen_futures::future_to_promise(async move {
+            let topic: Topic = read(&topic).map_err(thrown)?;
+            let watch = Rc::clone(watches.borrow_mut().entry(name.clone()).or_insert_with(|| {
+                let observer = RefCell::new(Some(Observer::new(&client, topic)));
+                Rc::new(Watch { observer, topic: RefCell::new(topic), changed: Notify::new() })
+            }));
+            let busy = || thrown(Error::Invalid { detail: "the last piece of news is still being waited for".into() });
+            let mut observer = watch.observer.borrow_mut().take().ok_or_else(busy)?;
+            *watch.topic.borrow_mut() = topic;
+            let is_watched = || watches.borrow().get(&name).is_some_and(|held| Rc::ptr_eq(held, &watch));
+            let news = loop {
+                observer.set_limit(*watch.topic.borrow());
+                tokio::select! {
+                    news = observer.next() => break Some(news),
+                    () = watch.changed.notified() => if !is_watched() { break None },
+                }
+            };
+            *watch.observer.borrow_mut() = Some(observer);
+            match news {
+                Some(news) => news.map(|news| news.to_string().into()).map_err(thrown),
+                None => Ok(JsValue::UNDEFINED),
+            }
+        })
+    }
+
+    /// Changes how much is watched, also for who waits already.
+    pub fn retopic(&self, name: &str, topic: &str) -> Result<(), JsValue> {
+        let topic: Topic = read(topic).map_err(thrown)?;
+        if let Some(watch) = self.watches.borrow().get(name) {
+            *watch.topic.borrow_mut() = topic;
+            watch.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Nobody watches under this name any more.
+    pub fn unwatch(&self, name: &str) {
+        if let Some(watch) = self.watches.borrow_mut().remove(name) {
+            watch.changed.notify_one();
+        }
+    }
+
+    /// Nobody watches any more under names that begin so.
+    #[wasm_bindgen(js_name = unwatchAll)]
+    pub fn unwatch_all(&self, prefix: &str) {
+        let gone: Vec<String> = self.watches.borrow().keys().filter(|name| name.starts_with(prefix)).cloned().collect();
+        gone.iter().for_each(|name| self.unwatch(name));
+    }
+
+    /// Lets go of the socket and the files.
+    pub fn suspend(&self) -> js_sys::Promise {
+        let client = self.client.clone();
+        wasm_bindgen_futures::future_to_promise(async move { client.suspend().await.map(nothing).map_err(thrown) })
+    }
+
+    /// Opens everything again.
+    pub fn resume(&self) -> js_sys::Promise {
+        let client = self.client.clone();
+        wasm_bindgen_futures::future_to_promise(async move { client.resume().await.map(nothing).map_err(thrown) })
+    }
+
+    /// Closes the socket and the files, for good.
+    pub fn close(&self) -> js_sys::Promise {
+        let client = self.client.clone();
+        wasm_bindgen_futures::future_to_promise(async move { client.close().await.map(nothing).map_err(thrown) })
+    }
+}
+
+/// The export as a file that the browser holds: memory stays bounded however long the history is.
+async fn blob(mut pages: ExportPages) -> Result<JsValue, JsValue> {
+    let parts = js_sys::Array::new();
+    while let Some(page) = pages.next().await.map_err(thrown)? {
+        let part = js_sys::Array::of1(&js_sys::Uint8Array::from(page.as_slice()));
+        parts.push(&Blob::new_with_u8_array_sequence(&part)?.into());
+    }
+    let options = BlobPropertyBag::new();
+    options.set_type("application/x-ndjson");
+    Ok(Blob::new_with_blob_sequence_and_options(&parts, &options)?.into())
+}
+
+fn nothing((): ()) -> JsValue {
+    JsValue::UNDEFINED
+}
+
+fn thrown(error: Error) -> JsValue {
+    crate::error_shape(&error).to_string().into()
+}

@@ -1,0 +1,194 @@
+//! What a tab asks for. Whatever does not fit is [`Error::Invalid`], and says where.
+
+use chasqui::{AccountProof, Client, Config, ConversationId, Cursor, DeviceId, Error, MessageId, RealmId, Seq, UserId};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+/// Of the name of an account.
+const NAME_BYTES: usize = 64;
+
+/// How a client is opened.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Open {
+    /// Tells the accounts of an origin apart.
+    name: String,
+    /// The base URL of the node.
+    node: String,
+    realm: Option<RealmId>,
+    device_binding: Option<[u8; 32]>,
+    #[serde(default)]
+    adopt_copy: bool,
+}
+
+impl Open {
+    /// Opens it. One name is one folder below the origin's private file system.
+    ///
+    /// # Errors
+    /// As [`Client::open`].
+    pub async fn client(self) -> Result<Client, Error> {
+        let is_usable = !matches!(self.name.as_str(), "" | "." | "..") && self.name.len() <= NAME_BYTES;
+        if !is_usable || self.name.contains(['/', '\0']) {
+            let detail = format!("a name has 1 to {NAME_BYTES} bytes, without slashes");
+            return Err(Error::Invalid { detail });
+        }
+        let mut config = Config::new(format!("chasqui/{}", self.name), self.node);
+        if let Some(realm) = self.realm {
+            config = config.realm(realm);
+        }
+        if let Some(secret) = self.device_binding {
+            config = config.device_binding(secret);
+        }
+        if self.adopt_copy {
+            config = config.adopt_copy();
+        }
+        Client::open(config).await
+    }
+}
+
+/// A call of one of [`Client`]'s operations, under the same name. Holds passwords: nothing prints it.
+#[derive(Deserialize)]
+#[serde(
+    tag = "method",
+    content = "with",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
+#[expect(missing_docs, reason = "documented at `Client`")]
+pub enum Request {
+    Account {},
+    Register { name: String, password: String, device_name: String },
+    Login { name: String, password: String, device_name: String },
+    EnrolWithToken { token: String, device_name: String },
+    RequestCode { phone: String },
+    EnrolWithCode { challenge: String, code: String, pin: Option<String>, device_name: String },
+    ReplaceAccountWithCode { challenge: String, code: String, device_name: String },
+    SetPin { pin: Option<String> },
+    Logout {},
+    Wipe {},
+    DeleteAccount { proof: Proof },
+    Devices {},
+    RevokeDevice { device: DeviceId },
+    FindUser { name: String },
+    OpenDirect { peer: UserId },
+    SendText { message: MessageId, conversation: ConversationId, text: String },
+    Retry { message: MessageId },
+    MarkRead { conversation: ConversationId, up_to: Option<Seq> },
+    Delete { message: MessageId },
+    AcceptRequest { conversation: ConversationId },
+    DeclineRequest { conversation: ConversationId, block: bool },
+    Conversations { limit: u32 },
+    Conversation { conversation: ConversationId },
+    TotalUnread {},
+    Timeline { conversation: ConversationId, before: Option<Place>, limit: u32 },
+    TimelineAfter { conversation: ConversationId, after: Place, limit: u32 },
+    Incomplete {},
+    Message { message: MessageId },
+    Search { query: String, limit: u32 },
+    Connection {},
+    Salvages {},
+    NetworkUp {},
+    Export {},
+    ExportFromNode {},
+}
+
+/// What proves that it is the account's owner: nothing, or one of what the account has.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Proof {
+    /// The account has nothing to be proved by.
+    #[default]
+    None,
+    /// As registered.
+    Password(String),
+    /// Of the telephone's account.
+    Pin(String),
+    /// Of the app's backend.
+    Token(String),
+}
+
+impl From<Proof> for AccountProof {
+    fn from(proof: Proof) -> Self {
+        match proof {
+            Proof::None => Self::none(),
+            Proof::Password(password) => Self::password(&password),
+            Proof::Pin(pin) => Self::pin(&pin),
+            Proof::Token(token) => Self::token(&token),
+        }
+    }
+}
+
+/// A [`Cursor`], as text.
+#[derive(Clone, Copy, Debug)]
+pub struct Place(pub(crate) Cursor);
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(|_| serde::de::Error::custom("that is no cursor"))
+    }
+}
+
+/// Reads how a client is opened.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub fn open(text: &str) -> Result<Open, Error> {
+    read(text)
+}
+
+/// Reads a call.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub fn request(text: &str) -> Result<Request, Error> {
+    read(text)
+}
+
+pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| Error::Invalid { detail: format!("the arguments do not fit: {error}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_invalid() {
+        let id = "0197a3c1-7c00-7000-8000-000000000001";
+        let refused = [
+            "",
+            "7",
+            r#"{"method":"sing","with":{}}"#,
+            r#"{"method":"account","with":{"extra":1}}"#,
+            r#"{"method":"openDirect","with":{}}"#,
+            r#"{"method":"openDirect","with":{"peer":7}}"#,
+            r#"{"method":"openDirect","with":{"peer":"ana"}}"#,
+            r#"{"method":"conversations","with":{"limit":-1}}"#,
+            r#"{"method":"conversations","with":{"limit":1.5}}"#,
+            r#"{"method":"conversations","with":{"limit":null}}"#,
+            r#"{"method":"search","with":{"query":["a"],"limit":1}}"#,
+            r#"{"method":"deleteAccount","with":{"proof":{"password":1}}}"#,
+        ];
+        for text in refused {
+            assert!(matches!(request(text), Err(Error::Invalid { .. })), "{text}");
+        }
+        for with in [r#""text":"a\ud800""#, r#""text":{}"#] {
+            let text = format!(r#"{{"method":"sendText","with":{{"message":"{id}","conversation":"{id}",{with}}}}}"#);
+            assert!(matches!(request(&text), Err(Error::Invalid { .. })), "{text}");
+        }
+        let after = format!(r#"{{"method":"timelineAfter","with":{{"conversation":"{id}","after":"x","limit":1}}}}"#);
+        assert!(matches!(request(&after), Err(Error::Invalid { .. })));
+    }
+
+    #[test]
+    fn what_fits_is_read() {
+        let id = "0197a3c1-7c00-7000-8000-000000000001";
+        let text = format!(r#"{{"method":"markRead","with":{{"conversation":"{id}","upTo":null}}}}"#);
+        assert!(matches!(request(&text), Ok(Request::MarkRead { up_to: None, .. })));
+        let text = r#"{"method":"deleteAccount","with":{"proof":{"password":"secret"}}}"#;
+        assert!(matches!(request(text), Ok(Request::DeleteAccount { proof: Proof::Password(_) })));
+        assert!(request(r#"{"method":"deleteAccount","with":{"proof":"none"}}"#).is_ok());
+    }
+}

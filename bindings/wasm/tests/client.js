@@ -1,0 +1,320 @@
+// What one client does, in one tab: the tests that every language has. The ten tasks of docs/bindings.md stand here.
+
+import assert from 'node:assert/strict';
+import { node, pair, fresh, Person } from './people.js';
+import { test, until } from './stage.js';
+
+test('open and register', async () => {
+  const name = fresh('ana');
+  const ana = await Person.start(name);
+  const found = await ana.page.evaluate(async (name) => {
+    const before = await client.account();
+    const account = await client.register(name, 'correct horse', 'browser');
+    return { before, account, after: await client.account(), storage: client.storage };
+  }, name);
+  assert.equal(found.before, null);
+  assert.equal(found.account.name, name);
+  assert.deepEqual(found.account, found.after);
+  assert.equal(found.storage.kind, 'opfs');
+  await ana.browser.close();
+});
+
+test('find and open a direct conversation, send, receive, receipts', async () => {
+  const { ana, bo, chat, close } = await pair();
+  const message = await ana.page.evaluate((chat) => client.sendText(chat, 'Good morning, Bo! ¡Buen día! 早上好'), chat);
+  await until('it arrived', () => bo.page.evaluate(async (chat) => (await texts(chat)).length === 1, chat));
+  assert.deepEqual(await bo.page.evaluate((chat) => texts(chat), chat), ['Good morning, Bo! ¡Buen día! 早上好']);
+  const state = () => ana.page.evaluate(async (id) => (await client.message(id)).state.kind, message);
+  await until('received', async () => (await state()) === 'received');
+  assert.equal(await bo.page.evaluate(() => client.totalUnread()), 1);
+  await bo.page.evaluate((chat) => client.markRead(chat), chat);
+  await until('read', async () => (await state()) === 'read');
+  assert.equal(await bo.page.evaluate(() => client.totalUnread()), 0);
+  const [delivery] = await ana.page.evaluate(async (id) => (await client.message(id)).deliveries, message);
+  assert.ok(delivery.receivedAt > 1.7e12 && delivery.readAt > 1.7e12, 'times are milliseconds');
+  await close();
+});
+
+test('observe a timeline: a reset, then differences; lists apply them', async () => {
+  const { ana, bo, chat, close } = await pair();
+  await ana.page.evaluate(async (chat) => {
+    await client.sendText(chat, 'one');
+    window.updates = [];
+    window.list = [];
+    (async () => {
+      for await (const update of client.observeTimeline(chat, 10)) updates.push(update);
+    })();
+    (async () => {
+      for await (const lines of client.observeTimeline(chat, 10).lists()) list = lines;
+    })();
+  }, chat);
+  const shown = () => ana.page.evaluate(() => list.map((item) => `${item.message.content.text} ${item.message.state.kind}`));
+  await until('one is received', async () => (await shown()).join() === 'one received');
+  await bo.page.evaluate((chat) => client.sendText(chat, 'two'), chat);
+  await until('two arrives', async () => (await shown()).join() === 'one received,two received');
+  const kinds = await ana.page.evaluate(() => updates.map((update) => update.kind));
+  assert.equal(kinds[0], 'reset');
+  assert.ok(kinds.length > 1 && kinds.slice(1).every((kind) => kind === 'changes'), kinds.join());
+  await close();
+});
+
+test('observe conversations and the connection; a window can grow', async () => {
+  const { ana, bo, chat, close } = await pair();
+  await bo.page.evaluate(async (chat) => {
+    window.states = [];
+    window.lines = [];
+    window.watched = client.observeTimeline(chat, 2);
+    window.window2 = [];
+    (async () => {
+      for await (const state of client.observeConnection()) states.push(state.kind);
+    })();
+    (async () => {
+      for await (const list of client.observeConversations(5).lists()) lines = list;
+    })();
+    (async () => {
+      for await (const list of watched.lists()) window2 = list;
+    })();
+  }, chat);
+  for (const text of ['1', '2', '3', '4']) {
+    await ana.page.evaluate(([chat, text]) => client.sendText(chat, text), [chat, text]);
+  }
+  await until('four unread', () => bo.page.evaluate(() => lines[0]?.unread === 4 && lines[0].lastMessage.content.text === '4'));
+  await until('online', () => bo.page.evaluate(() => states.at(-1) === 'online'));
+  await until('two lines', () => bo.page.evaluate(() => window2.map((item) => item.message.content.text).join() === '3,4'));
+  await bo.page.evaluate(() => watched.setLimit(10));
+  await until('all lines', () => bo.page.evaluate(() => window2.map((item) => item.message.content.text).join() === '1,2,3,4'));
+  await close();
+});
+
+test('search, pages and cursors, delete', async () => {
+  const { ana, chat, close } = await pair();
+  const found = await ana.page.evaluate(async (chat) => {
+    for (let number = 0; number < 30; number++) await client.sendText(chat, `line ${number} of the 明天见 poem`);
+    const hits = await client.search('poem 1', 50);
+    const chinese = await client.search('明天', 3);
+    const page = await client.timeline(chat, null, 10);
+    const older = await client.timeline(chat, page.older, 10);
+    const newer = await client.timelineAfter(chat, older.newer, 10);
+    const around = await client.timelineAfter(chat, hits[0].cursor, 3);
+    return {
+      hits: hits.length, chinese: chinese.length, newest: page.items.at(-1).message.content.text,
+      older: older.items[0].message.content.text, same: newer.items[0].message.id === page.items[0].message.id,
+      around: around.items.length,
+    };
+  }, chat);
+  assert.equal(found.hits, 11);
+  assert.equal(found.chinese, 3);
+  assert.equal(found.newest, 'line 29 of the 明天见 poem');
+  assert.equal(found.older, 'line 10 of the 明天见 poem');
+  assert.ok(found.same);
+  await close();
+});
+
+test('what is written offline goes out later', async () => {
+  const { ana, bo, chat, close } = await pair();
+  await node.stop();
+  try {
+    await until('offline', () => ana.page.evaluate(async () => (await client.connection()).kind !== 'online'));
+    const state = await ana.page.evaluate(async (chat) => {
+      const id = await client.sendText(chat, 'written on a train');
+      return (await client.message(id)).state.kind;
+    }, chat);
+    assert.equal(state, 'pending');
+    assert.equal(await ana.page.evaluate(() => code(() => client.devices())), 'offline');
+    assert.deepEqual(await ana.page.evaluate((chat) => texts(chat), chat), ['written on a train']);
+  } finally {
+    await node.again();
+  }
+  await ana.page.evaluate(() => client.networkUp());
+  await bo.page.evaluate(() => client.networkUp());
+  await until('it arrives', () => bo.page.evaluate(async (chat) => (await texts(chat)).join() === 'written on a train', chat));
+  await close();
+});
+
+test('errors are typed', async () => {
+  const { ana, bo, chat, close } = await pair();
+  const codes = await ana.page.evaluate(
+    async ([chat, name]) => ({
+      unknown: await code(() => client.findUser('nobody-at-all')),
+      empty: await code(() => client.sendText(chat, '')),
+      elsewhere: await code(() => client.sendText('0197a3c1-7c00-7000-8000-000000000001', 'x')),
+      twice: await code(() => client.register(name, 'correct horse', 'browser')),
+      proof: await code(() => client.deleteAccount({ password: 'wrong' })),
+      none: await code(() => client.deleteAccount('none')),
+    }),
+    [chat, bo.name],
+  );
+  assert.deepEqual(codes, {
+    unknown: 'not_found', empty: 'invalid', elsewhere: 'not_found', twice: 'already_enrolled', proof: 'proof_needed', none: 'proof_needed',
+  });
+  const [error] = await ana.page.evaluate(async (chat) => {
+    try {
+      await client.sendText(chat, 'x'.repeat(70_000));
+    } catch (error) {
+      return [{ code: error.code, isRetryable: error.isRetryable, size: error.size, limit: error.limit, name: error.name, isError: error instanceof Error }];
+    }
+  }, chat);
+  assert.deepEqual({ ...error, size: 0, limit: 0 }, { code: 'too_large', isRetryable: false, size: 0, limit: 0, name: 'ChasquiError', isError: true });
+  assert.ok(error.size > 70_000 && error.limit < 70_000);
+  await close();
+});
+
+test('wrong types from JavaScript are invalid, and nothing happens', async () => {
+  const { ana, chat, close } = await pair();
+  const codes = await ana.page.evaluate(async (chat) => {
+    const wrong = [
+      () => client.sendText(chat, 7), () => client.sendText(chat, undefined), () => client.sendText(chat, null),
+      () => client.sendText(chat, {}), () => client.sendText(chat, new Date()), () => client.sendText(chat, 10n),
+      () => client.sendText(chat, () => 'x'), () => client.sendText(chat, Symbol('x')), () => client.sendText(chat, new Uint8Array(3)),
+      () => client.sendText(chat, 'half a \ud83d letter'), () => client.sendText('no id', 'x'), () => client.sendText(undefined, 'x'),
+      () => client.conversations('many'), () => client.conversations(-1), () => client.conversations(1.5),
+      () => client.conversations(NaN), () => client.conversations(2 ** 40), () => client.markRead(chat, NaN),
+      () => client.markRead(chat, -1), () => client.timeline(chat, 'x', 10), () => client.search(['a'], 10), () => client.setPin(),
+      () => client.deleteAccount('please'), () => client.openDirect({ user: 'x' }), () => client.observeTimeline('no id', 10).next(),
+      () => client.observeConversations('x').next(), () => chasqui.ChasquiClient.open(), () => chasqui.ChasquiClient.open({ node: 7 }),
+      () => chasqui.ChasquiClient.open({ node: 'ftp://x', name: 'a' }), () => chasqui.ChasquiClient.open({ node: 'http://x', name: '../b' }),
+      () => chasqui.ChasquiClient.open({ node: 'http://x', name: 'c', deviceBinding: 'secret' }),
+    ];
+    const codes = [];
+    for (const call of wrong) codes.push(await code(call));
+    return [codes, await texts(chat)];
+  }, chat);
+  assert.deepEqual(codes[0].map((code, index) => [index, code]).filter(([, code]) => code !== 'invalid'), []);
+  assert.deepEqual(codes[1], []);
+  await close();
+});
+
+test('leaving a loop, a signal and closing end an observer', async () => {
+  const { ana, chat, close } = await pair();
+  const ended = await ana.page.evaluate(async (chat) => {
+    const results = [];
+    for await (const update of client.observeTimeline(chat, 5)) {
+      results.push(update.kind);
+      break;
+    }
+    const control = new AbortController();
+    const watch = client.observeTimeline(chat, 5, { signal: control.signal });
+    await watch.next();
+    const waiting = watch.next();
+    control.abort();
+    results.push((await waiting).done, (await watch.next()).done);
+    const last = client.observeConnection();
+    await last.next();
+    const never = (async () => {
+      for await (const _ of last);
+      return 'over';
+    })();
+    await client.close();
+    results.push(await never);
+    return results;
+  }, chat);
+  assert.deepEqual(ended, ['reset', true, true, 'over']);
+  await close();
+});
+
+test('close and reopen; calls after it are refused', async () => {
+  const { ana, bo, chat, close } = await pair();
+  const codes = await ana.page.evaluate(async (chat) => {
+    await client.sendText(chat, 'kept');
+    const waiting = code(() => client.devices());
+    await client.close();
+    await client.close();
+    return [await code(() => client.account()), await code(() => client.sendText(chat, 'x')), await code(() => client.suspend()), await waiting];
+  }, chat);
+  assert.deepEqual(codes.slice(0, 3), ['closed', 'closed', 'closed']);
+  assert.ok(['closed', 'no error'].includes(codes[3]), codes[3]);
+  const again = await ana.open();
+  assert.deepEqual(await again.evaluate((chat) => texts(chat), chat), ['kept']);
+  await until('it arrived', () => bo.page.evaluate(async (chat) => (await texts(chat)).join() === 'kept', chat));
+  await close();
+});
+
+test('two clients in one page', async () => {
+  const [ana, bo] = [fresh('ana'), fresh('bo')];
+  const one = await Person.start(ana);
+  const found = await one.page.evaluate(
+    async ([url, ana, bo]) => {
+      const first = client;
+      const second = await chasqui.ChasquiClient.open({ node: url, name: 'second' });
+      await first.register(ana, 'correct horse', 'browser');
+      await second.register(bo, 'correct horse', 'browser');
+      const chat = await first.openDirect((await first.findUser(bo)).user);
+      await first.sendText(chat, 'from the first');
+      for await (const list of second.observeConversations(5).lists()) {
+        if (list[0]?.lastMessage) return [list[0].lastMessage.content.text, list[0].id === chat, (await second.account()).name];
+      }
+    },
+    [node.url, ana, bo],
+  );
+  assert.deepEqual(found, ['from the first', true, bo]);
+  await one.browser.close();
+});
+
+test('suspend and resume', async () => {
+  const { ana, bo, chat, close } = await pair();
+  const codes = await bo.page.evaluate(async () => {
+    window.seen = [];
+    (async () => {
+      for await (const list of client.observeConversations(5).lists()) seen.push(list[0]?.unread);
+    })();
+    await client.suspend();
+    await client.suspend();
+    return [await code(() => client.account()), await code(() => client.conversations(5))];
+  });
+  assert.deepEqual(codes, ['suspended', 'suspended']);
+  await ana.page.evaluate((chat) => client.sendText(chat, 'while you slept'), chat);
+  const sent = () => ana.page.evaluate(async (chat) => (await client.timeline(chat, null, 1)).items[0].message.state.kind, chat);
+  await until('sent', async () => (await sent()) === 'sent');
+  await bo.page.evaluate(() => client.resume());
+  await until('received', async () => (await sent()) === 'received');
+  await until('observers go on', () => bo.page.evaluate(() => seen.at(-1) === 1));
+  await close();
+});
+
+test('enrol with a token: a node that takes none says so', async () => {
+  const ana = await Person.start(fresh('ana'));
+  assert.equal(await ana.page.evaluate(() => code(() => client.enrolWithToken('a.b.c', 'browser'))), 'incompatible');
+  assert.equal(await ana.page.evaluate(() => code(() => client.requestCode('+51987654321'))), 'incompatible');
+  await ana.browser.close();
+});
+
+test('export and close', async () => {
+  const { ana, chat, close } = await pair();
+  const lines = await ana.page.evaluate(async (chat) => {
+    await client.sendText(chat, 'for the archive');
+    const text = await (await client.export()).text();
+    const held = JSON.parse(await client.exportFromNode());
+    await client.close();
+    return [text.trim().split('\n').map((line) => JSON.parse(line)), typeof held];
+  }, chat);
+  const kinds = lines[0].map((line) => line.kind);
+  assert.equal(kinds[0], 'export');
+  assert.equal(kinds.at(-1), 'end');
+  assert.ok(lines[0].some((line) => line.text === 'for the archive'));
+  assert.equal(lines[1], 'object');
+  await close();
+});
+
+test('log out, log in again, wipe; devices', async () => {
+  const name = fresh('ana');
+  const ana = await Person.registered(name);
+  const second = await Person.start(name);
+  const devices = await second.page.evaluate(async (name) => {
+    const wrong = await code(() => client.login(name, 'wrong horse', 'laptop'));
+    await client.login(name, 'correct horse', 'laptop');
+    const devices = await client.devices();
+    await client.revokeDevice(devices.find((device) => !device.isThisDevice).device);
+    return [wrong, devices.map((device) => device.name).sort(), (await client.devices()).length];
+  }, name);
+  assert.deepEqual(devices, ['unauthorised', ['browser', 'laptop'], 1]);
+  await until('shut out', () => ana.page.evaluate(async () => (await client.connection()).reason === 'revoked'));
+  const after = await second.page.evaluate(async () => {
+    await client.logout();
+    const account = await client.account();
+    await client.wipe();
+    return [account, await code(() => client.account())];
+  });
+  assert.deepEqual(after, [null, 'closed']);
+  await ana.browser.close();
+  await second.browser.close();
+});
