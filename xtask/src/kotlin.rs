@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::debian::{self, Tool};
+use crate::package::paths;
 use crate::steps::{Outcome, run_command};
 use crate::workspace;
 
-const TOOLS: [Tool; 2] =
+pub(crate) const TOOLS: [Tool; 2] =
     [Tool { program: "java", package: "openjdk-17-jdk-headless" }, Tool { program: "mvn", package: "maven" }];
 
 /// `cargo xtask test kotlin`: the tests of the SDK, against the real node, and the sample.
@@ -16,7 +17,7 @@ pub(crate) fn test() -> Outcome {
     if let Err(missing) = debian::provide(&TOOLS) {
         return Outcome::Skipped(missing);
     }
-    let made = prepare(&["chasqui-node"]).and_then(|()| maven("bindings/kotlin", &["install"]));
+    let made = prepare(Profile::Debug, &["chasqui-node"]).and_then(|()| maven("bindings/kotlin", &["install"]));
     // As somebody's own program, which knows the packed library only.
     let made = made.and_then(|()| maven("examples/kotlin", &["package"]));
     // Maven fails when a test does: what it counted is told all the same.
@@ -31,18 +32,37 @@ pub(crate) fn test() -> Outcome {
     }
 }
 
+/// How the library is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    Debug,
+    /// As people get it: small, stripped, and without a word about this machine.
+    Release,
+}
+
 /// Puts the library of this machine and its Kotlin where the Maven build takes them. `beside` is built with it.
-pub(crate) fn prepare(beside: &[&str]) -> Result<(), String> {
+pub(crate) fn prepare(profile: Profile, beside: &[&str]) -> Result<(), String> {
     let mut build = Command::new(cargo());
     build.args(["build", "--quiet", "--package", "chasqui-ffi"]);
     build.args(beside.iter().flat_map(|package| ["--package", package]));
+    let folder = match profile {
+        Profile::Debug => "target/debug",
+        Profile::Release => {
+            // Apart from other builds, which have other flags.
+            build.args(["--release", "--target-dir"]).arg(workspace().join("target/package"));
+            small(&mut build);
+            build.env("RUSTFLAGS", paths::flags());
+            "target/package/release"
+        }
+    };
     run_command(&mut build)?;
+    // What UniFFI reads is stripped from a small library; what it makes is the same from any.
     let mut bindgen = Command::new(cargo());
-    bindgen.args(["build", "--quiet", "--package", "xtask-bindgen"]);
+    bindgen.args(["build", "--quiet", "--package", "chasqui-ffi", "--package", "xtask-bindgen"]);
     run_command(&mut bindgen)?;
 
     let name = format!("{}chasqui_ffi{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    let library = workspace().join("target/debug").join(&name);
+    let library = workspace().join(folder).join(&name);
     let native = workspace().join("target/kotlin/native");
     let told = |error: std::io::Error| format!("{}: {error}", native.display());
     // Of another profile or machine there may be one from before.
@@ -56,8 +76,18 @@ pub(crate) fn prepare(beside: &[&str]) -> Result<(), String> {
     std::fs::copy(&library, place.join(&name)).map_err(told)?;
 
     let mut generate = Command::new(workspace().join("target/debug/xtask-bindgen"));
-    generate.arg("kotlin").arg(&library).arg(workspace().join("target/kotlin/generated"));
+    generate
+        .arg("kotlin")
+        .arg(workspace().join("target/debug").join(&name))
+        .arg(workspace().join("target/kotlin/generated"));
     run_command(&mut generate)
+}
+
+/// Has a library built that is as small as it gets. Unwinding stays: by it a panic becomes an exception.
+pub(crate) fn small(build: &mut Command) {
+    for (setting, value) in [("OPT_LEVEL", "z"), ("LTO", "fat"), ("CODEGEN_UNITS", "1"), ("STRIP", "symbols")] {
+        build.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
+    }
 }
 
 /// Runs Maven in a folder of the workspace, with what it downloads in `target/`.

@@ -1,5 +1,6 @@
 //! `cargo xtask`: the project's own commands. Each prints what it runs, so that it can be run by hand.
 
+mod android;
 mod debian;
 mod fuzz;
 mod kotlin;
@@ -17,15 +18,17 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   test [NAME]      everything that must pass: format, lints, every test, a short simulation.
-                   NAME = fmt | clippy | unit | docs | sim | mutants | crash | quickstart | kotlin | swift | web |
-                   deny runs that step only. What Debian's packages bring is installed, if we may; what is missing is named as skipped
+                   NAME = fmt | clippy | unit | docs | sim | mutants | crash | quickstart | kotlin | android-check |
+                   swift | web | deny runs that step only. What Debian's packages bring is installed, if we may;
+                   what is missing is named as skipped
   sim [ARGUMENTS]  the simulation: --seeds N [--from N], --seed N (replay), --mutant NAME, --mutants, --all-mutants
   bench WHAT [ARGUMENTS]  measures: relay | core, see --help of each; figures are in docs/benchmarks.md
                    crash kills the node (`kill -9`) ten times in the middle of the offline workload
   ci               what a change must pass before it lands: test, and a long simulation
   fuzz [--seconds N [TARGET]]  every fuzz target, or one, for so long (needs cargo-fuzz; better with a nightly)
   web [--node URL] serves the sample page of the npm package, with a node for development if none is given
-  package npm      makes the npm package; --check prints sizes against budgets
+  package WHAT     packs what people install: npm | jar (the JVM, this machine) | aar (Android, needs its NDK);
+                   --check prints sizes against the budgets, of npm's made anew
   proto            generates the Rust of the .proto files
   help             this
 ";
@@ -78,6 +81,7 @@ fn tests() -> Vec<Step> {
             .alone(),
         cargo("quickstart", &["test", "--quiet", "--package", "quickstart"]).alone(),
         own("kotlin", kotlin::test),
+        own("android-check", android::check),
         own("swift", swift::test),
         own("web", web::test),
         cargo("deny", &["deny", "check", "licenses", "bans", "sources"]).needs("cargo-deny"),

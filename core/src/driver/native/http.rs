@@ -1,19 +1,37 @@
-//! HTTP by reqwest, TLS by rustls with the platform's certificates.
+//! HTTP by reqwest, TLS by rustls with the platform's certificates; on Android with Mozilla's (docs/adr/0010-roots-on-android.md).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Response;
-use rustls_platform_verifier::BuilderVerifierExt as _;
+use rustls::client::WantsClientCert;
+use rustls::{ClientConfig, ConfigBuilder, WantsVerifier};
 
 use crate::Error;
 use crate::driver::api::{ANSWER_BYTES, ANSWER_WITHIN_MS, Answer, Request};
+
+/// Believes whom the platform believes.
+#[cfg(not(target_os = "android"))]
+fn trusting(
+    tls: ConfigBuilder<ClientConfig, WantsVerifier>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, rustls::Error> {
+    rustls_platform_verifier::BuilderVerifierExt::with_platform_verifier(tls)
+}
+
+/// Believes whom Mozilla believes: the platform can only be asked through Java, with an object that the app would have to bring.
+#[cfg(target_os = "android")]
+fn trusting(
+    tls: ConfigBuilder<ClientConfig, WantsVerifier>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, rustls::Error> {
+    let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect::<rustls::RootCertStore>();
+    Ok(tls.with_root_certificates(roots))
+}
 
 #[derive(Debug)]
 pub(in crate::driver) struct Http {
     client: reqwest::Client,
     is_secure: bool,
-    tls: Arc<rustls::ClientConfig>,
+    tls: Arc<ClientConfig>,
 }
 
 impl Http {
@@ -24,11 +42,11 @@ impl Http {
     pub(in crate::driver) fn new(is_secure: bool) -> Result<Self, Error> {
         let internal = |error: &dyn std::fmt::Display| Error::Internal { detail: error.to_string() };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let tls = tls.map_err(|error| internal(&error))?;
         // The platform's certificates are read only where they are needed.
         let tls = if is_secure {
-            tls.with_platform_verifier().map_err(|error| internal(&error))?.with_no_client_auth()
+            trusting(tls).map_err(|error| internal(&error))?.with_no_client_auth()
         } else {
             tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
         };
@@ -41,7 +59,7 @@ impl Http {
         Ok(Self { client, is_secure, tls: Arc::new(tls) })
     }
 
-    pub(super) fn tls(&self) -> Option<Arc<rustls::ClientConfig>> {
+    pub(super) fn tls(&self) -> Option<Arc<ClientConfig>> {
         self.is_secure.then(|| Arc::clone(&self.tls))
     }
 

@@ -33,14 +33,15 @@ suspend fun <T> Flow<T>.until(what: String, isSo: (T) -> Boolean): T {
 fun tempFolder(): File = Files.createTempDirectory("chasqui").toFile().apply { deleteOnExit() }
 
 /** The real node, a process of its own. Keeps its folder and its port over a stop. */
-class Node private constructor(private val data: File, private val port: Int) : AutoCloseable {
+class Node private constructor(private val data: File, private val port: Int, private val config: File) : AutoCloseable {
     private var process: Process? = null
 
     val url: String = "http://127.0.0.1:$port"
 
     fun start() {
         val binary = File(System.getProperty("chasqui.node")).canonicalPath
-        val command = listOf(binary, "serve", "--log", "warn", "--listen", "127.0.0.1:$port", "--data", data.path)
+        val where = listOf("--listen", "127.0.0.1:$port", "--data", data.path, "--config", config.path)
+        val command = listOf(binary, "serve", "--log", "warn") + where
         val started =
             ProcessBuilder(command)
                 .redirectError(ProcessBuilder.Redirect.INHERIT)
@@ -61,12 +62,15 @@ class Node private constructor(private val data: File, private val port: Int) : 
     override fun close() {
         stop()
         data.deleteRecursively()
+        config.delete()
     }
 
     companion object {
-        fun start(): Node {
+        /** @param config TOML. */
+        fun start(config: String = ""): Node {
             val port = ServerSocket(0).use { it.localPort }
-            return Node(tempFolder(), port).apply { start() }
+            val file = File.createTempFile("node", ".toml").apply { writeText(config) }
+            return Node(tempFolder(), port, file).apply { start() }
         }
     }
 }

@@ -1,7 +1,7 @@
-//! `cargo xtask package`: what people install. So far the npm package; the others stand beside it when they are there.
+//! `cargo xtask package npm`: the npm package.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
 use crate::steps::run_command;
 use crate::web::{self, in_folder, node, place, said};
@@ -25,21 +25,8 @@ const FILES: [&str; 10] = [
     "dist/types.d.ts",
 ];
 
-pub(crate) fn run(arguments: &[&str]) -> ExitCode {
-    let done = match arguments {
-        ["npm" | "--check"] => web::ready().and_then(|()| npm()).map(drop),
-        _ => {
-            eprintln!("usage: cargo xtask package npm | --check");
-            return ExitCode::from(2);
-        }
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            eprintln!("{problem}");
-            ExitCode::FAILURE
-        }
-    }
+pub(super) fn pack() -> Result<(), String> {
+    web::ready().and_then(|()| npm()).map(drop)
 }
 
 /// Makes the npm package and looks at it; where the tarball is.
