@@ -4,10 +4,12 @@ mod android;
 mod debian;
 mod fuzz;
 mod kotlin;
+mod languages;
 mod package;
 mod steps;
 mod swift;
 mod web;
+mod xcframework;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,16 +21,16 @@ cargo xtask COMMAND
 
   test [NAME]      everything that must pass: format, lints, every test, a short simulation.
                    NAME = fmt | clippy | unit | docs | sim | mutants | crash | quickstart | kotlin | android-check |
-                   swift | web | deny runs that step only. What Debian's packages bring is installed, if we may;
-                   what is missing is named as skipped
+                   swift | web | four-languages | ios-check | deny runs that step
+                   only. What Debian's packages bring is installed, if we may; what is missing is named as skipped
   sim [ARGUMENTS]  the simulation: --seeds N [--from N], --seed N (replay), --mutant NAME, --mutants, --all-mutants
   bench WHAT [ARGUMENTS]  measures: relay | core, see --help of each; figures are in docs/benchmarks.md
                    crash kills the node (`kill -9`) ten times in the middle of the offline workload
   ci               what a change must pass before it lands: test, and a long simulation
   fuzz [--seconds N [TARGET]]  every fuzz target, or one, for so long (needs cargo-fuzz; better with a nightly)
   web [--node URL] serves the sample page of the npm package, with a node for development if none is given
-  package WHAT     packs what people install: npm | jar (the JVM, this machine) | aar (Android, needs its NDK);
-                   --check prints sizes against the budgets, of npm's made anew
+  package WHAT     packs what people install: npm | jar (the JVM, this machine) | aar (Android, needs its NDK) | xcframework
+                   (Apple, needs a Mac); --check prints sizes against the budgets, of npm's made anew
   proto            generates the Rust of the .proto files
   help             this
 ";
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["web"] => web::serve(None),
         ["web", "--node", url] => web::serve(Some(url)),
+        ["package", "xcframework"] => xcframework::package(),
         ["package", rest @ ..] => package::run(rest),
         ["proto"] => run_all(&[cargo("proto", &["run", "--quiet", "--package", "xtask-proto"])]),
         ["help" | "--help" | "-h"] | [] => {
@@ -84,6 +87,8 @@ fn tests() -> Vec<Step> {
         own("android-check", android::check),
         own("swift", swift::test),
         own("web", web::test),
+        own("four-languages", languages::test),
+        own("ios-check", xcframework::check).alone(),
         cargo("deny", &["deny", "check", "licenses", "bans", "sources"]).needs("cargo-deny"),
     ]
 }

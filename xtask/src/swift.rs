@@ -79,6 +79,19 @@ impl Toolchain {
         }
         command
     }
+
+    /// A program that Swift built. What it needs lies where the compiler does.
+    pub(crate) fn program(&self, package: &str, name: &str) -> Command {
+        let program = scratch(package).join("debug").join(name);
+        match self {
+            Self::OnPath => Command::new(program),
+            Self::Folder(root) => {
+                let mut command = inside(root);
+                command.arg(program);
+                command
+            }
+        }
+    }
 }
 
 fn inside(root: &Path) -> Command {

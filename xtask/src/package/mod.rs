@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &[&str]) -> ExitCode {
             return if native == ExitCode::SUCCESS { npm } else { native };
         }
         _ => {
-            eprintln!("usage: cargo xtask package npm | jar | aar | --check");
+            eprintln!("usage: cargo xtask package npm | jar | aar | xcframework | --check");
             return ExitCode::from(2);
         }
     };
