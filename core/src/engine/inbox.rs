@@ -12,8 +12,8 @@ use chasqui_wire::{
 use super::{Engine, Turn};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
-    self, AccountRow, ConversationHead, ConversationRow, IndexChange, MAX_FAILURES, MessageKind, MessageRow, NewHole,
-    NewMessage, Place, ReadOutboxRow, StoreError,
+    self, AccountRow, ConversationHead, ConversationRow, IndexChange, MAX_FAILURES, MessageKind, MessageRow,
+    MessageState, NewHole, NewMessage, Place, ReadOutboxRow, StoreError,
 };
 
 /// How an entry is acknowledged.
@@ -271,7 +271,15 @@ fn redelivered(
         tracing::warn!("a message id was used twice");
         return Ok(AckOutcome::Unreadable);
     }
-    if known.seq.is_some_and(|seq| seq < envelope.seq) {
+    if known.state == MessageState::Failed {
+        // Refused here, and sent by another device of the user that had the same folder once.
+        store::fill_gap(turn.db, conversation, envelope.seq)?;
+        known.set_accepted(turn.db, envelope.seq, envelope.accepted_at, 0)?;
+        store::apply_early_receipts(turn.db, conversation.key, envelope.seq)?;
+        conversation.raise_head(turn.db, envelope.seq)?;
+        turn.reread(conversation);
+        turn.arranged(conversation);
+    } else if known.seq.is_some_and(|seq| seq < envelope.seq) {
         store::fill_gap(turn.db, conversation, envelope.seq)?;
         known.move_to(turn.db, envelope.seq)?;
         conversation.raise_head(turn.db, envelope.seq)?;

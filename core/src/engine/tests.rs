@@ -14,7 +14,7 @@ mod full_disk;
 mod peek;
 
 use super::*;
-use crate::domain::{MessageContent, MessageState, Undelivered};
+use crate::domain::{Failure, MessageContent, MessageState, Undelivered};
 
 const NOW: Timestamp = Timestamp(1_767_225_600_000);
 const DAY_MS: u64 = 24 * 3600 * 1000;
@@ -420,6 +420,20 @@ fn an_answer_to_what_waits_to_be_sent_again_counts() {
     let step = ana.handle(vec![Input::Wake]);
     let sends = ana.frames(&step).into_iter().filter(|frame| matches!(frame, ClientFrame::Send(_)));
     assert_eq!(sends.count(), 0, "it is not sent again");
+}
+
+#[test]
+fn a_refused_message_that_another_device_sent_after_all_is_sent() {
+    let mut ana = Ana::online();
+    ana.send(1, "hello");
+    ana.reject(1, ErrorCode::RequestPending);
+    assert_eq!(ana.state_of(1), MessageState::Failed(Failure::Refused(ErrorCode::RequestPending)));
+    let mut sent = text(1, 7, "hello");
+    let EntryKind::Envelope(envelope) = &mut sent else { unreachable!() };
+    (envelope.sender_user, envelope.sender_device, envelope.peer) = (id(10), id(99), Some(id(20)));
+    assert_eq!(ana.deliver(vec![sent]), [(1, AckOutcome::Stored)]);
+    assert_eq!(ana.state_of(1), MessageState::Sent);
+    assert_eq!(ana.texts().len(), 1);
 }
 
 #[test]

@@ -272,7 +272,9 @@ impl World {
                         MessageState::Undelivered(Undelivered::Expired) => !holders(),
                         MessageState::Undelivered(Undelivered::DeviceGone) => {
                             let is_gone = self.climate.absent.is_some() && self.devices_of(peer) > 1;
-                            is_gone && (!holders() || self.is_edge(timelines, message))
+                            // A restored node delivers what the lost past had given up; who was away does not hear of it.
+                            let is_outdated = self.climate.restores > 0 && self.was_absent(index);
+                            is_gone && (!holders() || is_outdated || self.is_edge(timelines, message))
                         }
                         // A receipt that was not kept for this device, because it was away for too long, or that is withheld; or
                         // the edge.

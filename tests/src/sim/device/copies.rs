@@ -36,7 +36,8 @@ impl World {
 
     pub(super) fn heed_being_a_copy(&mut self, index: usize) {
         let is_told = self.devices[index].connection_state() == Some(ConnectionState::Blocked(Blocked::Copied));
-        if is_told && !self.devices[index].has_twin {
+        // A crash may have come before it stored that it is a new device.
+        if is_told && !self.devices[index].has_twin && !self.devices[index].logs_in {
             self.breaks(format!("device {index} is told that it is a copy, and there is no other"));
         }
         if is_told || self.devices[index].logs_in {
