@@ -23,7 +23,8 @@ cargo xtask COMMAND
                    NAME = fmt | clippy | unit | docs | sim | mutants | crash | quickstart | kotlin | android-check |
                    swift | web | four-languages | ios-check | deny runs that step
                    only. What Debian's packages bring is installed, if we may; what is missing is named as skipped
-  sim [ARGUMENTS]  the simulation: --seeds N [--from N], --seed N (replay), --mutant NAME, --mutants, --all-mutants
+  sim [ARGUMENTS]  the simulation: --seeds N [--from N], --seed N (replay), --mutant NAME, --mutants, --all-mutants,
+                   --weather NAME
   bench WHAT [ARGUMENTS]  measures: relay | core, see --help of each; figures are in docs/benchmarks.md
                    crash kills the node (`kill -9`) ten times in the middle of the offline workload
   ci               what a change must pass before it lands: test, and a long simulation
@@ -97,6 +98,7 @@ fn ci() -> Vec<Step> {
     let mut steps = tests();
     steps.retain(|step| !step.is_alone());
     steps.push(simulation("sim-long", &["--seeds", "500"]));
+    steps.push(simulation("sim-storm", &["--weather", "storm", "--seeds", "200"]));
     steps.push(cargo("run", &["run", "--release", "--quiet", "--package", "quickstart", "--", "--json"]));
     steps
 }

@@ -50,6 +50,9 @@ fn run_tests() -> Result<Counted, String> {
     let tarball = package::npm()?;
     run_command(cargo().args(["build", "--quiet", "--package", "chasqui-node"]))?;
     let app = sample(&tarball)?;
+    // The page of documentation is checked against the same types.
+    let documented = workspace().join("bindings/wasm/tests/documented.ts");
+    std::fs::copy(&documented, app.join("src/documented.ts")).map_err(|error| error.to_string())?;
     run_command(in_folder(&mut node(&tool(&app, "tsc")?)?, &app))?;
     run_command(in_folder(node(&tool(&app, "vite")?)?.args(["build", "--logLevel", "warn"]), &app))?;
     // Beside what npm brings for them.

@@ -98,7 +98,7 @@ private class Chat(private val client: ChasquiClient, private val scope: Corouti
     /** Shows the conversation, and from then on what changes in it. */
     private suspend fun follow(conversation: ConversationId, peer: String) {
         val shown = mutableMapOf<Any, String>()
-        client.observeTimeline(conversation, limit = 20).lines.collect { lines ->
+        client.observeTimeline(conversation, limit = 20).lists.collect { lines ->
             for (line in lines) {
                 val (key, text) =
                     when (line) {
@@ -114,7 +114,7 @@ private class Chat(private val client: ChasquiClient, private val scope: Corouti
 
     /** Says who wrote in other conversations. */
     private suspend fun announce() {
-        client.observeConversations(limit = 100).lines.collect { lines ->
+        client.observeConversations(limit = 100).lists.collect { lines ->
             for (line in lines) {
                 if (line.unread > 0 && line.id != open) println("  [${line.unread} unread from ${line.peerName ?: "somebody"}]")
             }

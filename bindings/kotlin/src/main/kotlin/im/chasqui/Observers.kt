@@ -27,7 +27,7 @@ public class TimelineObserver internal constructor(calls: Calls, limit: Int, ope
     public val updates: Flow<TimelineUpdate> = watching.news
 
     /** The whole list, oldest line first, each time that it changed. A slow collector may miss lists in between. */
-    public val lines: Flow<List<TimelineItem>> = flow {
+    public val lists: Flow<List<TimelineItem>> = flow {
         var lines = emptyList<TimelineItem>()
         updates.collect { update ->
             lines = update.applied(lines)
@@ -77,7 +77,7 @@ public class ConversationsObserver
         public val updates: Flow<ConversationsUpdate> = watching.news
 
         /** The whole list, latest activity first, each time that it changed. A slow collector may miss lists in between. */
-        public val lines: Flow<List<ConversationSummary>> = flow {
+        public val lists: Flow<List<ConversationSummary>> = flow {
             var lines = emptyList<ConversationSummary>()
             updates.collect { update ->
                 lines = update.applied(lines)

@@ -50,7 +50,7 @@ class LifecycleTest {
                 { client.devices() },
                 { client.export(ByteArrayOutputStream()) },
                 { client.wipe() },
-                { client.observeConversations(10).lines.first() },
+                { client.observeConversations(10).lists.first() },
             )) {
                 failure<ChasquiException.Closed> { call() }
             }
@@ -86,7 +86,7 @@ class LifecycleTest {
                 }
                 begun.await()
                 watching.cancelAndJoin()
-                val unconfined = launch(Dispatchers.Unconfined) { ana.client.observeConversations(10).lines.collect {} }
+                val unconfined = launch(Dispatchers.Unconfined) { ana.client.observeConversations(10).lists.collect {} }
                 unconfined.cancelAndJoin()
             }
             // A call to a node that does not answer.
@@ -147,7 +147,7 @@ class LifecycleTest {
             coroutineScope {
                 val got = CompletableDeferred<Unit>()
                 val watching = launch {
-                    bo.client.observeTimeline(chat, 10).lines.collect { if (it.isNotEmpty()) got.complete(Unit) }
+                    bo.client.observeTimeline(chat, 10).lists.collect { if (it.isNotEmpty()) got.complete(Unit) }
                 }
                 bo.online()
                 bo.client.suspend()
@@ -172,7 +172,7 @@ class LifecycleTest {
                 ChasquiClient.open(Config(folder.path, node.url)).also(closed::add).use { client ->
                     if (client.account() == null) client.register("ana", PASSWORD, "phone")
                     client.connection.until("online") { it == ConnectionState.Online }
-                    client.observeConversations(10).lines.first()
+                    client.observeConversations(10).lists.first()
                 }
             }
             // The first few load classes and fill pools.

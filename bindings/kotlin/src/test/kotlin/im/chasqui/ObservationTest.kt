@@ -49,10 +49,10 @@ class ObservationTest {
             bo.gets(withCleo, "hello")
             ana.client.sendText(chat, "me too")
             val list = bo.client.observeConversations(limit = 10)
-            val lines = list.lines.until("ana on top") { it.firstOrNull()?.lastMessage?.text == "me too" }
+            val lines = list.lists.until("ana on top") { it.firstOrNull()?.lastMessage?.text == "me too" }
             assertEquals(listOf(chat, withCleo), lines.map { it.id })
             bo.client.markRead(chat)
-            list.lines.until("read") { it.first().unread == 0 }
+            list.lists.until("read") { it.first().unread == 0 }
             cleo.client.close()
         }
     }
@@ -69,10 +69,10 @@ class ObservationTest {
                     atFive.await()
                     timeline.limit = 20
                 }
-                timeline.lines.onEach { if (it.size == 5) atFive.complete(Unit) }.until("all lines") { it.size == 20 }
+                timeline.lists.onEach { if (it.size == 5) atFive.complete(Unit) }.until("all lines") { it.size == 20 }
             }
             assertEquals(20, timeline.limit)
-            assertEquals(20, timeline.lines.first().size, "of a later collection, too")
+            assertEquals(20, timeline.lists.first().size, "of a later collection, too")
         }
     }
 
@@ -94,14 +94,14 @@ class ObservationTest {
             coroutineScope {
                 val begun = CompletableDeferred<Unit>()
                 val client = ana.client
-                val lists = launch { client.observeConversations(10).lines.onEach { begun.complete(Unit) }.toList() }
+                val lists = launch { client.observeConversations(10).lists.onEach { begun.complete(Unit) }.toList() }
                 val states = launch(start = CoroutineStart.UNDISPATCHED) { client.observeConnection().toList() }
                 val salvages = launch(start = CoroutineStart.UNDISPATCHED) { client.observeSalvages(0).toList() }
                 begun.await()
                 client.close()
                 withTimeout(30.seconds) { listOf(lists, states, salvages).forEach { it.join() } }
             }
-            failure<ChasquiException.Closed> { ana.client.observeTimeline(chat, 10).lines.first() }
+            failure<ChasquiException.Closed> { ana.client.observeTimeline(chat, 10).lists.first() }
             assertEquals(ConnectionState.Offline, ana.client.connection.value)
         }
     }

@@ -96,7 +96,7 @@ class Device(var client: ChasquiClient, val folder: File, private val node: Node
 
     /** Waits until the messages are as wanted. */
     suspend fun until(chat: ConversationId, what: String, isSo: (List<Message>) -> Boolean) {
-        client.observeTimeline(chat, 1000).lines.until(what) { lines ->
+        client.observeTimeline(chat, 1000).lists.until(what) { lines ->
             isSo(lines.filterIsInstance<TimelineItem.Message>().map { it.message })
         }
     }

@@ -1,0 +1,69 @@
+package im.chasqui
+
+import java.io.File
+
+private fun render(lines: List<TimelineItem>) = println(lines)
+
+/** The Kotlin of docs/bindings.md, so that it compiles; a test of the workspace compares. */
+@Suppress("unused")
+internal object Documented {
+    suspend fun open(folder: File): ChasquiClient {
+        val client = ChasquiClient.open(Config(folder.path, "https://relay.example.org"))
+        return client
+    }
+
+    suspend fun register(client: ChasquiClient) {
+        if (client.account() == null) {
+            client.register("ana", "correct horse battery", "Ana's phone")
+        }
+    }
+
+    suspend fun enrolWithToken(client: ChasquiClient, token: String) {
+        try {
+            val account = client.enrolWithToken(token, "Ana's phone")
+            println("welcome, ${account.name}")
+        } catch (expired: ChasquiException.InvalidToken) {
+            println("ask the backend for another one")
+        } catch (error: ChasquiException) {
+            if (error.isRetryable) println("later: ${error.message}") else throw error
+        }
+    }
+
+    suspend fun findAndOpenDirect(client: ChasquiClient): ConversationId {
+        val bo = client.findUser("bo")
+        val chat = client.openDirect(bo.user)
+        return chat
+    }
+
+    suspend fun send(client: ChasquiClient, chat: ConversationId): MessageId {
+        val message = client.sendText(chat, "¡Hola, Bo!")
+        return message
+    }
+
+    suspend fun watch(client: ChasquiClient, chat: ConversationId) {
+        client.observeTimeline(chat, limit = 50).lists.collect { lines -> render(lines) }
+    }
+
+    suspend fun markRead(client: ChasquiClient, chat: ConversationId): Int {
+        client.markRead(chat)
+        val badge = client.totalUnread()
+        return badge
+    }
+
+    suspend fun search(client: ChasquiClient) {
+        for (hit in client.search("noon", limit = 20)) {
+            val around = client.timelineAfter(hit.message.conversation, hit.cursor, limit = 20)
+            render(around.items)
+        }
+    }
+
+    suspend fun suspendAndResume(client: ChasquiClient) {
+        client.suspend()
+        client.resume()
+    }
+
+    suspend fun exportAndClose(client: ChasquiClient) {
+        client.export(File("export.jsonl"))
+        client.close()
+    }
+}

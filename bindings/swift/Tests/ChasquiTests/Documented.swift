@@ -1,0 +1,69 @@
+import Chasqui
+import Foundation
+
+private func render(_ lines: [TimelineItem]) { print(lines) }
+
+/// The Swift of docs/bindings.md, so that it compiles; a test of the workspace compares.
+enum Documented {
+    static func open(folder: URL) async throws -> ChasquiClient {
+        let client = try await ChasquiClient.open(Config(folder: folder.path, node: "https://relay.example.org"))
+        return client
+    }
+
+    static func register(_ client: ChasquiClient) async throws {
+        if try await client.account() == nil {
+            try await client.register(name: "ana", password: "correct horse battery", deviceName: "Ana's phone")
+        }
+    }
+
+    static func enrolWithToken(_ client: ChasquiClient, token: String) async throws {
+        do {
+            let account = try await client.enrolWithToken(token, deviceName: "Ana's phone")
+            print("welcome, \(account.name)")
+        } catch ChasquiError.invalidToken {
+            print("ask the backend for another one")
+        } catch let error as ChasquiError where error.isRetryable {
+            print("later: \(error)")
+        }
+    }
+
+    static func findAndOpenDirect(_ client: ChasquiClient) async throws -> ConversationId {
+        let bo = try await client.findUser(name: "bo")
+        let chat = try await client.openDirect(with: bo.user)
+        return chat
+    }
+
+    static func send(_ client: ChasquiClient, chat: ConversationId) async throws -> MessageId {
+        let message = try await client.sendText("¡Hola, Bo!", to: chat)
+        return message
+    }
+
+    static func watch(_ client: ChasquiClient, chat: ConversationId) async throws {
+        for try await lines in try client.observeTimeline(chat, limit: 50).lists {
+            render(lines)
+        }
+    }
+
+    static func markRead(_ client: ChasquiClient, chat: ConversationId) async throws -> Int {
+        try await client.markRead(chat)
+        let badge = try await client.totalUnread()
+        return badge
+    }
+
+    static func search(_ client: ChasquiClient) async throws {
+        for hit in try await client.search("noon", limit: 20) {
+            let around = try await client.timelineAfter(hit.cursor, in: hit.message.conversation, limit: 20)
+            render(around.items)
+        }
+    }
+
+    static func suspendAndResume(_ client: ChasquiClient) async throws {
+        try await client.suspend()
+        try await client.resume()
+    }
+
+    static func exportAndClose(_ client: ChasquiClient) async throws {
+        try await client.export(to: URL(fileURLWithPath: "export.jsonl"))
+        try await client.close()
+    }
+}

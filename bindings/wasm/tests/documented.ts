@@ -1,0 +1,70 @@
+/** The TypeScript of docs/bindings.md, so that it is type-checked; a test of the workspace compares. */
+import { ChasquiClient, ChasquiError, type ConversationId, type MessageId, type TimelineItem } from 'chasqui';
+
+function render(lines: readonly TimelineItem[]): void {
+  console.log(lines);
+}
+
+export async function open(): Promise<ChasquiClient> {
+  const client = await ChasquiClient.open({ node: 'https://relay.example.org', name: 'ana' });
+  return client;
+}
+
+export async function register(client: ChasquiClient): Promise<void> {
+  if ((await client.account()) === null) {
+    await client.register('ana', 'correct horse battery', "Ana's laptop");
+  }
+}
+
+export async function enrolWithToken(client: ChasquiClient, token: string): Promise<void> {
+  try {
+    const account = await client.enrolWithToken(token, "Ana's laptop");
+    console.log(`welcome, ${account.name}`);
+  } catch (error) {
+    if (!(error instanceof ChasquiError)) throw error;
+    if (error.code === 'invalid_token') console.log('ask the backend for another one');
+    else if (error.isRetryable) console.log(`later: ${error.message}`);
+    else throw error;
+  }
+}
+
+export async function findAndOpenDirect(client: ChasquiClient): Promise<ConversationId> {
+  const bo = await client.findUser('bo');
+  const chat = await client.openDirect(bo.user);
+  return chat;
+}
+
+export async function send(client: ChasquiClient, chat: ConversationId): Promise<MessageId> {
+  const message = await client.sendText(chat, '¡Hola, Bo!');
+  return message;
+}
+
+export async function watch(client: ChasquiClient, chat: ConversationId): Promise<void> {
+  for await (const lines of client.observeTimeline(chat, 50).lists()) {
+    render(lines);
+  }
+}
+
+export async function markRead(client: ChasquiClient, chat: ConversationId): Promise<number> {
+  await client.markRead(chat);
+  const badge = await client.totalUnread();
+  return badge;
+}
+
+export async function search(client: ChasquiClient): Promise<void> {
+  for (const hit of await client.search('noon', 20)) {
+    const around = await client.timelineAfter(hit.message.conversation, hit.cursor, 20);
+    render(around.items);
+  }
+}
+
+export async function suspendAndResume(client: ChasquiClient): Promise<void> {
+  await client.suspend();
+  await client.resume();
+}
+
+export async function exportAndClose(client: ChasquiClient): Promise<Blob> {
+  const file: Blob = await client.export();
+  await client.close();
+  return file;
+}

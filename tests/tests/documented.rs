@@ -1,0 +1,100 @@
+//! The Rust of docs/bindings.md, and whether the page shows what each language compiles.
+
+use std::path::Path;
+
+use chasqui::{Client, Config, ConversationId, Error, MessageId, TimelineItem};
+
+/// Where the other languages compile theirs.
+const SOURCES: [(&str, &str); 4] = [
+    ("rust", "tests/tests/documented.rs"),
+    ("kotlin", "bindings/kotlin/src/test/kotlin/im/chasqui/Documented.kt"),
+    ("swift", "bindings/swift/Tests/ChasquiTests/Documented.swift"),
+    ("typescript", "bindings/wasm/tests/documented.ts"),
+];
+
+fn render(_: &[TimelineItem]) {}
+
+async fn open(folder: &Path) -> Result<Client, Error> {
+    let client = Client::open(Config::new(folder, "https://relay.example.org")).await?;
+    Ok(client)
+}
+
+async fn register(client: &Client) -> Result<(), Error> {
+    if client.account().await?.is_none() {
+        client.register("ana", "correct horse battery", "Ana's phone").await?;
+    }
+    Ok(())
+}
+
+async fn enrol_with_token(client: &Client, token: &str) -> Result<(), Error> {
+    match client.enrol_with_token(&token, "Ana's phone").await {
+        Ok(account) => println!("welcome, {}", account.name),
+        Err(Error::InvalidToken { .. }) => println!("ask the backend for another one"),
+        Err(error) if error.is_retryable() => println!("later: {error}"),
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+async fn find_and_open_direct(client: &Client) -> Result<ConversationId, Error> {
+    let bo = client.find_user("bo").await?;
+    let chat = client.open_direct(bo.user).await?;
+    Ok(chat)
+}
+
+async fn send(client: &Client, chat: ConversationId) -> Result<MessageId, Error> {
+    let message = client.send_text(chat, "¡Hola, Bo!").await?;
+    Ok(message)
+}
+
+async fn watch(client: &Client, chat: ConversationId) -> Result<(), Error> {
+    let mut timeline = client.observe_timeline(chat, 50);
+    loop {
+        timeline.next().await?;
+        render(timeline.window());
+    }
+}
+
+async fn mark_read(client: &Client, chat: ConversationId) -> Result<u32, Error> {
+    client.mark_read(chat, None).await?;
+    let badge = client.total_unread().await?;
+    Ok(badge)
+}
+
+async fn search(client: &Client) -> Result<(), Error> {
+    for hit in client.search("noon", 20).await? {
+        let around = client.timeline_after(hit.message.conversation, hit.cursor, 20).await?;
+        render(&around.items);
+    }
+    Ok(())
+}
+
+async fn suspend_and_resume(client: &Client) -> Result<(), Error> {
+    client.suspend().await?;
+    client.resume().await?;
+    Ok(())
+}
+
+async fn export_and_close(client: &Client) -> Result<(), Error> {
+    let file = std::fs::File::create("export.jsonl").map_err(|error| Error::Invalid { detail: error.to_string() })?;
+    client.export(file).await?;
+    client.close().await?;
+    Ok(())
+}
+
+#[test]
+fn the_page_shows_what_is_compiled() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let lines = |text: &str| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
+    let page = std::fs::read_to_string(root.join("docs/bindings.md")).unwrap();
+    for (language, source) in SOURCES {
+        let compiled = lines(&std::fs::read_to_string(root.join(source)).unwrap());
+        let blocks: Vec<&str> = page.split(&format!("```{language}\n")).skip(1).collect();
+        assert_eq!(blocks.len(), 10, "ten tasks in {language}");
+        for block in blocks {
+            let block = lines(block.split("\n```").next().unwrap());
+            let is_compiled = compiled.windows(block.len()).any(|window| window == block);
+            assert!(is_compiled, "{source} does not compile this of docs/bindings.md:\n{}", block.join("\n"));
+        }
+    }
+}
