@@ -52,7 +52,12 @@ impl Toolchain {
             let first = make(&folder);
             (1..TRIES).fold(first, |made, _| made.or_else(|_| make(&folder)))?;
         }
-        Ok(Self::Folder(folder))
+        // A container may allow the one and not the other.
+        if inside(&folder).arg("true").status().is_ok_and(|status| status.success()) {
+            Ok(Self::Folder(folder))
+        } else {
+            Err("swift is not installed, and this machine lets nothing be mounted for one".into())
+        }
     }
 
     /// `swift VERB` for a package of the workspace.
