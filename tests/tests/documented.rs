@@ -1,5 +1,7 @@
 //! The Rust of docs/bindings.md, and whether the page shows what each language compiles.
 
+#![expect(dead_code, reason = "compiled and compared, not run")]
+
 use std::path::Path;
 
 use chasqui::{Client, Config, ConversationId, Error, MessageId, TimelineItem};
