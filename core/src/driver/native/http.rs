@@ -1,4 +1,4 @@
-//! HTTP by reqwest, TLS by rustls with the platform's certificates; on Android with Mozilla's (docs/adr/0010-roots-on-android.md).
+//! HTTP by reqwest, TLS by rustls with the platform's certificates; on Android with Mozilla's (docs/adr/0011-roots-on-android.md).
 
 use std::sync::Arc;
 use std::time::Duration;
