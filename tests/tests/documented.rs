@@ -29,7 +29,7 @@ async fn register(client: &Client) -> Result<(), Error> {
 }
 
 async fn enrol_with_token(client: &Client, token: &str) -> Result<(), Error> {
-    match client.enrol_with_token(&token, "Ana's phone").await {
+    match client.enrol_with_token(token, "Ana's phone").await {
         Ok(account) => println!("welcome, {}", account.name),
         Err(Error::InvalidToken { .. }) => println!("ask the backend for another one"),
         Err(error) if error.is_retryable() => println!("later: {error}"),
