@@ -56,7 +56,7 @@ class Actor(val client: ChasquiClient, private val name: String) {
 
     suspend fun settle(peer: String, count: Int): String {
         val chat = chatWith(peer)
-        val timelines = client.observeTimeline(chat, 10_000).lines
+        val timelines = client.observeTimeline(chat, 10_000).lists
         val settled =
             timelines.map { items ->
                 client.markRead(chat)
