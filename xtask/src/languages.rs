@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::steps::{Outcome, run_command};
-use crate::{debian, kotlin, swift, workspace};
+use crate::{debian, kotlin, swift, web, workspace};
 
 const SWIFT_ACTOR: &str = "tests/languages/swift-actor";
 
@@ -28,8 +28,12 @@ pub(crate) fn test() -> Outcome {
     if let Err(problem) = run_command(&mut cargo) {
         return Outcome::Failed(problem);
     }
-    let actors: [Actor; 3] =
-        [("rust", Ok(Command::new(built("rust-actor")))), ("kotlin", kotlin_actor()), ("swift", swift_actor())];
+    let actors: [Actor; 4] = [
+        ("rust", Ok(Command::new(built("rust-actor")))),
+        ("kotlin", kotlin_actor()),
+        ("swift", swift_actor()),
+        ("web", web_actor()),
+    ];
     let mut play = Command::new(built("four-languages"));
     play.arg(built("chasqui-node")).current_dir(workspace()).stdout(Stdio::piped());
     let mut count = 0;
@@ -84,6 +88,20 @@ fn swift_actor() -> Result<Command, Without> {
     let build = || swift::prepare().and_then(|()| run_command(&mut toolchain.swift("build", SWIFT_ACTOR)));
     build().map_err(Without::Broken)?;
     Ok(toolchain.program(SWIFT_ACTOR, "Actor"))
+}
+
+fn web_actor() -> Result<Command, Without> {
+    web::installed().map_err(Without::Lacking)?;
+    let build = || {
+        let (app, tests) = web::stage()?;
+        let actor = tests.join("actor.js");
+        std::fs::copy(workspace().join("tests/languages/web-actor/actor.js"), &actor)
+            .map_err(|error| error.to_string())?;
+        let mut command = web::node(&actor)?;
+        command.arg(app);
+        Ok(command)
+    };
+    build().map_err(Without::Broken)
 }
 
 /// A program without arguments: how an actor is started is this room's business.

@@ -31,7 +31,7 @@ pub(crate) fn place() -> PathBuf {
 
 /// `cargo xtask test web`: packs, installs the tarball into the sample page, builds that, and drives a browser.
 pub(crate) fn test() -> Outcome {
-    if let Err(missing) = ready().and_then(|()| debian::provide(&TESTING)) {
+    if let Err(missing) = installed() {
         return Outcome::Skipped(missing);
     }
     match run_tests() {
@@ -41,24 +41,33 @@ pub(crate) fn test() -> Outcome {
     }
 }
 
+/// What the tests need of this machine.
+pub(crate) fn installed() -> Result<(), String> {
+    ready().and_then(|()| debian::provide(&TESTING))
+}
+
+/// The sample page with the package as it is packed now, and the tests beside what npm brings for them.
+pub(crate) fn stage() -> Result<(PathBuf, PathBuf), String> {
+    let app = sample(&package::npm()?)?;
+    let tests = place().join("tests");
+    copy(&workspace().join("bindings/wasm/tests"), &tests)?;
+    npm(&tests, &[])?;
+    Ok((app, tests))
+}
+
 struct Counted {
     passed: u32,
     failed: u32,
 }
 
 fn run_tests() -> Result<Counted, String> {
-    let tarball = package::npm()?;
     run_command(cargo().args(["build", "--quiet", "--package", "chasqui-node"]))?;
-    let app = sample(&tarball)?;
+    let (app, tests) = stage()?;
     // The page of documentation is checked against the same types.
     let documented = workspace().join("bindings/wasm/tests/documented.ts");
     std::fs::copy(&documented, app.join("src/documented.ts")).map_err(|error| error.to_string())?;
     run_command(in_folder(&mut node(&tool(&app, "tsc")?)?, &app))?;
     run_command(in_folder(node(&tool(&app, "vite")?)?.args(["build", "--logLevel", "warn"]), &app))?;
-    // Beside what npm brings for them.
-    let tests = place().join("tests");
-    copy(&workspace().join("bindings/wasm/tests"), &tests)?;
-    npm(&tests, &[])?;
     let mut run = node(Path::new("run.js"))?;
     run.env("APP", &app).env("PICTURES", place().join("pictures"));
     run.env("NODE_BINARY", workspace().join("target/debug/chasqui-node"));

@@ -39,7 +39,8 @@ fn play() -> Result<u32, Box<dyn Error>> {
     // Outside of a folder of the system, so that an actor that lives in a folder of its own sees it.
     let stage = tempfile::tempdir_in(std::env::current_dir()?.join("target"))?;
     let mut serve = Command::new(node);
-    serve.args(["serve", "--log", "error", "--listen", "127.0.0.1:0", "--data"]).arg(stage.path().join("relay"));
+    serve.args(["serve", "--log", "error", "--allowed-origins", "*", "--listen", "127.0.0.1:0", "--data"]);
+    serve.arg(stage.path().join("relay"));
     let mut node = Process::start("node", serve)?;
     let listening: serde_json::Value = serde_json::from_str(&node.hear()?)?;
     let url = format!("http://{}", listening["address"].as_str().ok_or("the node does not say where it listens")?);
