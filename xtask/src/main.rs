@@ -96,7 +96,8 @@ fn tests() -> Vec<Step> {
 
 fn ci() -> Vec<Step> {
     let mut steps = tests();
-    steps.retain(|step| !step.is_alone());
+    // The browser takes part in four-languages. Its own suite joins once it has passed often enough on slow machines.
+    steps.retain(|step| !step.is_alone() && step.name != "web");
     steps.push(simulation("sim-long", &["--seeds", "500"]));
     steps.push(simulation("sim-storm", &["--weather", "storm", "--seeds", "200"]));
     steps.push(cargo("run", &["run", "--release", "--quiet", "--package", "quickstart", "--", "--json"]));
