@@ -1,8 +1,8 @@
 //! The SDK as the worker of the npm package `chasqui` sees it: requests and answers as JSON, because they travel between tabs.
 //!
-//! Converts and delegates, nothing else. What is asked is read in [`request`], done in [`answer`], and shown in [`shape`];
-//! what may be repeated, because a tab that asked cannot know how far it got, is decided in [`again`]. Those know nothing of
-//! JavaScript and are tested on every platform; [`exports`] alone knows it.
+//! Converts and delegates, nothing else. What is asked is read in `request`, done in `answer`, and shown in `shape`;
+//! what may be repeated, because a tab that asked cannot know how far it got, is decided in `again`. Those know nothing of
+//! JavaScript and are tested on every platform; `exports` alone knows it.
 
 mod again;
 mod answer;
