@@ -195,7 +195,8 @@ impl Client {
         }
     }
 
-    /// Sends a text: it is in the outbox when this returns, and goes out in order as soon as it can.
+    /// Sends a text: it is in the outbox when this returns, and goes out in order as soon as it can. If the future is dropped
+    /// before, it is there as a whole or not at all.
     ///
     /// # Errors
     /// [`Error::Invalid`] when empty, [`Error::TooLarge`] above the limit of about 64 KiB, [`Error::NotFound`] for an

@@ -351,6 +351,7 @@ impl EngineLoop {
                     // What its device may ask over HTTP is not for a copy to ask.
                     self.api.set_credentials(None);
                 }
+                tracing::info!(?state, "connection");
                 self.shared.connection.send_replace(state);
             }
             Output::HttpToken(token, expires_at) => self.api.set_token(token.0, expires_at),

@@ -10,8 +10,10 @@ mod engine_loop;
 mod native;
 mod shared;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::{oneshot, watch};
 
@@ -59,8 +61,8 @@ impl Driver {
 
     pub(crate) async fn command(&self, command: Command) -> Result<Reply, Error> {
         let (reply, answer) = oneshot::channel();
-        self.machinery.to_engine(ToEngine::Command(command, reply))?;
-        received(answer.await)?
+        self.to_engine(ToEngine::Command(command, reply))?;
+        self.received(answer.await)?
     }
 
     pub(crate) async fn query<T: Send + 'static>(
@@ -69,12 +71,17 @@ impl Driver {
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
         let run = move |history: Option<History<'_>>| {
-            let result = history.map_or(Err(Error::Suspended), |history| query(history).map_err(Error::from));
+            let ask = |history| query(history).map_err(Error::from);
+            let asked = catch_unwind(AssertUnwindSafe(|| history.map_or(Err(Error::Suspended), ask)));
+            let result = asked.unwrap_or_else(|_| {
+                tracing::error!("a query panicked");
+                Err(Error::Internal { detail: "a query panicked".into() })
+            });
             // Whoever asked may have stopped waiting.
             let _ = reply.send(result);
         };
-        self.machinery.to_reader(ToReader::Query(Box::new(run)))?;
-        let answer = received(answer.await)?;
+        self.to_reader(ToReader::Query(Box::new(run)))?;
+        let answer = self.received(answer.await)?;
         if let Err(Error::Corrupt { detail }) = &answer {
             // The engine replaces the files; the app may ask again.
             let _ = self.machinery.to_engine(ToEngine::Damaged(detail.clone()));
@@ -97,7 +104,7 @@ impl Driver {
             };
             let _ = reply.send(done);
         })?;
-        received(answer.await)?
+        self.received(answer.await)?
     }
 
     /// Whether the history outlives this process.
@@ -156,25 +163,26 @@ impl Driver {
     pub(crate) async fn suspend(&self) -> Result<(), Error> {
         // Both are told before anything is awaited: a caller that stops waiting does not leave one of them open.
         let (reply, reader) = oneshot::channel();
-        self.machinery.to_reader(ToReader::Close(reply))?;
+        self.to_reader(ToReader::Close(reply))?;
         let (reply, engine) = oneshot::channel();
-        self.machinery.to_engine(ToEngine::Suspend(reply))?;
-        received(reader.await)?;
-        received(engine.await)
+        self.to_engine(ToEngine::Suspend(reply))?;
+        self.received(reader.await)?;
+        self.received(engine.await)
     }
 
     /// Opens everything again.
     pub(crate) async fn resume(&self) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
-        self.machinery.to_engine(ToEngine::Resume(reply))?;
-        received(answer.await)??;
+        self.to_engine(ToEngine::Resume(reply))?;
+        self.received(answer.await)??;
         let (reply, answer) = oneshot::channel();
-        self.machinery.to_reader(ToReader::Open(reply))?;
-        received(answer.await)?
+        self.to_reader(ToReader::Open(reply))?;
+        self.received(answer.await)?
     }
 
     /// Stops everything and waits until every file is closed.
     pub(crate) async fn stop(&self) -> Result<(), Error> {
+        self.shared.is_closing.store(true, Ordering::Release);
         let (reply, answer) = oneshot::channel();
         if self.machinery.to_reader(ToReader::Stop(reply)).is_ok() {
             let _ = answer.await;
@@ -187,6 +195,23 @@ impl Driver {
         self.machinery.end();
         Ok(())
     }
+
+    fn to_engine(&self, message: ToEngine) -> Result<(), Error> {
+        self.machinery.to_engine(message).map_err(|_| self.gone())
+    }
+
+    fn to_reader(&self, message: ToReader) -> Result<(), Error> {
+        self.machinery.to_reader(message).map_err(|_| self.gone())
+    }
+
+    fn received<T>(&self, answer: Result<T, oneshot::error::RecvError>) -> Result<T, Error> {
+        answer.map_err(|_| self.gone())
+    }
+
+    /// Why nobody answers: the app closed the client, or a defect ended whoever should have.
+    fn gone(&self) -> Error {
+        if self.shared.is_closing.load(Ordering::Acquire) { Error::Closed } else { ended() }
+    }
 }
 
 impl Drop for Driver {
@@ -198,7 +223,28 @@ impl Drop for Driver {
     }
 }
 
-/// Whoever is gone answers nothing.
-fn received<T>(answer: Result<T, oneshot::error::RecvError>) -> Result<T, Error> {
-    answer.map_err(|_| Error::Closed)
+fn ended() -> Error {
+    Error::Internal { detail: "a part of the library ended before its time".into() }
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_as_internal_and_harms_nobody_else() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        runtime.block_on(async {
+            let driver = Driver::start(folder.path(), "http://127.0.0.1:1", Home::default()).await.unwrap();
+            let panicked = driver.query(|_| -> Result<(), StoreError> { panic!("as the test wants") }).await;
+            assert!(matches!(panicked, Err(Error::Internal { .. })), "{panicked:?}");
+            let panicked = driver.on_network(async { panic!("as the test wants") }).await;
+            assert!(matches!(panicked, Err::<(), _>(Error::Internal { .. })), "{panicked:?}");
+            assert_eq!(driver.query(|history| history.account()).await, Ok(None));
+            driver.stop().await.unwrap();
+            assert_eq!(driver.query(|history| history.account()).await, Err(Error::Closed));
+            assert_eq!(driver.suspend().await, Err(Error::Closed));
+        });
+    }
 }

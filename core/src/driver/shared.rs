@@ -1,6 +1,7 @@
 //! What the parts of a driver share, wherever each of them runs.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 use chasqui_wire::{ConversationId, Timestamp};
@@ -21,6 +22,8 @@ pub(super) struct Shared {
     pub(super) connection: watch::Sender<ConnectionState>,
     pub(super) changes: watch::Sender<u64>,
     pub(super) closed: watch::Sender<bool>,
+    /// The app wants it closed: whoever does not answer from here on need not.
+    pub(super) is_closing: AtomicBool,
     /// The number of the last salvage.
     pub(super) salvages: watch::Sender<u64>,
     versions: Mutex<Versions>,
@@ -35,6 +38,7 @@ impl Shared {
             connection: watch::Sender::new(ConnectionState::Offline),
             changes: watch::Sender::new(0),
             closed: watch::Sender::new(false),
+            is_closing: AtomicBool::new(false),
             salvages: watch::Sender::new(0),
             versions: Mutex::default(),
             token: Mutex::default(),

@@ -129,5 +129,5 @@ pub(crate) async fn wipe(folder: &Path) -> Result<(), Error> {
         };
         let _ = done.send(wipe.await);
     });
-    crate::driver::received(wiped.await)?
+    wiped.await.map_err(|_| crate::driver::ended())?
 }

@@ -30,7 +30,7 @@ use super::api::Api;
 use super::clock::Clock;
 use super::engine_loop::{Start, ToEngine};
 use super::shared::Shared;
-use super::{ToReader, received};
+use super::{ToReader, ended};
 use crate::Error;
 use crate::client::{Config, Home};
 use crate::domain::Peeked;
@@ -96,7 +96,7 @@ impl Machinery {
                 Err(error) => drop(opened.send(Err(error))),
             }
         });
-        Ok(Self { task, is_persistent: received(opening.await)?? })
+        Ok(Self { task, is_persistent: opening.await.map_err(|_| ended())?? })
     }
 
     pub(super) fn is_persistent(&self) -> bool {

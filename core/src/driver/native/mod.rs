@@ -22,7 +22,7 @@ pub(super) use self::socket::Inbound;
 use super::api::Api;
 use super::engine_loop::{Start, ToEngine};
 use super::shared::Shared;
-use super::{ToReader, received};
+use super::{ToReader, ended};
 use crate::Error;
 use crate::client::Home;
 
@@ -112,7 +112,7 @@ impl Machinery {
         };
         let opened = engine_thread::start(start, engine_inbox)?;
         let machinery = Self { engine, reader, network };
-        received(opened.await)??;
+        opened.await.map_err(|_| ended())??;
         reader_thread::start(folder.to_owned(), reader_inbox, shared)?;
         Ok(machinery)
     }

@@ -1,6 +1,5 @@
 //! Queries, on a connection that cannot write and never waits for the one that does.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 
@@ -44,13 +43,7 @@ pub(super) fn start(path: PathBuf, inbox: mpsc::Receiver<ToReader>, shared: Arc<
             shared.readable.send_replace(connection.is_some());
             let Ok(message) = inbox.recv() else { return };
             match message {
-                ToReader::Query(query) => {
-                    let history = connection.as_ref().map(History::new);
-                    // Whoever asked gets no answer then; everybody else still does.
-                    if catch_unwind(AssertUnwindSafe(|| query(history))).is_err() {
-                        tracing::error!("a query panicked");
-                    }
-                }
+                ToReader::Query(query) => query(connection.as_ref().map(History::new)),
                 ToReader::Close(done) => {
                     connection = None;
                     shared.readable.send_replace(false);
