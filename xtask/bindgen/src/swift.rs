@@ -1,4 +1,4 @@
-//! What UniFFI's Swift lacks of what a Swift library shows: machinery hidden, cases in lower case, properties.
+//! What UniFFI's Swift lacks of what a Swift library shows: machinery hidden, cases in lower case, properties, cancellation.
 //!
 //! Each is a change to lines that the generator is known to write; one that does not find its lines is an error, so that a
 //! new UniFFI cannot undo it in silence.
@@ -7,11 +7,15 @@
 pub(crate) fn finished(generated: &str) -> Result<String, String> {
     let mut finish = Finish::default();
     let lines: Vec<String> = generated.lines().map(|line| finish.line(line)).collect();
-    let Finish { hidden, cases, properties, is_in_error: _ } = finish;
-    for (what, count) in [("hidden", hidden), ("written in lower case", cases), ("made a property", properties)] {
+    let Finish { hidden, cases, properties, cancelled, calls, is_in_error: _ } = finish;
+    let all = [("hidden", hidden), ("written in lower case", cases), ("made a property", properties)];
+    for (what, count) in [&all[..], &[("given a way to be cancelled", calls)]].concat() {
         if count == 0 {
             return Err(format!("nothing was {what}: does UniFFI write other Swift now?"));
         }
+    }
+    if usize::try_from(cancelled) != Ok(CANCELLATION.len()) {
+        return Err("the function that waits is another one: does UniFFI write other Swift now?".into());
     }
     Ok(lines.join("\n") + "\n")
 }
@@ -24,6 +28,10 @@ struct Finish {
     hidden: u32,
     cases: u32,
     properties: u32,
+    /// Of the function that waits.
+    cancelled: u32,
+    /// Calls that can be cancelled.
+    calls: u32,
 }
 
 /// What anybody could see, and is nobody's business but the wrapper's.
@@ -43,6 +51,32 @@ const PROPERTIES: [(&str, &str); 2] = [
     ("public func code() -> String  {", "public var code: String {"),
     ("public func isRetryable() -> Bool  {", "public var isRetryable: Bool {"),
 ];
+
+/// The function that waits for Rust: a task that is cancelled ends its wait, and Rust drops what it was about to do. `UnderWay`
+/// is the wrapper's.
+const CANCELLATION: [(&str, &str); 6] = [
+    (
+        "    freeFunc: (UInt64) -> (),",
+        "    freeFunc: (UInt64) -> (),\n    cancelFunc: @escaping @Sendable (UInt64) -> (),",
+    ),
+    (
+        "    let rustFuture = rustFutureFunc()",
+        "    let rustFuture = rustFutureFunc()\n    let underWay = UnderWay(rustFuture, cancel: cancelFunc)",
+    ),
+    ("        freeFunc(rustFuture)", "        underWay.end()\n        freeFunc(rustFuture)"),
+    (
+        "        pollResult = await withUnsafeContinuation {",
+        "        pollResult = await withTaskCancellationHandler {\n        await withUnsafeContinuation {",
+    ),
+    (
+        "    } while pollResult != UNIFFI_RUST_FUTURE_POLL_READY",
+        "        } onCancel: { underWay.cancel() }\n    } while pollResult != UNIFFI_RUST_FUTURE_POLL_READY",
+    ),
+    ("            fatalError(\"Cancellation not supported yet\")", "            throw CancellationError()"),
+];
+
+/// In a call: what frees its future. What cancels it has the same name but for one word.
+const FREES: &str = "            freeFunc: ffi_chasqui_ffi_rust_future_free_";
 
 /// What stands in front of a case where it is declared, made or matched.
 const CASES: [&str; 4] = ["case let .", "case .", "case ", "return ."];
@@ -66,6 +100,14 @@ impl Finish {
                 self.properties += 1;
                 return property.to_owned();
             }
+        }
+        if let Some((_, cancelling)) = CANCELLATION.iter().find(|(found, _)| *found == line) {
+            self.cancelled += 1;
+            return (*cancelling).to_owned();
+        }
+        if let Some(kind) = line.strip_prefix(FREES) {
+            self.calls += 1;
+            return format!("{line}\n            cancelFunc: ffi_chasqui_ffi_rust_future_cancel_{kind}");
         }
         if self.is_in_error { self.case(line) } else { line.to_owned() }
     }
@@ -113,6 +155,10 @@ mod tests {
             "final class NativeClient: NativeClientProtocol, @unchecked Sendable {",
         );
         check("    let detail = Text(", "    let detail = Text(");
+        check(
+            "            freeFunc: ffi_chasqui_ffi_rust_future_free_i8,",
+            "            freeFunc: ffi_chasqui_ffi_rust_future_free_i8,\n            cancelFunc: ffi_chasqui_ffi_rust_future_cancel_i8,",
+        );
     }
 
     #[test]

@@ -1,50 +1,46 @@
 import Foundation
 
-/// Waits for `work`, or until the task is cancelled, whichever comes first.
-///
-/// Who is cancelled gets `CancellationError` at once. What was asked may happen all the same: it is the core's by then, and
-/// nothing that the core took is lost.
-func untilCancelled<T: Sendable>(_ work: @escaping @Sendable () async throws -> T) async throws -> T {
-    try Task.checkCancellation()
-    let answer = Answer<T>()
-    Task.detached(priority: Task.currentPriority) {
-        do {
-            answer.resolve(.success(try await work()))
-        } catch let error as ChasquiError {
-            answer.resolve(.failure(error))
-        } catch {
-            // A panic in Rust.
-            answer.resolve(.failure(ChasquiError.internal(detail: String(describing: error))))
-        }
-    }
-    return try await withTaskCancellationHandler {
-        try await withCheckedThrowingContinuation { answer.await($0) }
-    } onCancel: {
-        answer.resolve(.failure(CancellationError()))
+/// Does `work`, with the library's errors and no others.
+func typed<T>(_ work: () throws -> T) throws -> T {
+    do { return try work() } catch { throw shown(error) }
+}
+
+/// Does `work`, with the library's errors and no others, but for `CancellationError`.
+func typed<T: Sendable>(_ work: @Sendable () async throws -> T) async throws -> T {
+    do { return try await work() } catch { throw shown(error) }
+}
+
+/// As ``typed(_:)``, and goes on to the end even when the task is cancelled.
+func whole<T: Sendable>(_ work: @escaping @Sendable () async throws -> T) async throws -> T {
+    try await Task.detached(priority: Task.currentPriority) { try await typed(work) }.value
+}
+
+private func shown(_ error: any Error) -> any Error {
+    switch error {
+    case is ChasquiError, is CancellationError: error
+    // What UniFFI throws beside them is a panic in Rust.
+    default: ChasquiError.internal(detail: error.localizedDescription)
     }
 }
 
-/// Resolved once, awaited once, in either order. The lock makes it sendable.
-private final class Answer<T: Sendable>: @unchecked Sendable {
+/// What Rust does for a task, so that the task can be cancelled: the generated code is made to use it. The lock keeps what is
+/// freed from being cancelled.
+final class UnderWay: @unchecked Sendable {
     private let lock = NSLock()
-    private var result: Result<T, any Error>?
-    private var waiting: CheckedContinuation<T, any Error>?
+    private var future: UInt64?
+    private let cancelFuture: @Sendable (UInt64) -> Void
 
-    func resolve(_ new: Result<T, any Error>) {
-        let resumed: CheckedContinuation<T, any Error>? = lock.withLock {
-            guard result == nil else { return nil }
-            result = new
-            defer { waiting = nil }
-            return waiting
-        }
-        resumed?.resume(with: new)
+    init(_ future: UInt64, cancel: @escaping @Sendable (UInt64) -> Void) {
+        (self.future, cancelFuture) = (future, cancel)
     }
 
-    func await(_ continuation: CheckedContinuation<T, any Error>) {
-        let resolved: Result<T, any Error>? = lock.withLock {
-            if result == nil { waiting = continuation }
-            return result
-        }
-        if let resolved { continuation.resume(with: resolved) }
+    /// It will be done or dropped at once.
+    func cancel() {
+        lock.withLock { if let future { cancelFuture(future) } }
+    }
+
+    /// Before it is freed.
+    func end() {
+        lock.withLock { future = nil }
     }
 }
