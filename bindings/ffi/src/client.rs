@@ -14,6 +14,7 @@ use crate::message::Message;
 use crate::observer::{
     NativeConnectionObserver, NativeConversationsObserver, NativeSalvageObserver, NativeTimelineObserver,
 };
+use crate::planted;
 use crate::salvage::Salvage;
 use crate::scalar::{Count, unsigned};
 use crate::timeline::{Incomplete, SearchHit, TimelinePage};
@@ -178,6 +179,7 @@ impl NativeClient {
         before: Option<Cursor>,
         limit: Count,
     ) -> Result<TimelinePage, ChasquiError> {
+        planted::at_once(limit);
         Ok(self.0.timeline(conversation, before, limit.0).await?.into())
     }
 
@@ -223,6 +225,7 @@ impl NativeClient {
         conversation: ConversationId,
         limit: Count,
     ) -> Result<Arc<NativeTimelineObserver>, ChasquiError> {
+        planted::at_once(limit);
         Ok(NativeTimelineObserver::new(self.0.observe_timeline(conversation, limit.0)))
     }
 

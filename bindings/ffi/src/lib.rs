@@ -4,7 +4,7 @@
 //! errors; it converts and delegates, and decides nothing. Records, enums and the error are public API of both languages as
 //! they stand here; objects are called `Native…`, and idiomatic wrappers stand in front of them.
 //!
-//! No callback is ever made into the host: it awaits, on threads of its own.
+//! No callback is ever made into the host, not even by the log: it awaits, on threads of its own.
 
 mod account;
 mod client;
@@ -13,9 +13,11 @@ mod connection;
 mod conversation;
 mod error;
 mod export;
+mod log;
 mod message;
 mod observer;
 mod peek;
+mod planted;
 mod salvage;
 mod scalar;
 mod timeline;
@@ -28,6 +30,7 @@ pub use connection::{Blocked, ConnectionState};
 pub use conversation::{ConversationKind, ConversationSummary, Protection};
 pub use error::{ChasquiError, ErrorCode};
 pub use export::NativeExport;
+pub use log::{LogLevel, LogRecord, NativeLog};
 pub use message::{Delivery, Failure, Message, MessageContent, MessageState, Undelivered};
 pub use observer::{
     NativeConnectionObserver, NativeConversationsObserver, NativeSalvageObserver, NativeTimelineObserver,

@@ -1,8 +1,8 @@
 //! Observers that a host may hold from several threads, and may end while somebody waits.
 //!
 //! Guarantees: `cancel` ends a pending `next` at once, and lets go of everything that the observer held of the client;
-//! after it `next` answers nothing. A new limit takes effect while `next` waits. A cancelled task that only
-//! drops its future loses no news.
+//! after it `next` answers nothing, and after the client was closed. A new limit takes effect while `next` waits. A cancelled
+//! task that only drops its future loses no news.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::connection::ConnectionState;
 use crate::conversation::ConversationSummary;
 use crate::error::ChasquiError;
+use crate::planted;
 use crate::salvage::Salvage;
 use crate::scalar::Count;
 use crate::timeline::TimelineItem;
@@ -92,7 +93,7 @@ impl<O: Observes> Watched<O> {
         Self { observer: tokio::sync::Mutex::new(Some(observer)), orders: watch::Sender::default() }
     }
 
-    /// The next news, shown to `look` before anybody else can ask; `None` once cancelled.
+    /// The next news, shown to `look` before anybody else can ask; `None` once it was cancelled or the client closed.
     async fn next(&self, look: impl FnOnce(&O::News) + Send) -> Result<Option<O::News>, ChasquiError> {
         let mut orders = self.orders.subscribe();
         let mut held = tokio::select! {
@@ -107,12 +108,18 @@ impl<O: Observes> Watched<O> {
             }
             let Some(observer) = held.as_mut() else { return Ok(None) };
             if let Some(limit) = limit {
+                planted::when_awaited(limit);
                 observer.show(limit);
             }
             let news = tokio::select! {
                 biased;
                 _ = orders.changed() => continue,
-                news = observer.news() => news?,
+                news = observer.news() => news,
+            };
+            let news = match news {
+                // The app closed it, and nobody is told about an end of one's own making.
+                Err(chasqui::Error::Closed) => return Ok(None),
+                news => news?,
             };
             look(&news);
             return Ok(Some(news));
@@ -162,7 +169,7 @@ macro_rules! list_observer {
 
         #[uniffi::export]
         impl $name {
-            /// Waits for news: a `Reset` first. Nothing once cancelled.
+            /// Waits for news: a `Reset` first. Nothing once it was cancelled or the client closed.
             pub async fn next(&self) -> Result<Option<$update>, ChasquiError> {
                 let update = self.watched.next(|update| self.window.apply(update)).await?;
                 Ok(update.map($update::from))
@@ -175,8 +182,8 @@ macro_rules! list_observer {
             }
 
             /// The lines as of the last update.
-            pub fn window(&self) -> Vec<$item> {
-                self.window.lines().iter().cloned().map($item::from).collect()
+            pub fn window(&self) -> Result<Vec<$item>, ChasquiError> {
+                Ok(self.window.lines().iter().cloned().map($item::from).collect())
             }
 
             /// Ends it, and a pending `next`. Again, it changes nothing.
@@ -214,7 +221,7 @@ macro_rules! news_observer {
 
         #[uniffi::export]
         impl $name {
-            /// Waits for news. Nothing once cancelled.
+            /// Waits for news. Nothing once it was cancelled or the client closed.
             pub async fn next(&self) -> Result<Option<$news>, ChasquiError> {
                 Ok(self.0.next(|_| {}).await?.map($news::from))
             }

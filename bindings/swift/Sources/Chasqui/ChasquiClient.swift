@@ -3,8 +3,8 @@ import Foundation
 /// One device of one user: the whole SDK.
 ///
 /// What is asked is durable on this device when a call returns; what is written offline goes out later. Every call throws
-/// ``ChasquiError``, or `CancellationError` when its task is cancelled: the wait ends at once then, and what was asked may
-/// happen all the same. Usable from any actor; the last reference that goes closes the client.
+/// ``ChasquiError``, or `CancellationError` when its task is cancelled: the wait ends at once then, and what was asked
+/// has happened on this device entirely or not at all. Usable from any actor; the last reference that goes closes the client.
 ///
 /// ```swift
 /// let client = try await ChasquiClient.open(Config(folder: folder.path, node: "https://relay.example.org"))
@@ -31,7 +31,7 @@ public final class ChasquiClient: Sendable {
     /// version wrote it, ``ChasquiError/otherDevice`` when it is bound to another device, ``ChasquiError/storageFull``,
     /// ``ChasquiError/invalid(detail:)`` for an unusable folder or address.
     public static func open(_ config: Config) async throws -> ChasquiClient {
-        ChasquiClient(try await untilCancelled { try await NativeClient.open(config: config) })
+        ChasquiClient(try await typed { try await NativeClient.open(config: config) })
     }
 
     /// Looks at the mail that waits at the node, for a notification: in a notification service extension, beside an app
@@ -47,7 +47,7 @@ public final class ChasquiClient: Sendable {
         let (seconds, attoseconds) = within.components
         let millis = seconds.multipliedReportingOverflow(by: 1_000)
         let withinMs = millis.overflow ? Int64.max : millis.partialValue + attoseconds / 1_000_000_000_000_000
-        return try await untilCancelled { try await nativePeek(config: config, withinMs: Swift.max(0, withinMs)) }
+        return try await typed { try await nativePeek(config: config, withinMs: Swift.max(0, withinMs)) }
     }
 
     /// Before the app is frozen: closes the socket and the database and releases every file lock. Calls throw
@@ -66,10 +66,10 @@ public final class ChasquiClient: Sendable {
         native.networkUp()
     }
 
-    /// Closes the socket and every file, and ends the client's threads. All calls throw ``ChasquiError/closed`` from here on;
-    /// closing again changes nothing.
+    /// Closes the socket and every file, and ends the client's threads. When it returns, the folder can be opened again. All
+    /// calls throw ``ChasquiError/closed`` from here on, and observers end. Cannot be cancelled; closing again changes nothing.
     public func close() async throws {
-        try await call { try await $0.shutDown() }
+        try await whole { [native] in try await native.shutDown() }
     }
 
     // MARK: Who this device belongs to
@@ -145,7 +145,7 @@ public final class ChasquiClient: Sendable {
 
     /// Closes the client and removes its history from this device. Does not tell the node: see ``logout()``.
     public func wipe() async throws {
-        try await call { try await $0.wipe() }
+        try await whole { [native] in try await native.wipe() }
     }
 
     /// Deletes the user's account at the node, for good and on all devices, then everything in this folder. Repeating it
@@ -179,7 +179,8 @@ public final class ChasquiClient: Sendable {
         try await call { try await $0.openDirect(peer: peer) }
     }
 
-    /// Sends a text: it is in the outbox when this returns, and goes out in order as soon as it can.
+    /// Sends a text: it is in the outbox when this returns, and goes out in order as soon as it can. Cancelled, it is there as a
+    /// whole or not at all: the timeline says, or ``sendTextAs(_:_:to:)`` repeats it.
     ///
     /// Throws ``ChasquiError/invalid(detail:)`` when empty, ``ChasquiError/tooLarge(size:limit:)`` above about 64 KiB,
     /// ``ChasquiError/notFound(what:)`` for an unknown conversation, ``ChasquiError/storageFull``.
@@ -270,12 +271,12 @@ public final class ChasquiClient: Sendable {
 
     /// Watches the newest `limit` conversations.
     public func observeConversations(limit: Int) throws -> ConversationsObserver {
-        ConversationsObserver(try native.observeConversations(limit: limit))
+        ConversationsObserver(try typed { try native.observeConversations(limit: limit) })
     }
 
     /// Watches the newest `limit` lines of a timeline.
     public func observeTimeline(_ conversation: ConversationId, limit: Int) throws -> TimelineObserver {
-        TimelineObserver(try native.observeTimeline(conversation: conversation, limit: limit))
+        TimelineObserver(try typed { try native.observeTimeline(conversation: conversation, limit: limit) })
     }
 
     /// How the connection is now.
@@ -294,7 +295,7 @@ public final class ChasquiClient: Sendable {
 
     /// Watches for damage; begins with the first report whose number is above `shown`.
     public func observeSalvages(after shown: Int64 = 0) throws -> SalvageObserver {
-        SalvageObserver(try native.observeSalvages(shown: shown))
+        SalvageObserver(try typed { try native.observeSalvages(shown: shown) })
     }
 
     // MARK: What is held
@@ -308,6 +309,6 @@ public final class ChasquiClient: Sendable {
         _ work: @escaping @Sendable (NativeClient) async throws -> T
     ) async throws -> T {
         let native = native
-        return try await untilCancelled { try await work(native) }
+        return try await typed { try await work(native) }
     }
 }

@@ -16,7 +16,7 @@ public struct ExportPages: AsyncSequence, Sendable {
         /// Throws ``ChasquiError/suspended`` or ``ChasquiError/closed``; the same page may be asked for again.
         public mutating func next() async throws -> Data? {
             let native = native
-            return try await untilCancelled { try await native.next() }
+            return try await typed { try await native.next() }
         }
     }
 }

@@ -8,8 +8,8 @@ import Foundation
 /// }
 /// ```
 ///
-/// For one consumer at a time. It ends when its task is cancelled or ``cancel()`` is called, throws
-/// ``ChasquiError/closed`` when the client is closed, and waits while the client is suspended. Whoever leaves the loop and
+/// For one consumer at a time. It ends when its task is cancelled, when ``cancel()`` is called, and when the app closes the
+/// client; it throws ``ChasquiError`` when it cannot go on, and waits while the client is suspended. Whoever leaves the loop and
 /// keeps the observer may go on later: what happened meanwhile comes as the next update.
 public final class ListObserver<Update: Sendable, Item: Sendable>: AsyncSequence, Sendable {
     public typealias Element = Update
@@ -25,7 +25,7 @@ public final class ListObserver<Update: Sendable, Item: Sendable>: AsyncSequence
 
     /// Shows this many lines from the next update on, also while somebody waits for it: for a list that is scrolled.
     public func setLimit(_ limit: Int) throws {
-        try native.setLimit(limit: limit)
+        try typed { try native.setLimit(limit: limit) }
     }
 
     /// Ends it, and frees what it holds. Again, it changes nothing.
@@ -37,14 +37,15 @@ public final class ListObserver<Update: Sendable, Item: Sendable>: AsyncSequence
 
     fileprivate func next() async throws -> Update? {
         let native = native
-        return try await withTaskCancellationHandler {
-            try await native.next()
-        } onCancel: {
+        do {
+            return try await typed { try await native.next() }
+        } catch is CancellationError {
             native.cancel()
+            return nil
         }
     }
 
-    fileprivate func window() -> [Item] { native.window() }
+    fileprivate func window() throws -> [Item] { try typed { try native.window() } }
 
     /// Gives updates until the observer ends.
     public struct Iterator: AsyncIteratorProtocol, Sendable {
@@ -67,7 +68,7 @@ public final class ListObserver<Update: Sendable, Item: Sendable>: AsyncSequence
 
             /// Waits until the list is another than before.
             public mutating func next() async throws -> [Item]? {
-                try await observer.next() == nil ? nil : observer.window()
+                try await observer.next() == nil ? nil : try observer.window()
             }
         }
     }
@@ -99,10 +100,11 @@ public final class NewsObserver<News: Sendable>: AsyncSequence, Sendable {
 
     fileprivate func next() async throws -> News? {
         let native = native
-        return try await withTaskCancellationHandler {
-            try await native.next()
-        } onCancel: {
+        do {
+            return try await typed { try await native.next() }
+        } catch is CancellationError {
             native.cancel()
+            return nil
         }
     }
 
@@ -124,7 +126,7 @@ protocol NativeListObserver<Update, Item>: Sendable {
     associatedtype Update: Sendable
     associatedtype Item: Sendable
     func next() async throws -> Update?
-    func window() -> [Item]
+    func window() throws -> [Item]
     func setLimit(limit: Int) throws
     func cancel()
 }

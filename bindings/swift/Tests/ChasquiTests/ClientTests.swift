@@ -2,22 +2,6 @@ import Chasqui
 import Foundation
 import Testing
 
-/// Files below a folder that this process has open.
-func openFiles(in folder: String) -> [String] {
-    openFiles().filter { $0.hasPrefix(folder) }
-}
-
-func openFiles() -> [String] {
-    let links = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
-    return links.compactMap { try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)") }
-}
-
-func threads() -> [String] {
-    let ids = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? []
-    let names = ids.compactMap { try? String(contentsOfFile: "/proc/self/task/\($0)/comm", encoding: .utf8) }
-    return names.filter { $0.hasPrefix("chasqui-") }
-}
-
 @Suite struct Clients {
     @Test func whatIsWrittenOfflineGoesOutLater() async throws {
         let pair = try await Pair.meet()
@@ -126,11 +110,23 @@ func threads() -> [String] {
             for try await lines in observer.lists where lines.count == 6 { return }
         }
         #expect(throws: ChasquiError.self) { try observer.setLimit(-1) }
+    }
+
+    @Test func whatTheAppClosesEndsAndThrowsNothing() async throws {
+        let pair = try await Pair.meet()
+        let ana = pair.ana.client
+        let (begun, begin) = AsyncStream.makeStream(of: Void.self)
+        let lists = Task { for try await _ in try ana.observeTimeline(pair.chat, limit: 10).lists { begin.yield() } }
+        let states = Task { for try await _ in ana.observeConnection() { begin.yield() } }
+        let salvages = Task { for try await _ in try ana.observeSalvages() {} }
+        // Both had their first news.
+        var beginnings = begun.makeAsyncIterator()
+        for _ in 0..<2 { _ = await beginnings.next() }
         try await ana.close()
-        let error = await refusal {
-            try await within("the end") { for try await _ in observer {} }
-        }
-        #expect(error == .closed)
+        for watching in [lists, states, salvages] { try await within("the end") { try await watching.value } }
+        // What would begin to watch it ends as well; what is asked is refused.
+        for try await _ in try ana.observeConversations(limit: 10) { Issue.record("it is closed") }
+        await #expect(throws: ChasquiError.closed) { try await ana.conversations(limit: 10) }
     }
 
     @Test func closedAndOpenedAgainEverythingIsThere() async throws {
@@ -162,52 +158,5 @@ func threads() -> [String] {
         try await pair.ana.client.sendText("hello", to: pair.chat)
         let lines = try await within("the list") { try await task.value }
         #expect(lines.map(\.id) == [pair.chat])
-    }
-
-    @Test func whatIsClosedOrDroppedLeavesNothingBehind() async throws {
-        let pair = try await Pair.meet()
-        for device in [pair.ana, pair.bo] { try await device.client.close() }
-        func openAndUse(close: Bool) async throws {
-            let client = try await ChasquiClient.open(pair.ana.config)
-            try await client.until(.online)
-            let observer = try client.observeTimeline(pair.chat, limit: 10)
-            var updates = observer.makeAsyncIterator()
-            _ = try await updates.next()
-            if close { try await client.close() }
-        }
-        /// What is dropped ends on threads of its own: waits for it, for as long as anybody would.
-        func settles(_ what: String, _ isSo: @escaping @Sendable () -> Bool) async throws {
-            try await within(what) { while !isSo() { try await Task.sleep(for: .milliseconds(5)) } }
-        }
-        let folder = pair.ana.config.folder
-        try await openAndUse(close: true)
-        try await settles("everything to be gone") { threads().isEmpty && openFiles(in: folder).isEmpty }
-        let before = openFiles().count
-        for round in 0..<20 {
-            try await openAndUse(close: round % 2 == 0)
-            try await settles("round \(round) to be gone") { threads().isEmpty && openFiles(in: folder).isEmpty }
-        }
-        try await settles("every socket to be gone") { openFiles().count <= before }
-    }
-
-    @Test func aNotificationShowsWhatWaitsAndTakesNothing() async throws {
-        let pair = try await Pair.meet()
-        try await pair.bo.client.suspend()
-        let sent = try await pair.ana.client.sendText("are you there?", to: pair.chat)
-        try await pair.ana.client.until(pair.chat, "sent") { $0.first?.state == .sent }
-        for _ in 0..<2 {
-            let peeked = try await ChasquiClient.peek(pair.bo.config, within: .seconds(20))
-            #expect(peeked.messages.map(\.id) == [sent])
-            #expect(peeked.messages.first?.senderName == "ana" && peeked.messages.first?.text == "are you there?")
-            #expect(peeked.unread == 1 && !peeked.hasMore)
-        }
-        try await pair.bo.client.resume()
-        try await pair.bo.client.gets("are you there?", in: pair.chat)
-        try await pair.ana.client.until(pair.chat, "received") { $0.first?.state == .received }
-        #expect(try await ChasquiClient.peek(pair.bo.config, within: .seconds(20)).messages.isEmpty)
-        let late = await refusal {
-            try await ChasquiClient.peek(pair.bo.config, within: .zero)
-        }
-        #expect(late?.code == "offline")
     }
 }

@@ -66,4 +66,10 @@ enum Documented {
         try await client.export(to: URL(fileURLWithPath: "export.jsonl"))
         try await client.close()
     }
+
+    static func log() {
+        ChasquiClient.log(.info) { record in
+            print(record.level, record.text)
+        }
+    }
 }

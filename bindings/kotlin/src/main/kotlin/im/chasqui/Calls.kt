@@ -23,6 +23,14 @@ internal class Calls {
         return guarded(operation)
     }
 
+    /** Null when the app closed the client, before or meanwhile. */
+    inline fun <T : Any> unlessClosed(operation: () -> T?): T? =
+        try {
+            operation()
+        } catch (closed: ChasquiException.Closed) {
+            null
+        }
+
     inline fun <T> guarded(operation: () -> T): T =
         try {
             operation()

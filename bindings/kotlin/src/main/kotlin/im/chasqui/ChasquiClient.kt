@@ -15,7 +15,7 @@ import kotlinx.coroutines.withContext
  *
  * What is asked is durable on this device when the call returns; what is written offline goes out later. Every call can be made
  * from any thread and any dispatcher, and fails with a [ChasquiException] and nothing else. Cancelling a call stops waiting for
- * it: what was on its way may still happen. After [close] everything fails with [ChasquiException.Closed], and while the
+ * it: what was asked has then happened on this device entirely or not at all. After [close] everything fails with [ChasquiException.Closed], and while the
  * client is suspended with [ChasquiException.Suspended].
  */
 public class ChasquiClient private constructor(private val native: NativeClient) {
@@ -57,6 +57,23 @@ public class ChasquiClient private constructor(private val native: NativeClient)
          */
         public suspend fun peek(config: Config, within: Duration): Peeked =
             Calls().call { nativePeek(config, within.inWholeMilliseconds.coerceAtLeast(0)) }
+
+        /**
+         * Hands what the SDK logs from now on, of all clients of this process, to [sink]: of [level] and of what is worse.
+         *
+         * On Android: `ChasquiClient.log(LogLevel.INFO) { Log.println(it.level.logcatPriority, "chasqui", it.text) }`.
+         *
+         * May be called before or after clients are opened. Another call puts another sink in its place; the one before still
+         * gets what was logged until then. Records come in order, one at a time, on a background thread. A sink that takes
+         * long delays nobody but itself: when 1,000 records wait, further ones are dropped, and a record says how many.
+         * Nothing that people wrote is logged, no name, no token and no key.
+         */
+        @JvmStatic
+        public fun log(level: LogLevel, sink: LogSink): Unit = Listening.begin(level, sink)
+
+        /** Logs nothing any more, which costs nothing. */
+        @JvmStatic
+        public fun stopLog(): Unit = Listening.end()
     }
 
     /** Whom this folder belongs to; null before the first enrolment. */
@@ -209,8 +226,8 @@ public class ChasquiClient private constructor(private val native: NativeClient)
     public suspend fun openDirect(peer: UserId): ConversationId = calls.call { native.openDirect(peer) }
 
     /**
-     * Sends a text: it is in the outbox when this returns, and goes out in order as soon as it can. Cancelled, it may be in
-     * the outbox or not: the timeline says.
+     * Sends a text: it is in the outbox when this returns, and goes out in order as soon as it can. Cancelled, it is
+     * there as a whole or not at all: the timeline says, or [sendTextAs] repeats it.
      *
      * @throws ChasquiException.Invalid when empty
      * @throws ChasquiException.TooLarge above the limit of about 64 KiB
@@ -336,8 +353,8 @@ public class ChasquiClient private constructor(private val native: NativeClient)
     public suspend fun resume(): Unit = calls.call { native.resume() }
 
     /**
-     * Closes the socket and every file, and ends the library's threads for this client. When it returns, the folder can be
-     * opened again. Cannot be cancelled; again, it does nothing.
+     * Closes the socket and every file, and ends the library's threads for this client; flows end. When it returns, the folder
+     * can be opened again. Cannot be cancelled; again, it does nothing.
      */
     public suspend fun close() {
         if (calls.close()) {

@@ -5,8 +5,8 @@ import kotlinx.coroutines.awaitCancellation
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.FlowCollector
 import kotlinx.coroutines.flow.StateFlow
-import kotlinx.coroutines.flow.catch
 import kotlinx.coroutines.flow.distinctUntilChanged
+import kotlinx.coroutines.flow.onCompletion
 
 /**
  * The connection, asked for when somebody looks: a state flow that needs no scope and nobody who ends it.
@@ -24,7 +24,7 @@ internal class Connection(private val now: () -> ConnectionState, private val st
 
     override suspend fun collect(collector: FlowCollector<ConnectionState>): Nothing {
         states
-            .catch { failure -> if (failure is ChasquiException.Closed) emit(value) else throw failure }
+            .onCompletion { failure -> if (failure == null) emit(value) }
             .distinctUntilChanged()
             .collect(collector)
         awaitCancellation()

@@ -6,8 +6,8 @@ import kotlinx.coroutines.flow.flow
 /**
  * The newest lines of a timeline, watched.
  *
- * Each collection watches for itself, from its beginning to its end: there is nothing to close. A collection ends when the
- * client is closed; while the client is suspended it waits.
+ * Each collection watches for itself, from its beginning to its end: there is nothing to close. A collection ends when
+ * the app closes the client, and fails with nothing then; while the client is suspended it waits.
  */
 public class TimelineObserver internal constructor(calls: Calls, limit: Int, open: (Int) -> NativeTimelineObserver) {
     private val watching =
@@ -55,8 +55,8 @@ public fun TimelineUpdate.applied(lines: List<TimelineItem>): List<TimelineItem>
 /**
  * The top of the conversation list, watched.
  *
- * Each collection watches for itself, from its beginning to its end: there is nothing to close. A collection ends when the
- * client is closed; while the client is suspended it waits.
+ * Each collection watches for itself, from its beginning to its end: there is nothing to close. A collection ends when
+ * the app closes the client, and fails with nothing then; while the client is suspended it waits.
  */
 public class ConversationsObserver
     internal constructor(calls: Calls, limit: Int, open: (Int) -> NativeConversationsObserver) {
@@ -109,18 +109,10 @@ internal fun <O, T : Any> watched(
     next: suspend (O) -> T?,
     free: (O) -> Unit,
 ): Flow<T> = flow {
-    val observer = calls.typed(open)
+    // The app closed the client: what watches it ends, and what would begin to.
+    val observer = calls.unlessClosed { calls.typed(open) } ?: return@flow
     try {
-        while (true) {
-            // A client that was closed before is an error, above; one that is closed now is the end.
-            val news =
-                try {
-                    calls.call { next(observer) }
-                } catch (closed: ChasquiException.Closed) {
-                    null
-                }
-            emit(news ?: break)
-        }
+        while (true) emit(calls.unlessClosed { calls.call { next(observer) } } ?: break)
     } finally {
         free(observer)
     }

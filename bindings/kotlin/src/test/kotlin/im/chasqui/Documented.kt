@@ -1,6 +1,7 @@
 package im.chasqui
 
 import java.io.File
+import java.util.logging.Logger
 
 private fun render(lines: List<TimelineItem>) = println(lines)
 
@@ -65,5 +66,11 @@ internal object Documented {
     suspend fun exportAndClose(client: ChasquiClient) {
         client.export(File("export.jsonl"))
         client.close()
+    }
+
+    fun log() {
+        ChasquiClient.log(LogLevel.INFO) { record ->
+            Logger.getLogger(record.target).log(record.level.javaLevel, record.text)
+        }
     }
 }

@@ -101,7 +101,9 @@ class ObservationTest {
                 client.close()
                 withTimeout(30.seconds) { listOf(lists, states, salvages).forEach { it.join() } }
             }
-            failure<ChasquiException.Closed> { ana.client.observeTimeline(chat, 10).lists.first() }
+            assertEquals(emptyList<Any>(), ana.client.observeTimeline(chat, 10).lists.toList(), "so do later ones")
+            assertEquals(emptyList<Any>(), ana.client.observeConnection().toList())
+            assertEquals(ConnectionState.Offline, ana.client.connection.first())
             assertEquals(ConnectionState.Offline, ana.client.connection.value)
         }
     }
