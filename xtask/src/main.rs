@@ -96,8 +96,7 @@ fn tests() -> Vec<Step> {
 
 fn ci() -> Vec<Step> {
     let mut steps = tests();
-    // The browser takes part in four-languages. Its own suite joins once it has passed often enough on slow machines.
-    steps.retain(|step| !step.is_alone() && step.name != "web");
+    steps.retain(|step| !step.is_alone());
     steps.push(simulation("sim-long", &["--seeds", "500"]));
     steps.push(simulation("sim-storm", &["--weather", "storm", "--seeds", "200"]));
     steps.push(cargo("run", &["run", "--release", "--quiet", "--package", "quickstart", "--", "--json"]));

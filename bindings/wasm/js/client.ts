@@ -100,6 +100,10 @@ export class ChasquiClient extends EventTarget {
     return JSON.parse(answer as string) as T;
   }
 
+  async #do(method: string, args: object = {}): Promise<void> {
+    await this.#link.call(method, args);
+  }
+
   /** Whom this history belongs to; null before {@link register} or {@link login}. */
   account(): Promise<Account | null> {
     return this.#call('account');
@@ -154,29 +158,29 @@ export class ChasquiClient extends EventTarget {
   }
 
   /** Sets or changes the PIN that protects the account when its telephone number is enrolled again; null removes it. */
-  setPin(pin: string | null): Promise<null> {
-    return this.#call('setPin', { pin });
+  setPin(pin: string | null): Promise<void> {
+    return this.#do('setPin', { pin });
   }
 
   /**
    * Revokes this device at the node. The history stays readable, and only the same user can log in again here; {@link wipe}
    * removes it. Rejects with `offline` when the node cannot be told; the device stays enrolled then.
    */
-  logout(): Promise<null> {
-    return this.#call('logout');
+  logout(): Promise<void> {
+    return this.#do('logout');
   }
 
   /** Removes the history from this device and closes the clients of all tabs. Does not tell the node: see {@link logout}. */
-  wipe(): Promise<null> {
-    return this.#call('wipe');
+  wipe(): Promise<void> {
+    return this.#do('wipe');
   }
 
   /**
    * Deletes the user's account at the node, for good and on all devices, then the history here; the clients of all tabs are
    * closed. Rejects with `proof_needed`, `wrong_pin`, `invalid_token`, `rate_limited`, `offline`: nothing was deleted then.
    */
-  deleteAccount(proof: AccountProof): Promise<null> {
-    return this.#call('deleteAccount', { proof });
+  deleteAccount(proof: AccountProof): Promise<void> {
+    return this.#do('deleteAccount', { proof });
   }
 
   /** The user's own devices. */
@@ -185,8 +189,8 @@ export class ChasquiClient extends EventTarget {
   }
 
   /** Revokes one of the user's own devices: it gets nothing any more, what waited for it is dropped. */
-  revokeDevice(device: DeviceId): Promise<null> {
-    return this.#call('revokeDevice', { device });
+  revokeDevice(device: DeviceId): Promise<void> {
+    return this.#do('revokeDevice', { device });
   }
 
   /** Who goes by that name. People met before are found offline. Rejects with `not_found`, `offline`. */
@@ -214,28 +218,28 @@ export class ChasquiClient extends EventTarget {
   }
 
   /** Sends a failed message again, behind what waits. */
-  retry(message: MessageId): Promise<null> {
-    return this.#call('retry', { message });
+  retry(message: MessageId): Promise<void> {
+    return this.#do('retry', { message });
   }
 
   /** Everything up to there is read, on all of the user's devices; without it, all that is here. Authors are told. */
-  markRead(conversation: ConversationId, upTo: Seq | null = null): Promise<null> {
-    return this.#call('markRead', { conversation, upTo });
+  markRead(conversation: ConversationId, upTo: Seq | null = null): Promise<void> {
+    return this.#do('markRead', { conversation, upTo });
   }
 
   /** Removes a message from this device only. */
-  delete(message: MessageId): Promise<null> {
-    return this.#call('delete', { message });
+  delete(message: MessageId): Promise<void> {
+    return this.#do('delete', { message });
   }
 
   /** The stranger who wrote may go on. Works offline; where there is no request it changes nothing. */
-  acceptRequest(conversation: ConversationId): Promise<null> {
-    return this.#call('acceptRequest', { conversation });
+  acceptRequest(conversation: ConversationId): Promise<void> {
+    return this.#do('acceptRequest', { conversation });
   }
 
   /** Deletes a request; the stranger is told nothing. With `block`, nothing more is taken from the stranger. */
-  declineRequest(conversation: ConversationId, block: boolean): Promise<null> {
-    return this.#call('declineRequest', { conversation, block });
+  declineRequest(conversation: ConversationId, block: boolean): Promise<void> {
+    return this.#do('declineRequest', { conversation, block });
   }
 
   /** The conversation list, latest activity first. */
@@ -319,8 +323,8 @@ export class ChasquiClient extends EventTarget {
   }
 
   /** There is a network (again): tries at once instead of waiting. Browsers' `online` event is heard without it. */
-  networkUp(): Promise<null> {
-    return this.#call('networkUp');
+  networkUp(): Promise<void> {
+    return this.#do('networkUp');
   }
 
   /**

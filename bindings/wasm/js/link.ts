@@ -3,7 +3,7 @@
  *
  * Guarantees: a request that was made is answered, by this owner or by the next one, or fails with a typed error; requests of a
  * tab are carried out in the order in which they were made. When an owner goes without having answered, the next one is asked
- * the same again; the core makes that harmless.
+ * the same again; the core makes that harmless. A request that breaks the core again and again fails, and no other with it.
  */
 
 import { ChasquiError, failure, type ErrorShape } from './error.js';
@@ -12,8 +12,10 @@ import type { Config, StorageState } from './types.js';
 
 /** How long nobody may answer before a client that is being opened gives up, in milliseconds. */
 const OWNER_WITHIN_MS = 20_000;
-/** A core that breaks twice over the same request would break again. */
-const TRAPS = 2;
+/** What was under way so often when the core broke is asked alone from then on: if that breaks the core too, it was that. */
+const TRAPS_OF_A_SUSPECT = 2;
+/** What breaks the core does so at once. Then others are asked as well, although this one was not answered. */
+const ALONE_FOR_MS = 5_000;
 /** Before another worker is started in the place of one that ended: doubles up to the last. */
 const FIRST_PAUSE_MS = 50;
 const LAST_PAUSE_MS = 10_000;
@@ -22,12 +24,17 @@ const CLOSE_WITHIN_MS = 5_000;
 
 /** What is waited for. */
 interface Pending {
+  readonly id: number;
   readonly message: (owner: string, again: boolean) => ToOwner;
   readonly resolve: (value: string | Blob | undefined) => void;
   readonly reject: (error: unknown) => void;
+  /** Fulfilled when it was answered or has failed. */
+  readonly settled: Promise<void>;
   /** The owner that was asked last. */
   asked: string | undefined;
+  /** How many owners broke while it was under way. */
   traps: number;
+  turn: 'any' | 'awaited' | 'alone';
 }
 
 /** Who is told what the link hears. */
@@ -44,6 +51,7 @@ export class Link {
   readonly #channel: BroadcastChannel;
   readonly #listener: Listener;
   readonly #pending = new Map<number, Pending>();
+  #lastSuspect: Promise<void> = Promise.resolve();
   #nextId = 1;
   #nextWatch = 1;
   #owner: string | undefined;
@@ -199,19 +207,52 @@ export class Link {
   }
 
   #ask(id: number, message: Pending['message']): Promise<string | Blob | undefined> {
-    return new Promise((resolve, reject) => {
-      const pending: Pending = { message, resolve, reject, asked: undefined, traps: 0 };
+    let settled!: () => void;
+    const answer = new Promise<string | Blob | undefined>((resolve, reject) => {
+      const done = new Promise<void>((fulfil) => (settled = fulfil));
+      const pending: Pending = { id, message, resolve, reject, settled: done, asked: undefined, traps: 0, turn: 'any' };
       this.#pending.set(id, pending);
       this.#send(pending);
     });
+    answer.then(settled, settled);
+    return answer;
   }
 
   #send(pending: Pending): void {
     const owner = this.#owner;
-    if (owner === undefined || pending.asked === owner) return;
+    if (owner === undefined || pending.asked === owner || pending.turn === 'awaited') return;
+    if (pending.turn === 'any' && this.#isSuspect(pending)) return void this.#askAlone(pending);
     const again = pending.asked !== undefined;
     pending.asked = owner;
     this.#say(pending.message(owner, again));
+  }
+
+  /** Later calls of this tab stay behind a suspect, because they are carried out in order. */
+  #isSuspect(pending: Pending): boolean {
+    for (const earlier of this.#pending.values()) {
+      if (earlier.traps >= TRAPS_OF_A_SUSPECT) return true;
+      if (earlier === pending) break;
+    }
+    return false;
+  }
+
+  /** Asks when no other suspect of any tab is under way. */
+  async #askAlone(pending: Pending): Promise<void> {
+    pending.turn = 'awaited';
+    const ask = async () => {
+      pending.turn = 'alone';
+      this.#send(pending);
+      await Promise.race([pending.settled, this.#wasLongAlone(pending)]);
+    };
+    if (navigator.locks) await navigator.locks.request(names(this.#space).suspect, ask);
+    // A tab without locks is alone.
+    else await (this.#lastSuspect = this.#lastSuspect.then(ask));
+  }
+
+  /** Between owners nobody is asked, and that time does not count. */
+  async #wasLongAlone(pending: Pending): Promise<void> {
+    do await new Promise((passed) => setTimeout(passed, ALONE_FOR_MS));
+    while (this.#pending.has(pending.id) && pending.asked !== this.#owner);
   }
 
   #say(message: ToOwner): void {
@@ -268,7 +309,7 @@ export class Link {
     for (const [id, pending] of this.#pending) {
       if (pending.asked !== owner) continue;
       pending.traps += 1;
-      if (pending.traps < TRAPS) continue;
+      if (pending.turn !== 'alone') continue;
       this.#pending.delete(id);
       pending.reject(failure('internal', 'the core broke over it, more than once'));
     }

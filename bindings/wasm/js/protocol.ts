@@ -15,6 +15,8 @@ export interface Names {
   readonly worker: (id: string) => string;
   /** Held by each tab, so that the owner knows that it lives. */
   readonly tab: (id: string) => string;
+  /** Held while something is asked that may be what broke the core. */
+  readonly suspect: string;
 }
 
 export function names(space: string): Names {
@@ -24,6 +26,7 @@ export function names(space: string): Names {
     owner: `${prefix}:owner`,
     worker: (id) => `${prefix}:worker:${id}`,
     tab: (id) => `${prefix}:tab:${id}`,
+    suspect: `${prefix}:suspect`,
   };
 }
 

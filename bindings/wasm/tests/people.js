@@ -26,14 +26,18 @@ function page(name, change = {}) {
 
 const noFiles = "navigator.storage.getDirectory = () => Promise.reject(new DOMException('not here', 'SecurityError'));\n";
 const noLocks = "Object.defineProperty(navigator, 'locks', { value: undefined });\n";
-const breaks = "if (request.includes('\"search\"')) { setTimeout(() => { throw new WebAssembly.RuntimeError('unreachable'); }); return new Promise(() => {}); }";
+const breaks = `
+    if (request.includes('"search"')) throw new WebAssembly.RuntimeError('unreachable');
+    return new Promise((passed) => setTimeout(passed, 200)).then(() => this.slowly(request, again));
+  }
+  slowly(request, again) {`;
 page('');
 // No private file system, as in some private windows.
 page('memory', { 'worker.js': (text) => noFiles + text });
 // No locks either, as without https.
 page('alone', { 'worker.js': (text) => noFiles + noLocks + text, 'link.js': (text) => noLocks + text });
-// A core that breaks as soon as somebody searches.
-page('broken', { 'core.js': (text) => text.replace(/call\(request, again\) \{/, (found) => `${found}\n${breaks}`) });
+// A core that breaks as soon as somebody searches, and is so slow that everything else is still under way then.
+page('broken', { 'core.js': (text) => text.replace(/call\(request, again\) \{/, (found) => found + breaks) });
 export const plain = await serve(root);
 
 /** Somebody's browser with a client in a tab; `page.evaluate` finds it as `client`. */
