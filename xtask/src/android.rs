@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::built;
 use crate::debian::{self, Tool};
 use crate::steps::{Outcome, run_command};
 use crate::workspace;
@@ -32,7 +33,7 @@ pub(crate) fn check() -> Outcome {
 fn rustup() -> Option<Command> {
     let installed = Command::new("rustup").args(["target", "list", "--installed"]).output().ok()?;
     let has_target = String::from_utf8_lossy(&installed.stdout).lines().any(|target| target == TARGET);
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = built::cargo();
     command.arg("check");
     has_target.then_some(command)
 }

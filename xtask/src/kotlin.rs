@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::built::{self, Mode};
 use crate::debian::{self, Tool};
 use crate::package::paths;
 use crate::steps::{Outcome, run_command};
@@ -17,7 +18,7 @@ pub(crate) fn test() -> Outcome {
     if let Err(missing) = debian::provide(&TOOLS) {
         return Outcome::Skipped(missing);
     }
-    let made = prepare(Profile::Debug, &["chasqui-node"]).and_then(|()| maven("bindings/kotlin", &["install"]));
+    let made = prepare(Profile::Debug).and_then(|()| maven("bindings/kotlin", &["install"]));
     // As somebody's own program, which knows the packed library only.
     let made = made.and_then(|()| maven("examples/kotlin", &["package"]));
     // Maven fails when a test does: what it counted is told all the same.
@@ -40,29 +41,15 @@ pub(crate) enum Profile {
     Release,
 }
 
-/// Puts the library of this machine and its Kotlin where the Maven build takes them. `beside` is built with it.
-pub(crate) fn prepare(profile: Profile, beside: &[&str]) -> Result<(), String> {
-    let mut build = Command::new(cargo());
-    build.args(["build", "--quiet", "--package", "chasqui-ffi"]);
-    build.args(beside.iter().flat_map(|package| ["--package", package]));
-    let folder = match profile {
-        Profile::Debug => "target/debug",
-        Profile::Release => {
-            // Apart from other builds, which have other flags.
-            build.args(["--release", "--target-dir"]).arg(workspace().join("target/package"));
-            small(&mut build);
-            build.env("RUSTFLAGS", paths::flags());
-            "target/package/release"
-        }
-    };
-    run_command(&mut build)?;
+/// Puts the library of this machine and its Kotlin where the Maven build takes them.
+pub(crate) fn prepare(profile: Profile) -> Result<(), String> {
     // What UniFFI reads is stripped from a small library; what it makes is the same from any.
-    let mut bindgen = Command::new(cargo());
-    bindgen.args(["build", "--quiet", "--package", "chasqui-ffi", "--package", "xtask-bindgen"]);
-    run_command(&mut bindgen)?;
-
-    let name = format!("{}chasqui_ffi{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    let library = workspace().join(folder).join(&name);
+    built::bindings()?;
+    let library = match profile {
+        Profile::Debug => built::library(),
+        Profile::Release => release_library()?,
+    };
+    let name = library.file_name().unwrap_or_default();
     let native = workspace().join("target/kotlin/native");
     let told = |error: std::io::Error| format!("{}: {error}", native.display());
     // Of another profile or machine there may be one from before.
@@ -73,14 +60,20 @@ pub(crate) fn prepare(profile: Profile, beside: &[&str]) -> Result<(), String> {
     }
     let place = native.join(jna_platform());
     std::fs::create_dir_all(&place).map_err(told)?;
-    std::fs::copy(&library, place.join(&name)).map_err(told)?;
+    std::fs::copy(&library, place.join(name)).map_err(told)?;
 
-    let mut generate = Command::new(workspace().join("target/debug/xtask-bindgen"));
-    generate
-        .arg("kotlin")
-        .arg(workspace().join("target/debug").join(&name))
-        .arg(workspace().join("target/kotlin/generated"));
-    run_command(&mut generate)
+    let mut generate = Command::new(built::program(Mode::Debug, "xtask-bindgen"));
+    run_command(generate.arg("kotlin").arg(built::library()).arg(workspace().join("target/kotlin/generated")))
+}
+
+fn release_library() -> Result<PathBuf, String> {
+    // Apart from other builds, which have other flags.
+    let folder = workspace().join("target/package");
+    let mut build = built::cargo();
+    build.args(["build", "--quiet", "--package", "chasqui-ffi", "--release", "--target-dir"]).arg(&folder);
+    small(&mut build);
+    run_command(build.env("RUSTFLAGS", paths::flags()))?;
+    Ok(folder.join("release").join(built::library().file_name().unwrap_or_default()))
 }
 
 /// Has a library built that is as small as it gets. Unwinding stays: by it a panic becomes an exception.
@@ -140,8 +133,4 @@ fn count(reports: &Path) -> Option<Counted> {
         counted.passed += attribute("tests")? - failed - attribute("skipped")?;
     }
     if reports.is_empty() { None } else { Some(counted) }
-}
-
-fn cargo() -> OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::built::{self, Mode};
 use crate::steps::{Outcome, run_command};
 use crate::{debian, kotlin, swift, web, workspace};
 
@@ -23,19 +24,17 @@ enum Without {
 
 /// `cargo xtask test four-languages`.
 pub(crate) fn test() -> Outcome {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--package", "chasqui-languages", "--package", "chasqui-node"]);
-    if let Err(problem) = run_command(&mut cargo) {
+    if let Err(problem) = built::programs(Mode::Debug, &["four-languages", "rust-actor", "chasqui-node"]) {
         return Outcome::Failed(problem);
     }
     let actors: [Actor; 4] = [
-        ("rust", Ok(Command::new(built("rust-actor")))),
+        ("rust", Ok(Command::new(built::program(Mode::Debug, "rust-actor")))),
         ("kotlin", kotlin_actor()),
         ("swift", swift_actor()),
         ("web", web_actor()),
     ];
-    let mut play = Command::new(built("four-languages"));
-    play.arg(built("chasqui-node")).current_dir(workspace()).stdout(Stdio::piped());
+    let mut play = Command::new(built::program(Mode::Debug, "four-languages"));
+    play.arg(built::program(Mode::Debug, "chasqui-node")).current_dir(workspace()).stdout(Stdio::piped());
     let mut count = 0;
     for (language, actor) in actors {
         match actor.and_then(|command| launcher(language, &command).map_err(Without::Broken)) {
@@ -65,15 +64,10 @@ pub(crate) fn test() -> Outcome {
     }
 }
 
-fn built(program: &str) -> PathBuf {
-    workspace().join("target/debug").join(format!("{program}{}", std::env::consts::EXE_SUFFIX))
-}
-
 fn kotlin_actor() -> Result<Command, Without> {
     debian::provide(&kotlin::TOOLS).map_err(Without::Lacking)?;
     let build = || {
-        // As the steps of each language: nothing is built twice.
-        kotlin::prepare(kotlin::Profile::Debug, &["chasqui-node"])?;
+        kotlin::prepare(kotlin::Profile::Debug)?;
         kotlin::maven("bindings/kotlin", &["install", "-DskipTests"])?;
         kotlin::maven("tests/languages/kotlin-actor", &["package"])
     };

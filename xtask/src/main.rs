@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own commands. Each prints what it runs, so that it can be run by hand.
 
 mod android;
+mod built;
 mod debian;
 mod fuzz;
 mod kotlin;
@@ -14,7 +15,7 @@ mod xcframework;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use steps::{Step, cargo, own, run_all};
+use steps::{Step, cargo, own, program, run_all};
 
 const HELP: &str = "\
 cargo xtask COMMAND
@@ -99,7 +100,7 @@ fn ci() -> Vec<Step> {
     steps.retain(|step| !step.is_alone());
     steps.push(simulation("sim-long", &["--seeds", "500"]));
     steps.push(simulation("sim-storm", &["--weather", "storm", "--seeds", "200"]));
-    steps.push(cargo("run", &["run", "--release", "--quiet", "--package", "quickstart", "--", "--json"]));
+    steps.push(program("run", "quickstart", &["--json"]));
     steps
 }
 
@@ -115,9 +116,7 @@ fn bench(arguments: &[&str]) -> ExitCode {
 }
 
 fn simulation(name: &'static str, arguments: &[&str]) -> Step {
-    let mut all = vec!["run", "--quiet", "--release", "--package", "chasqui-tests", "--bin", "sim", "--"];
-    all.extend(arguments);
-    cargo(name, &all)
+    program(name, "sim", arguments)
 }
 
 fn refuse(problem: &str) -> ExitCode {

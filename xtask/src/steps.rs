@@ -3,6 +3,8 @@
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
+use crate::built::{self, Mode, cargo as cargo_command};
+
 /// One command, or a room of xtask that runs several.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
@@ -17,6 +19,7 @@ pub(crate) struct Step {
 #[derive(Clone, Debug)]
 enum Work {
     Cargo { arguments: Vec<String>, environment: Vec<(&'static str, &'static str)> },
+    Program { name: &'static str, mode: Mode, arguments: Vec<String> },
     Own(fn() -> Outcome),
 }
 
@@ -35,6 +38,13 @@ pub(crate) enum Outcome {
 pub(crate) fn cargo(name: &'static str, arguments: &[&str]) -> Step {
     let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
     Step { name, work: Work::Cargo { arguments, environment: Vec::new() }, needs: None, alone: false }
+}
+
+/// A program of the workspace, optimised.
+pub(crate) fn program(step: &'static str, name: &'static str, arguments: &[&str]) -> Step {
+    let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+    let work = Work::Program { name, mode: Mode::Optimised, arguments };
+    Step { name: step, work, needs: None, alone: false }
 }
 
 /// A step with a room of its own.
@@ -66,8 +76,8 @@ impl Step {
 
     /// Shares the build of the tests instead of asking for an optimised one.
     pub(crate) fn in_debug(mut self) -> Self {
-        if let Work::Cargo { arguments, .. } = &mut self.work {
-            arguments.retain(|argument| argument != "--release");
+        if let Work::Program { mode, .. } = &mut self.work {
+            *mode = Mode::Debug;
         }
         self
     }
@@ -116,9 +126,14 @@ enum Trouble {
 fn run(step: &Step) -> Result<(), Trouble> {
     match &step.work {
         Work::Cargo { arguments, environment } => {
-            let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+            let mut command = cargo_command();
             command.args(arguments).envs(environment.iter().copied());
             run_command(&mut command).map_err(|_| Trouble::Failed)
+        }
+        Work::Program { name, mode, arguments } => {
+            let built = built::programs(*mode, &[name]);
+            let ran = built.and_then(|()| run_command(Command::new(built::program(*mode, name)).args(arguments)));
+            ran.map_err(|_| Trouble::Failed)
         }
         Work::Own(run) => match run() {
             Outcome::Passed(tests) => {

@@ -7,6 +7,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::built::{self, Mode};
 use crate::debian::{self, Tool};
 use crate::steps::{Outcome, is_installed, run_command};
 use crate::workspace;
@@ -74,8 +75,8 @@ impl Toolchain {
                 command
             }
         };
-        let library = workspace().join("target/debug");
-        command.env("CHASQUI_NODE", library.join("chasqui-node")).env("CHASQUI_LIBRARY", library);
+        command.env("CHASQUI_NODE", built::program(Mode::Debug, "chasqui-node"));
+        command.env("CHASQUI_LIBRARY", workspace().join("target/debug"));
         command.arg("--package-path").arg(workspace().join(package));
         command.arg("--scratch-path").arg(scratch(package));
         // It wants rights that a container may not have, and the packages run nothing of their own.
@@ -138,16 +139,11 @@ fn mirror() -> Option<String> {
 /// The native library, the node, and what UniFFI makes of the library.
 pub(crate) fn prepare() -> Result<(), String> {
     let root = workspace();
-    // As for Kotlin: what is built for one is built for the other. With the generator's features it would not be.
-    for packages in [&["chasqui-ffi", "chasqui-node"][..], &["xtask-bindgen"]] {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--quiet"]).args(packages.iter().flat_map(|package| ["--package", package]));
-        run_command(&mut cargo)?;
-    }
-    let library = format!("target/debug/{}chasqui_ffi{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    built::bindings()?;
     let made = root.join("target/swift/generated");
     std::fs::create_dir_all(&made).map_err(|error| error.to_string())?;
-    run_command(Command::new(root.join("target/debug/xtask-bindgen")).args(["swift", &library]).arg(&made))?;
+    let mut generate = Command::new(built::program(Mode::Debug, "xtask-bindgen"));
+    run_command(generate.arg("swift").arg(built::library()).arg(&made))?;
     let package = root.join("bindings/swift/Sources");
     bring(&made.join("Chasqui.swift"), &package.join("Chasqui/Generated/Chasqui.swift"))?;
     bring(&made.join("ChasquiFFI.h"), &package.join("ChasquiFFI/ChasquiFFI.h"))

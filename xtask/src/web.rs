@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
+use crate::built::{self, Mode};
 use crate::debian::{self, Tool};
 use crate::package;
 use crate::steps::{Outcome, is_installed, run_command};
@@ -61,7 +62,7 @@ struct Counted {
 }
 
 fn run_tests() -> Result<Counted, String> {
-    run_command(cargo().args(["build", "--quiet", "--package", "chasqui-node"]))?;
+    built::programs(Mode::Debug, &["chasqui-node"])?;
     let (app, tests) = stage()?;
     // The page of documentation is checked against the same types.
     let documented = workspace().join("bindings/wasm/tests/documented.ts");
@@ -70,7 +71,7 @@ fn run_tests() -> Result<Counted, String> {
     run_command(in_folder(node(&tool(&app, "vite")?)?.args(["build", "--logLevel", "warn"]), &app))?;
     let mut run = node(Path::new("run.js"))?;
     run.env("APP", &app).env("PICTURES", place().join("pictures"));
-    run.env("NODE_BINARY", workspace().join("target/debug/chasqui-node"));
+    run.env("NODE_BINARY", built::program(Mode::Debug, "chasqui-node"));
     let output = in_folder(&mut run, &tests).stderr(Stdio::inherit()).output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout);
     println!("{}", said.trim_end());
@@ -110,8 +111,8 @@ impl DevelopmentNode {
     const URL: &str = "http://127.0.0.1:7400";
 
     fn start() -> Result<Self, String> {
-        run_command(cargo().args(["build", "--quiet", "--package", "chasqui-node"]))?;
-        let mut serve = Command::new(workspace().join("target/debug/chasqui-node"));
+        built::programs(Mode::Debug, &["chasqui-node"])?;
+        let mut serve = Command::new(built::program(Mode::Debug, "chasqui-node"));
         serve.args(["serve", "--listen", Self::ADDRESS, "--allowed-origins", "*", "--log", "warn", "--data"]);
         serve.arg(place().join("node-data"));
         serve.spawn().map(Self).map_err(|error| format!("the node does not start: {error}"))
@@ -194,7 +195,7 @@ impl Compiler {
 
     fn cargo(&self) -> Command {
         match self {
-            Self::Own => cargo(),
+            Self::Own => built::cargo(),
             Self::Debian => {
                 let mut cargo = Command::new("/usr/bin/cargo");
                 cargo.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=std,panic_abort");
@@ -305,8 +306,4 @@ pub(crate) fn said(command: &mut Command) -> Result<String, String> {
         return Err(format!("{} ended with {}", command.get_program().to_string_lossy(), output.status));
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
-}
-
-fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }

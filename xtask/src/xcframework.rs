@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use crate::built;
 use crate::debian::{self, Tool};
 use crate::steps::{Outcome, is_installed, run_command};
 use crate::{swift, workspace};
@@ -69,7 +70,7 @@ fn make() -> Result<(), String> {
 fn build(processors: &[&str], into: &Path) -> Result<(), String> {
     let mut built: Vec<PathBuf> = Vec::new();
     for target in processors {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut cargo = built::cargo();
         cargo.args(["rustc", "--release", "--package", "chasqui-ffi", "--lib", "--crate-type", "staticlib"]);
         let problem = |error| format!("{error}; the targets come by `rustup target add {}`", processors.join(" "));
         run_command(cargo.args(["--target", target]).envs(LOWEST)).map_err(problem)?;
@@ -160,7 +161,7 @@ fn compile() -> Result<(), Trouble> {
     let sysroot = Command::new("rustc").args(["--print", "target-libdir", "--target", CHECKED]).output();
     let has_target = sysroot.is_ok_and(|folder| Path::new(String::from_utf8_lossy(&folder.stdout).trim()).exists());
     let mut cargo = if has_target {
-        Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        built::cargo()
     } else {
         let sources = Path::new("/usr/src/rustc-1.96.0");
         let tools = [Tool { program: "/usr/bin/cargo", package: "cargo-web" }];

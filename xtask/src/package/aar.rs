@@ -34,7 +34,7 @@ pub(super) fn pack() -> Result<(), String> {
     debian::provide(&TOOLS)?;
     build_libraries(&workspace().join("target/aar/jni"))?;
     // The Kotlin is the same for every target.
-    kotlin::prepare(Profile::Release, &[])?;
+    kotlin::prepare(Profile::Release)?;
     kotlin::maven("bindings/kotlin", &["package", "dokka:javadocJar", "-DskipTests"])?;
     let maven = workspace().join("target/kotlin/maven");
     let classes = workspace().join("target/aar/classes.jar");

@@ -15,7 +15,7 @@ const NAME: &str = "chasqui-0.1.0";
 
 pub(super) fn pack() -> Result<(), String> {
     debian::provide(&TOOLS)?;
-    kotlin::prepare(Profile::Release, &[])?;
+    kotlin::prepare(Profile::Release)?;
     kotlin::maven("bindings/kotlin", &["package", "dokka:javadocJar", "-DskipTests"])?;
     let folder = folder();
     if folder.exists() {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::built;
 use crate::steps::run_command;
 use crate::web::{self, in_folder, node, place, said};
 use crate::workspace;
@@ -130,7 +131,7 @@ fn bindgen() -> Result<PathBuf, String> {
     let is_current = program.exists() && said(Command::new(&program).arg("--version"))?.ends_with(BINDGEN);
     if !is_current {
         // Not with its own lock file: that may name what a registry does not have any more, or not yet.
-        let mut install = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut install = built::cargo();
         install.args(["install", "--quiet", "--force", "--debug", "--version", BINDGEN, "wasm-bindgen-cli", "--root"]);
         install.arg(&root).env("CARGO_TARGET_DIR", root.join("build")).env("CARGO_INCREMENTAL", "0");
         run_command(&mut install)?;
