@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 
 use crate::built::{self, Mode};
 use crate::debian::{self, Tool};
-use crate::package;
+use crate::package::{self, paths};
 use crate::steps::{Outcome, is_installed, run_command};
 use crate::workspace;
 
@@ -149,10 +149,12 @@ pub(crate) fn ready() -> Result<(), String> {
 pub(crate) fn compile() -> Result<PathBuf, String> {
     let compiler = Compiler::find()?;
     let mut build = compiler.cargo();
-    build.args(["build", "--quiet", "--package", "chasqui-wasm", "--profile", "wasm", "--target", TARGET]);
+    // As one type of crate: while a Rust library is made too, cargo does not optimise across crates.
+    build.args(["rustc", "--quiet", "--package", "chasqui-wasm", "--lib", "--crate-type", "cdylib"]);
+    build.args(["--profile", "wasm", "--target", TARGET]);
     build.env("CARGO_TARGET_DIR", place()).env("CARGO_INCREMENTAL", "0");
     build.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld").env("CC_wasm32_unknown_unknown", "clang");
-    build.env("RUSTFLAGS", compiler.without_paths()?);
+    paths::give(&compiler.without_paths()?, &mut build);
     run_command(&mut build)?;
     Ok(place().join(TARGET).join("wasm/chasqui_wasm.wasm"))
 }
@@ -207,7 +209,7 @@ impl Compiler {
     }
 
     /// Where things lie on this machine is nobody else's business: panics say where they are by other names.
-    fn without_paths(&self) -> Result<String, String> {
+    fn without_paths(&self) -> Result<Vec<String>, String> {
         let rustc = match self {
             Self::Own => "rustc",
             Self::Debian => "/usr/bin/rustc",
@@ -215,13 +217,9 @@ impl Compiler {
         let library =
             PathBuf::from(said(Command::new(rustc).args(["--print", "sysroot"]))?).join("lib/rustlib/src/rust");
         let real = library.canonicalize().unwrap_or_else(|_| library.clone());
-        let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-        let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"))).unwrap_or_default();
-        let names =
-            [(home.join("registry/src"), "crates"), (library, "rust"), (real, "rust"), (workspace(), "chasqui")];
-        let flags: Vec<String> =
-            names.iter().map(|(path, name)| format!("--remap-path-prefix={}={name}", path.display())).collect();
-        Ok(flags.join(" "))
+        let mut flags = paths::flags();
+        flags.extend([library, real].map(|path| format!("--remap-path-prefix={}=rust", path.display())));
+        Ok(flags)
     }
 }
 

@@ -1,15 +1,24 @@
 //! That a package says nothing about the machine that made it.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::told;
 use crate::workspace;
 
-/// Compiler flags under which the library names its own sources, and those of its dependencies, by no place of this machine.
-pub(crate) fn flags() -> String {
-    let named = [(cargo_home(), "cargo"), (workspace(), "chasqui")];
-    let flags = named.iter().map(|(path, name)| format!("--remap-path-prefix={}={name}", path.display()));
-    flags.collect::<Vec<_>>().join(" ")
+/// Compiler flags under which a library names its own sources, and those of its dependencies, by no place of this machine, nor by
+/// the registry that they came from.
+pub(crate) fn flags() -> Vec<String> {
+    // The last that fits counts.
+    let mut named = vec![(cargo_home(), "cargo"), (workspace(), "chasqui")];
+    let registries = std::fs::read_dir(cargo_home().join("registry/src"));
+    named.extend(registries.into_iter().flatten().flatten().map(|registry| (registry.path(), "crates")));
+    named.iter().map(|(path, name)| format!("--remap-path-prefix={}={name}", path.display())).collect()
+}
+
+/// Gives flags to every compiler that a cargo starts, blanks in them or not.
+pub(crate) fn give(flags: &[String], cargo: &mut Command) {
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
 }
 
 /// Looks for folders of this machine in every file of a folder.
