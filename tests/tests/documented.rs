@@ -11,7 +11,7 @@ const SOURCES: [(&str, &str, usize); 4] = [
     ("rust", "tests/tests/documented.rs", 11),
     ("kotlin", "bindings/kotlin/src/test/kotlin/im/chasqui/Documented.kt", 11),
     ("swift", "bindings/swift/Tests/ChasquiTests/Documented.swift", 11),
-    ("typescript", "bindings/wasm/tests/documented.ts", 10),
+    ("typescript", "bindings/wasm/tests/documented.ts", 11),
 ];
 
 fn render(_: &[TimelineItem]) {}

@@ -1,5 +1,6 @@
 import { failure } from './error.js';
 import { Link } from './link.js';
+import { isLevel, log, type LogSink } from './log.js';
 import { ListObserver, Observer, type ObserveOptions } from './observer.js';
 import type {
   Account,
@@ -13,6 +14,7 @@ import type {
   DeviceId,
   DeviceInfo,
   Incomplete,
+  LogLevel,
   Message,
   MessageId,
   PhoneChallenge,
@@ -72,6 +74,24 @@ export class ChasquiClient extends EventTarget {
       closed: () => {},
     });
     return client;
+  }
+
+  /**
+   * Hands the SDK's log to the app, in the place of who got it before: records of `level` and worse, of all clients of this tab,
+   * those that are opened later included. They hold nothing that people wrote, no name, no token and no key. While nobody
+   * listens nothing is recorded.
+   *
+   * `ChasquiClient.log('info', (record) => console.info(`[chasqui] ${record.text}`))`. Throws `invalid` for another level.
+   */
+  static log(level: LogLevel, sink: LogSink): void {
+    if (!isLevel(level)) throw failure('invalid', `no level is called ${String(level)}`);
+    if (typeof sink !== 'function') throw failure('invalid', 'the sink is no function');
+    log.listen(level, sink);
+  }
+
+  /** Logs nothing any more, which costs nothing. */
+  static stopLog(): void {
+    log.listen(null);
   }
 
   /** Where the history lies. An event `storage` tells when it changes. */

@@ -6,5 +6,6 @@
 
 export { ChasquiClient, newMessageId, type ClientEvents } from './client.js';
 export { ChasquiError, type ErrorCode } from './error.js';
+export { type LogSink } from './log.js';
 export { ListObserver, Observer, type ObserveOptions } from './observer.js';
 export * from './types.js';

@@ -7,6 +7,7 @@
  */
 
 import { ChasquiError, failure, type ErrorShape } from './error.js';
+import { log, type Source } from './log.js';
 import { PROTOCOL, names, type FromOwner, type FromWorker, type ToOwner, type ToWorker } from './protocol.js';
 import type { Config, StorageState } from './types.js';
 
@@ -43,9 +44,9 @@ export interface Listener {
   closed(): void;
 }
 
-export class Link {
+export class Link implements Source {
   readonly #tab = crypto.randomUUID();
-  readonly #space: string;
+  readonly space: string;
   readonly #config: string;
   readonly #node: string;
   readonly #channel: BroadcastChannel;
@@ -69,8 +70,8 @@ export class Link {
     this.#node = node;
     this.#listener = listener;
     // Without locks nobody could tell who owns what: every tab is alone then, with its history in memory.
-    this.#space = navigator.locks ? name : `${name}:${this.#tab}`;
-    this.#channel = new BroadcastChannel(names(this.#space).channel);
+    this.space = navigator.locks ? name : `${name}:${this.#tab}`;
+    this.#channel = new BroadcastChannel(names(this.space).channel);
   }
 
   static async open(config: Config, listener: Listener): Promise<Link> {
@@ -92,7 +93,8 @@ export class Link {
     await this.#stay();
     const opened = new Promise<void>((resolve, reject) => (this.#opened = { resolve, reject }));
     this.#start();
-    this.#say({ kind: 'hello', tab: this.#tab, suspended: false });
+    log.add(this);
+    this.#hello();
     const late = failure('folder_in_use', 'the tab that has the history open does not answer');
     const timer = setTimeout(() => this.#opened.reject(late), OWNER_WITHIN_MS);
     try {
@@ -107,7 +109,7 @@ export class Link {
   #stay(): Promise<void> {
     return new Promise((held) => {
       if (!navigator.locks) return held();
-      void navigator.locks.request(names(this.#space).tab(this.#tab), () => {
+      void navigator.locks.request(names(this.space).tab(this.#tab), () => {
         held();
         return new Promise<void>((leave) => (this.#leave = leave));
       });
@@ -190,9 +192,18 @@ export class Link {
     worker.terminate();
   }
 
+  relisten(): void {
+    if (this.#owner !== undefined) this.#hello();
+  }
+
+  #hello(): void {
+    this.#say({ kind: 'hello', tab: this.#tab, suspended: this.#isSuspended, log: log.level });
+  }
+
   #shut(error: unknown): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    log.remove(this);
     this.#worker?.terminate();
     this.#channel.close();
     this.#leave();
@@ -244,7 +255,7 @@ export class Link {
       this.#send(pending);
       await Promise.race([pending.settled, this.#wasLongAlone(pending)]);
     };
-    if (navigator.locks) await navigator.locks.request(names(this.#space).suspect, ask);
+    if (navigator.locks) await navigator.locks.request(names(this.space).suspect, ask);
     // A tab without locks is alone.
     else await (this.#lastSuspect = this.#lastSuspect.then(ask));
   }
@@ -271,6 +282,8 @@ export class Link {
         else pending?.resolve(message.value);
         return;
       }
+      case 'log':
+        return log.take(this, message.records);
       case 'trapped':
         return this.#broke(message.owner);
       case 'gone':
@@ -297,7 +310,7 @@ export class Link {
     }
     if (this.#owner !== owner.owner) {
       this.#owner = owner.owner;
-      this.#say({ kind: 'hello', tab: this.#tab, suspended: this.#isSuspended });
+      this.#hello();
       for (const pending of this.#pending.values()) this.#send(pending);
       this.#listener.storage(owner.storage);
     }
@@ -335,7 +348,7 @@ export class Link {
     worker.onmessage = (event: MessageEvent<FromWorker>) => {
       if (event.data.kind === 'ended') return ended();
       // Granted when the worker is gone, whether it could say so or not.
-      void navigator.locks?.request(names(this.#space).worker(id), ended);
+      void navigator.locks?.request(names(this.space).worker(id), ended);
     };
     worker.onerror = (event) => {
       // It could not be loaded.
@@ -343,7 +356,7 @@ export class Link {
       this.#opened.reject(failure('incompatible', detail));
       ended();
     };
-    const start: ToWorker = { kind: 'start', id, space: this.#space, config: this.#config, node: this.#node };
+    const start: ToWorker = { kind: 'start', id, space: this.space, config: this.#config, node: this.#node, log: log.level };
     worker.postMessage(start);
   }
 }

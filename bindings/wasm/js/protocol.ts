@@ -3,6 +3,8 @@
  * Tabs speak to it over a BroadcastChannel, including the tab that started it, so that there is one way for all.
  */
 
+import type { LogLevel, LogRecord } from './types.js';
+
 /** Changes when what is said changes; tabs that speak another one do not share an owner. */
 export const PROTOCOL = 1;
 
@@ -32,7 +34,14 @@ export function names(space: string): Names {
 
 /** From a tab to its own worker, by `postMessage`. */
 export type ToWorker =
-  | { readonly kind: 'start'; readonly id: string; readonly space: string; readonly config: string; readonly node: string }
+  | {
+      readonly kind: 'start';
+      readonly id: string;
+      readonly space: string;
+      readonly config: string;
+      readonly node: string;
+      readonly log: LogLevel | null;
+    }
   | { readonly kind: 'close' };
 
 /** From a worker to its own tab. */
@@ -45,7 +54,7 @@ export type FromWorker =
 /** From tabs to the owner. */
 export type ToOwner =
   /** A tab that looks for the owner, or greets a new one. */
-  | { readonly kind: 'hello'; readonly tab: string; readonly suspended: boolean }
+  | { readonly kind: 'hello'; readonly tab: string; readonly suspended: boolean; readonly log: LogLevel | null }
   | { readonly kind: 'call'; readonly owner: string; readonly tab: string; readonly id: number; readonly again: boolean; readonly request: string }
   /** The next piece of news for a watch. */
   | { readonly kind: 'next'; readonly owner: string; readonly tab: string; readonly id: number; readonly watch: string; readonly topic: string }
@@ -65,6 +74,8 @@ export type FromOwner =
       readonly error?: string;
     }
   | { readonly kind: 'answer'; readonly tab: string; readonly id: number; readonly value?: string | Blob | undefined; readonly error?: string }
+  /** For every tab that listens. */
+  | { readonly kind: 'log'; readonly records: readonly LogRecord[] }
   /** The core broke while these were under way. */
   | { readonly kind: 'trapped'; readonly owner: string }
   /** The history was removed: every client of that name is closed. */

@@ -44,6 +44,26 @@ export interface Config {
   readonly persist?: boolean;
 }
 
+/**
+ * How bad what is logged is. `error`: something was lost, or does not go on by itself; `warn`: something is not as it should be,
+ * and goes on; `info`: what an app's developer may want to know of a browser in the field; `debug`, `trace`: for whoever looks for
+ * a defect.
+ */
+export type LogLevel = 'error' | 'warn' | 'info' | 'debug' | 'trace';
+
+/** One line of the log. Holds nothing that people wrote, no name, no token and no key. */
+export interface LogRecord {
+  readonly level: LogLevel;
+  /** The room of the SDK that says it: `chasqui::engine::inbox`. */
+  readonly target: string;
+  /** English, the same at every time. */
+  readonly message: string;
+  /** What differs from time to time, by name. */
+  readonly fields: { readonly [name: string]: string };
+  /** Message and fields in one line: `a message (name: value, name: value)`. */
+  readonly text: string;
+}
+
 /** Where the history lies. */
 export interface StorageState {
   /**

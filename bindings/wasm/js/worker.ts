@@ -5,8 +5,10 @@
  * answer that this worker will not give hears of its end by the locks that it held.
  */
 
-import init, { Core } from './core.js';
+import init, { Core, Log } from './core.js';
+import { highest } from './log.js';
 import { PROTOCOL, names, type FromOwner, type FromWorker, type ToOwner, type ToWorker } from './protocol.js';
+import type { LogLevel, LogRecord } from './types.js';
 
 interface WorkerScope {
   onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
@@ -21,6 +23,15 @@ const scope = globalThis as unknown as WorkerScope;
 const FILES_WITHIN_MS = 10_000;
 const FILES_AGAIN_MS = 50;
 
+/** A core that broke logs nothing any more. The console has where it did. */
+const BROKEN: LogRecord = {
+  level: 'error',
+  target: 'chasqui::panic',
+  message: 'a defect',
+  fields: {},
+  text: 'a defect',
+};
+
 type Start = Extract<ToWorker, { kind: 'start' }>;
 
 scope.onmessage = (event) => {
@@ -31,8 +42,9 @@ class Worker {
   readonly #start: Start;
   readonly #channel: BroadcastChannel;
   #core: Core | undefined;
-  /** Tabs that were heard of, and whether each is suspended. */
-  readonly #tabs = new Map<string, boolean>();
+  /** Those that were heard of. */
+  readonly #tabs = new Map<string, { readonly isSuspended: boolean; readonly log: LogLevel | null }>();
+  #log: { readonly level: LogLevel; readonly source: Log } | undefined;
   #isSuspended = false;
   /** One suspension or resumption at a time. */
   #moves: Promise<unknown> = Promise.resolve();
@@ -72,6 +84,7 @@ class Worker {
     if (this.#hasEnded) return;
     try {
       await init();
+      this.#listen(this.#start.log);
       this.#core = await opened(this.#start.config);
     } catch (error) {
       this.#announce(shapeOf(error));
@@ -95,7 +108,7 @@ class Worker {
     const core = this.#core;
     if (!core || this.#hasEnded) return;
     if (message.kind === 'hello') {
-      this.#meet(message.tab, message.suspended);
+      this.#meet(message.tab, message.suspended, message.log);
       return this.#announce();
     }
     if (!('owner' in message) || message.owner !== this.#start.id) return;
@@ -105,7 +118,7 @@ class Worker {
       case 'next':
         return this.#answer(message, core.next(message.watch, message.topic));
       case 'suspend':
-        this.#meet(message.tab, message.suspended);
+        this.#meet(message.tab, message.suspended, this.#tabs.get(message.tab)?.log ?? null);
         // What it was asked before is under way, and comes first.
         return this.#answer(message, this.#moves);
       case 'unwatch':
@@ -133,10 +146,9 @@ class Worker {
     });
   }
 
-  /** The files and the socket are let go of while every tab is suspended. */
-  #meet(tab: string, suspended: boolean): void {
+  #meet(tab: string, isSuspended: boolean, log: LogLevel | null): void {
     const isNew = !this.#tabs.has(tab);
-    this.#tabs.set(tab, suspended);
+    this.#tabs.set(tab, { isSuspended, log });
     if (isNew) this.#watchOver(tab);
     this.#settle();
   }
@@ -151,8 +163,11 @@ class Worker {
     });
   }
 
+  /** The files and the socket are let go of while every tab is suspended; what any of them listens to is logged. */
   #settle(): void {
-    const wanted = [...this.#tabs.values()].every((suspended) => suspended);
+    const tabs = [...this.#tabs.values()];
+    this.#listen(highest(tabs.map((tab) => tab.log)));
+    const wanted = tabs.every((tab) => tab.isSuspended);
     if (wanted === this.#isSuspended) return;
     this.#isSuspended = wanted;
     const move = () => (wanted ? this.#core?.suspend() : this.#core?.resume());
@@ -161,6 +176,21 @@ class Worker {
       // It could not be resumed: whoever asks for it again tries again.
       this.#isSuspended = !wanted;
     });
+  }
+
+  #listen(level: LogLevel | null): void {
+    if (level === (this.#log?.level ?? null)) return;
+    // Who listened before gets what was logged until now.
+    this.#log?.source.stop();
+    this.#log = level === null ? undefined : { level, source: new Log(level) };
+    if (this.#log) void this.#tell(this.#log.source);
+  }
+
+  async #tell(source: Log): Promise<void> {
+    for (let records; (records = (await source.next()) as string | undefined) !== undefined; ) {
+      this.#say({ kind: 'log', records: JSON.parse(records) as LogRecord[] });
+    }
+    source.free();
   }
 
   async #close(): Promise<void> {
@@ -172,7 +202,10 @@ class Worker {
   }
 
   #trapped(): void {
-    if (this.#core && !this.#hasEnded) this.#say({ kind: 'trapped', owner: this.#start.id });
+    if (this.#core && !this.#hasEnded) {
+      if (this.#log) this.#say({ kind: 'log', records: [BROKEN] });
+      this.#say({ kind: 'trapped', owner: this.#start.id });
+    }
     this.#end(true);
   }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use chasqui::{Client, Error, ExportPages};
+use chasqui_log::Listener;
 use tokio::sync::Notify;
 use wasm_bindgen::prelude::*;
 use web_sys::{Blob, BlobPropertyBag};
@@ -144,6 +145,34 @@ impl Core {
     pub fn close(&self) -> js_sys::Promise {
         let client = self.client.clone();
         wasm_bindgen_futures::future_to_promise(async move { client.close().await.map(nothing).map_err(thrown) })
+    }
+}
+
+/// Gets the core's log, in the place of whoever did before.
+#[wasm_bindgen]
+pub struct Log(Rc<Listener>);
+
+#[wasm_bindgen]
+impl Log {
+    /// Begins at once. `level` as in a record.
+    #[wasm_bindgen(constructor)]
+    pub fn new(level: &str) -> Result<Log, JsValue> {
+        let level = crate::log_level(level).map_err(thrown)?;
+        Ok(Self(Rc::new(Listener::start(level))))
+    }
+
+    /// Waits for records (JSON), at least one. Resolves to `undefined` once it was stopped or replaced.
+    pub fn next(&self) -> js_sys::Promise {
+        let listener = Rc::clone(&self.0);
+        wasm_bindgen_futures::future_to_promise(async move {
+            let records = listener.next().await;
+            Ok(records.map_or(JsValue::UNDEFINED, |records| crate::log_records(&records).to_string().into()))
+        })
+    }
+
+    /// Nothing is recorded any more.
+    pub fn stop(&self) {
+        self.0.stop();
     }
 }
 

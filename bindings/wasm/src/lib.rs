@@ -8,11 +8,13 @@ mod again;
 mod answer;
 #[cfg(target_arch = "wasm32")]
 mod exports;
+mod log;
 mod request;
 mod shape;
 mod watch;
 
 pub use answer::{Answer, answer};
+pub use log::{level as log_level, records as log_records};
 pub use request::{Open, Request, open, request};
 pub use shape::error as error_shape;
 pub use watch::{Observer, Topic};

@@ -278,6 +278,43 @@ test('enrol with a token: a node that takes none says so', async () => {
   await ana.browser.close();
 });
 
+test('the log is heard in every tab that listens, and only what it listens to', async () => {
+  const ana = await Person.registered(fresh('ana'));
+  const second = await ana.open();
+  const listen = (page, level) =>
+    page.evaluate((level) => {
+      window.heard = [];
+      chasqui.ChasquiClient.log(level, (record) => {
+        heard.push(record);
+        throw new Error('a sink that throws harms nobody');
+      });
+    }, level);
+  await listen(ana.page, 'debug');
+  await listen(second, 'error');
+  assert.equal(await ana.page.evaluate(() => code(() => chasqui.ChasquiClient.log('loud', () => {}))), 'invalid');
+  // Both are heard of once the owner has answered them.
+  await Promise.all([ana.page, second].map((page) => page.evaluate(() => client.account())));
+  const ended = (page) => page.evaluate(() => heard.filter((record) => record.message === 'the socket ended').length);
+  await node.stop();
+  await until('the end of the socket is told', async () => (await ended(ana.page)) > 0);
+  const [record] = await ana.page.evaluate(() => heard);
+  assert.ok(record.target.startsWith('chasqui::') && record.text.startsWith(record.message), JSON.stringify(record));
+  assert.equal(await second.evaluate(() => heard.length), 0, 'it is no error');
+  await ana.page.evaluate(() => chasqui.ChasquiClient.stopLog());
+  const before = await ended(ana.page);
+  await listen(second, 'trace');
+  await second.evaluate(() => client.account());
+  await node.again();
+  await second.evaluate(() => client.networkUp());
+  const isOnline = (page) => page.evaluate(async () => (await client.connection()).kind === 'online');
+  await until('connected', () => isOnline(second));
+  await node.stop();
+  await until('the other tab is told now', async () => (await ended(second)) > 0);
+  assert.equal(await ended(ana.page), before, 'and who stopped is not');
+  await node.again();
+  await ana.browser.close();
+});
+
 test('export and close', async () => {
   const { ana, chat, close } = await pair();
   const lines = await ana.page.evaluate(async (chat) => {

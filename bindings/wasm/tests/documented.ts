@@ -68,3 +68,7 @@ export async function exportAndClose(client: ChasquiClient): Promise<Blob> {
   await client.close();
   return file;
 }
+
+export function log(): void {
+  ChasquiClient.log('info', (record) => console.info(record.level, record.text));
+}
