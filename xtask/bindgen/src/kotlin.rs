@@ -3,10 +3,21 @@
 //! Each is a change to lines that the generator is known to write; one that does not find its lines is an error, so that a
 //! new UniFFI cannot undo it in silence.
 
+use crate::aliases::resolved;
+
+/// Ours, and Kotlin's.
+const ALIASES: [(&str, &str); 4] = [
+    ("Count", "kotlin.Int"),
+    ("im.chasqui.Count", "kotlin.Int"),
+    ("Timestamp", "kotlin.time.Instant"),
+    ("im.chasqui.Timestamp", "kotlin.time.Instant"),
+];
+
 /// The file as it is compiled.
 pub(crate) fn finished(generated: &str) -> Result<String, String> {
     let mut changed = Changed::default();
-    let lines: Vec<String> = generated.lines().map(|line| finished_line(line, &mut changed)).collect();
+    let resolved = generated.lines().filter_map(|line| resolved(line, &ALIASES));
+    let lines: Vec<String> = resolved.map(|line| finished_line(&line, &mut changed)).collect();
     let Changed { hidden, properties, messages, objects } = changed;
     for (what, count) in [
         ("hidden", hidden),
@@ -101,7 +112,6 @@ mod tests {
         check("     suspend fun `nativePeek`(", "internal suspend fun `nativePeek`(");
         check("interface Disposable {", "internal interface Disposable {");
         check("data class Message (", "data class Message (");
-        check("public typealias Count = Int", "public typealias Count = Int");
         check("sealed class MessageState {", "sealed class MessageState {");
         check("    object Pending : MessageState()", "    data object Pending : MessageState()");
         check("            get() = \"detail=${ `detail` }\"", "            get() = toString()");

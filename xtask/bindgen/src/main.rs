@@ -2,6 +2,7 @@
 //!
 //! They are made at every build and never checked in, so that they cannot be older than the Rust.
 
+mod aliases;
 mod kotlin;
 mod swift;
 

@@ -3,10 +3,16 @@
 //! Each is a change to lines that the generator is known to write; one that does not find its lines is an error, so that a
 //! new UniFFI cannot undo it in silence.
 
+use crate::aliases::resolved;
+
+/// Ours, and Swift's.
+const ALIASES: [(&str, &str); 2] = [("Count", "Int"), ("Timestamp", "Date")];
+
 /// The file as it is compiled.
 pub(crate) fn finished(generated: &str) -> Result<String, String> {
     let mut finish = Finish::default();
-    let lines: Vec<String> = generated.lines().map(|line| finish.line(line)).collect();
+    let resolved = generated.lines().filter_map(|line| resolved(line, &ALIASES));
+    let lines: Vec<String> = resolved.map(|line| finish.line(&line)).collect();
     let Finish { hidden, cases, properties, cancelled, calls, is_in_error: _ } = finish;
     let all = [("hidden", hidden), ("written in lower case", cases), ("made a property", properties)];
     for (what, count) in [&all[..], &[("given a way to be cancelled", calls)]].concat() {

@@ -27,7 +27,7 @@ public final class ChasquiClient: Sendable {
     /// Opens the folder and, if a device is enrolled there, begins to connect. Damaged files are replaced first: see
     /// ``salvages()``.
     ///
-    /// Throws ``ChasquiError/folderInUse`` when another client has it open, ``ChasquiError/incompatible(detail:)`` when a newer
+    /// - Throws: ``ChasquiError/folderInUse`` when another client has it open, ``ChasquiError/incompatible(detail:)`` when a newer
     /// version wrote it, ``ChasquiError/otherDevice`` when it is bound to another device, ``ChasquiError/storageFull``,
     /// ``ChasquiError/invalid(detail:)`` for an unusable folder or address.
     public static func open(_ config: Config) async throws -> ChasquiClient {
@@ -40,7 +40,7 @@ public final class ChasquiClient: Sendable {
     /// Takes nothing and changes nothing, here or at the node. `within` is when the answer is of use: an extension has about 30
     /// seconds. The folder lies in an app group, protected with `completeUntilFirstUserAuthentication`.
     ///
-    /// Throws ``ChasquiError/notEnrolled``, ``ChasquiError/otherDevice``, ``ChasquiError/incompatible(detail:)`` when the app has
+    /// - Throws: ``ChasquiError/notEnrolled``, ``ChasquiError/otherDevice``, ``ChasquiError/incompatible(detail:)`` when the app has
     /// to be opened once after an update, ``ChasquiError/corrupt(detail:)``, ``ChasquiError/offline(detail:)`` also when the
     /// time is over, ``ChasquiError/rateLimited(retryAfterMs:)``.
     public static func peek(_ config: Config, within: Duration) async throws -> Peeked {
@@ -82,7 +82,7 @@ public final class ChasquiClient: Sendable {
     /// Makes a new user with a password, and this device as the first one. After a lost answer, the very same call again
     /// ends the same.
     ///
-    /// Throws ``ChasquiError/nameTaken``, ``ChasquiError/alreadyEnrolled``, ``ChasquiError/offline(detail:)``,
+    /// - Throws: ``ChasquiError/nameTaken``, ``ChasquiError/alreadyEnrolled``, ``ChasquiError/offline(detail:)``,
     /// ``ChasquiError/invalid(detail:)`` for a name or password that the node does not take.
     @discardableResult
     public func register(name: String, password: String, deviceName: String) async throws -> Account {
@@ -97,7 +97,7 @@ public final class ChasquiClient: Sendable {
     }
 
     /// Enrols by a token (JWT) of the app's own backend: a device of the user whom it names, a new user the first time.
-    /// Throws ``ChasquiError/invalidToken(detail:)``: get a new one.
+    /// - Throws: ``ChasquiError/invalidToken(detail:)``: get a new one.
     @discardableResult
     public func enrolWithToken(_ token: String, deviceName: String) async throws -> Account {
         try await call { try await $0.enrolWithToken(token: token, deviceName: deviceName) }
@@ -110,7 +110,7 @@ public final class ChasquiClient: Sendable {
 
     /// Enrols by the code: a device of the user whom the number belongs to, a new user the first time.
     ///
-    /// Throws ``ChasquiError/invalidCode``, ``ChasquiError/pinNeeded``, ``ChasquiError/wrongPin``,
+    /// - Throws: ``ChasquiError/invalidCode``, ``ChasquiError/pinNeeded``, ``ChasquiError/wrongPin``,
     /// ``ChasquiError/attemptsExhausted(retryAfterMs:)``, ``ChasquiError/waitingPeriod(retryAfterMs:)``.
     @discardableResult
     public func enrolWithCode(
@@ -151,7 +151,7 @@ public final class ChasquiClient: Sendable {
     /// Deletes the user's account at the node, for good and on all devices, then everything in this folder. Repeating it
     /// after a lost answer ends the same.
     ///
-    /// Throws ``ChasquiError/proofNeeded``, ``ChasquiError/wrongPin``, ``ChasquiError/offline(detail:)``: nothing was deleted, as
+    /// - Throws: ``ChasquiError/proofNeeded``, ``ChasquiError/wrongPin``, ``ChasquiError/offline(detail:)``: nothing was deleted, as
     /// far as this device heard.
     public func deleteAccount(proof: AccountProof) async throws {
         try await call { try await $0.deleteAccount(proof: proof) }
@@ -182,14 +182,14 @@ public final class ChasquiClient: Sendable {
     /// Sends a text: it is in the outbox when this returns, and goes out in order as soon as it can. Cancelled, it is there as a
     /// whole or not at all: the timeline says, or ``sendTextAs(_:_:to:)`` repeats it.
     ///
-    /// Throws ``ChasquiError/invalid(detail:)`` when empty, ``ChasquiError/tooLarge(size:limit:)`` above about 64 KiB,
+    /// - Throws: ``ChasquiError/invalid(detail:)`` when empty, ``ChasquiError/tooLarge(size:limit:)`` above about 64 KiB,
     /// ``ChasquiError/notFound(what:)`` for an unknown conversation, ``ChasquiError/storageFull``.
     @discardableResult
     public func sendText(_ text: String, to conversation: ConversationId) async throws -> MessageId {
         try await call { try await $0.sendText(conversation: conversation, text: text) }
     }
 
-    /// As ``sendText(_:to:)``, under an id that the app made (a UUIDv7): asked again with the same one, whatever became of the
+    /// As ``sendText(_:to:)``, under an id that the app made (``MessageId/random()``): asked again with the same one, whatever became of the
     /// answer to the first call, it sends nothing more.
     public func sendTextAs(_ message: MessageId, _ text: String, to conversation: ConversationId) async throws {
         try await call { try await $0.sendTextAs(message: message, conversation: conversation, text: text) }

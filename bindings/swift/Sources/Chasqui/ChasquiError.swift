@@ -6,3 +6,14 @@ extension ChasquiError: LocalizedError {
 }
 
 extension ChasquiError: CustomStringConvertible {}
+
+extension ChasquiError {
+    /// When the same call is worth another try, if the node said so.
+    public var retryAfter: Duration? {
+        switch self {
+        case .rateLimited(let millis), .attemptsExhausted(let millis), .waitingPeriod(let millis):
+            millis > 0 ? .milliseconds(millis) : nil
+        default: nil
+        }
+    }
+}

@@ -13,7 +13,7 @@ public struct ExportPages: AsyncSequence, Sendable {
 
         /// The next whole lines.
         ///
-        /// Throws ``ChasquiError/suspended`` or ``ChasquiError/closed``; the same page may be asked for again.
+        /// - Throws: ``ChasquiError/suspended`` or ``ChasquiError/closed``; the same page may be asked for again.
         public mutating func next() async throws -> Data? {
             let native = native
             return try await typed { try await native.next() }
@@ -28,7 +28,7 @@ extension ChasquiClient {
     /// Writes everything that this device holds of the account into a file, which is replaced. No secrets are in it; its
     /// lines are JSON. Memory stays bounded, and other calls are answered in between.
     ///
-    /// Throws ``ChasquiError/storageFull`` and ``ChasquiError/invalid(detail:)`` when it cannot be written. A file whose
+    /// - Throws: ``ChasquiError/storageFull`` and ``ChasquiError/invalid(detail:)`` when it cannot be written. A file whose
     /// last line is missing did not end.
     public func export(to file: URL) async throws {
         do {

@@ -1,3 +1,5 @@
+import Foundation
+
 /// An id of the protocol: a UUID as text. Text that is none is refused by whatever call gets it, as
 /// ``ChasquiError/invalid(detail:)``.
 public protocol ChasquiId: Hashable, Sendable, Codable, CustomStringConvertible, LosslessStringConvertible {
@@ -48,6 +50,17 @@ public struct ConversationId: ChasquiId {
 public struct MessageId: ChasquiId {
     public let value: String
     public init(_ value: String) { self.value = value }
+
+    /// A new one (UUIDv7), for ``ChasquiClient/sendTextAs(_:_:to:)``.
+    public static func random() -> MessageId {
+        var bytes = UUID().uuid
+        let time = UInt64(max(0, Date().timeIntervalSince1970 * 1_000))
+        withUnsafeMutableBytes(of: &bytes) { bytes in
+            for index in 0..<6 { bytes[index] = UInt8(truncatingIfNeeded: time >> (40 - 8 * index)) }
+            bytes[6] = 0x70 | (bytes[6] & 0x0F)
+        }
+        return MessageId(UUID(uuid: bytes).uuidString.lowercased())
+    }
 }
 
 /// A place in a timeline; stays valid while messages come and go. Opaque text, for ``ChasquiClient/timeline(_:before:limit:)``.

@@ -175,3 +175,30 @@ extension ConversationsUpdate {
         }
     }
 }
+
+// For `List` and `ForEach`.
+
+extension Message: Identifiable {}
+extension ConversationSummary: Identifiable {}
+extension PeekedMessage: Identifiable {}
+
+extension DeviceInfo: Identifiable {
+    /// The device.
+    public var id: DeviceId { device }
+}
+
+extension UserInfo: Identifiable {
+    /// The user.
+    public var id: UserId { user }
+}
+
+extension TimelineItem: Identifiable {
+    /// Names the line in its timeline, as long as it is there.
+    public var id: String {
+        switch self {
+        case .message(let message): message.id.value
+        case .gap(_, let seq): "gap \(seq.raw)"
+        case .hole(_, let first, _, _): "hole \(first.raw)"
+        }
+    }
+}

@@ -49,7 +49,10 @@ import Testing
     @Test func whoeverDoesNotKnowSendsAgainUnderTheSameId() async throws {
         let pair = try await Pair.meet()
         let ana = pair.ana.client
-        let id = MessageId("0190f5f0-0000-7000-8000-00000000abce")
+        let id = MessageId.random()
+        let parts = id.value.split(separator: "-")
+        let time = try #require(UInt64(parts[0] + parts[1], radix: 16))
+        #expect(abs(Double(time) - Date().timeIntervalSince1970 * 1_000) < 60_000 && parts[2].hasPrefix("7"))
         let sending = Task { try await ana.sendTextAs(id, "once", to: pair.chat) }
         await Task.yield()
         sending.cancel()
@@ -57,6 +60,7 @@ import Testing
         try await ana.sendTextAs(id, "once", to: pair.chat)
         let received = try await pair.bo.client.gets("once", in: pair.chat)
         #expect(received.id == id)
+        #expect(try await ana.timeline(pair.chat, limit: 10).items.map(\.id) == [id.value])
         #expect(try await ana.texts(pair.chat) == ["once"])
     }
 }

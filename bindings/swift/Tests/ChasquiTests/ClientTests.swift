@@ -54,7 +54,8 @@ import Testing
         pair.node.stop()
         let offline = await refusal { try await other.client.login(
             name: "ana", password: Node.password, deviceName: "phone") }
-        #expect(offline?.code == "offline" && offline?.isRetryable == true)
+        #expect(offline?.code == "offline" && offline?.isRetryable == true && offline?.retryAfter == nil)
+        #expect(ChasquiError.waitingPeriod(retryAfterMs: 1_500).retryAfter == .milliseconds(1_500))
         let binding = Config(folder: try temporaryFolder().path, node: "http://127.0.0.1:1", deviceBinding: Data([1]))
         let short = await refusal { try await ChasquiClient.open(binding) }
         #expect(short?.code == "invalid")

@@ -238,7 +238,7 @@ public class ChasquiClient private constructor(private val native: NativeClient)
         calls.call { native.sendText(conversation, text) }
 
     /**
-     * As [sendText], under an id that the app made (a UUIDv7): asked again with the same one, whatever became of the answer to
+     * As [sendText], under an id that the app made ([MessageId.random]): asked again with the same one, whatever became of the answer to
      * the first call, it sends nothing more. For work that a system repeats, such as a job of Android's WorkManager.
      */
     public suspend fun sendTextAs(message: MessageId, conversation: ConversationId, text: String): Unit =
@@ -331,7 +331,7 @@ public class ChasquiClient private constructor(private val native: NativeClient)
     public suspend fun salvages(): List<Salvage> = calls.call { native.salvages() }
 
     /** Watches for damage; begins with the first report whose number is above [shown]. Ends with the client. */
-    public fun observeSalvages(shown: Long): Flow<Salvage> =
+    public fun observeSalvages(shown: Long = 0): Flow<Salvage> =
         watched(calls, { native.observeSalvages(shown) }, { it.next() }, { it.cancel(); it.close() })
 
     /** The platform says that there is a network (again): tries at once instead of waiting. */

@@ -1,5 +1,7 @@
 package im.chasqui
 
+import java.util.UUID
+
 /**
  * The app that a node or cluster serves.
  *
@@ -49,6 +51,16 @@ public value class ConversationId(public val value: String) {
 @JvmInline
 public value class MessageId(public val value: String) {
     override fun toString(): String = value
+
+    public companion object {
+        /** A new one (UUIDv7), for [ChasquiClient.sendTextAs]. */
+        public fun random(): MessageId {
+            val random = UUID.randomUUID()
+            val version = 0x7000L or (random.mostSignificantBits and 0x0FFF)
+            val time = System.currentTimeMillis() shl 16
+            return MessageId(UUID(time or version, random.leastSignificantBits).toString())
+        }
+    }
 }
 
 /**

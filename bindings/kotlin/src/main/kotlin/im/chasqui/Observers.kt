@@ -36,6 +36,15 @@ public class TimelineObserver internal constructor(calls: Calls, limit: Int, ope
     }
 }
 
+/** Names the line in its timeline, as long as it is there: for the keys of a `LazyColumn`. */
+public val TimelineItem.key: String
+    get() =
+        when (this) {
+            is TimelineItem.Message -> message.id.value
+            is TimelineItem.Gap -> "gap $seq"
+            is TimelineItem.Hole -> "hole $first"
+        }
+
 /** The list after the update. */
 public fun TimelineUpdate.applied(lines: List<TimelineItem>): List<TimelineItem> =
     when (this) {

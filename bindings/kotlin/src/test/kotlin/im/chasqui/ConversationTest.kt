@@ -113,12 +113,15 @@ class ConversationTest {
     @Test
     fun `what is sent again under its id is sent once`() = test {
         Pair.meet {
-            val id = MessageId("0190f5f0-0000-7000-8000-00000000abcd")
+            val id = MessageId.random()
+            val (ours, now) = java.util.UUID.fromString(id.value) to Clock.System.now().toEpochMilliseconds()
+            assertTrue(ours.version() == 7 && ours.variant() == 2 && now - (ours.mostSignificantBits ushr 16) in 0..60_000)
             repeat(3) { ana.client.sendTextAs(id, chat, "once") }
             ana.client.sendText(chat, "then")
             bo.gets(chat, "then")
             assertEquals(listOf("once", "then"), bo.texts(chat))
             assertEquals(id, bo.messages(chat).first().id)
+            assertEquals(id.value, bo.client.timeline(chat, 10).items.first().key)
         }
     }
 

@@ -1,5 +1,6 @@
 package im.chasqui
 
+import kotlin.time.Duration.Companion.milliseconds
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertTrue
@@ -35,6 +36,9 @@ class ErrorsTest {
             val offline = failure<ChasquiException.Offline> { ana.client.devices() }
             assertEquals("offline", offline.code)
             assertTrue(offline.isRetryable)
+            assertEquals(null, offline.retryAfter)
+            assertEquals(null, ChasquiException.RateLimited(0).retryAfter)
+            assertEquals(1500.milliseconds, ChasquiException.WaitingPeriod(1500).retryAfter)
         }
     }
 
