@@ -7,6 +7,7 @@ mod fuzz;
 mod kotlin;
 mod languages;
 mod package;
+mod site;
 mod steps;
 mod swift;
 mod web;
@@ -32,7 +33,9 @@ cargo xtask COMMAND
   fuzz [--seconds N [TARGET]]  every fuzz target, or one, for so long (needs cargo-fuzz; better with a nightly)
   web [--node URL] serves the sample page of the npm package, with a node for development if none is given
   package WHAT     packs what people install: npm | jar (the JVM, this machine) | aar (Android, needs its NDK) | xcframework
-                   (Apple, needs a Mac); --check prints sizes against the budgets, of npm's made anew
+                   (Apple, needs a Mac); --check looks at all that was packed and prints sizes against the budgets.
+                   Ends with 1 when something is wrong or above its budget, 3 when this machine lacks what it takes
+  docs [LANGUAGE]  the documentation of the API: rust | kotlin | typescript | swift, or all, in target/doc-site
   proto            generates the Rust of the .proto files
   help             this
 ";
@@ -59,6 +62,8 @@ fn main() -> ExitCode {
         ["web", "--node", url] => web::serve(Some(url)),
         ["package", "xcframework"] => xcframework::package(),
         ["package", rest @ ..] => package::run(rest),
+        ["docs"] => site::make(None),
+        ["docs", language] => site::make(Some(language)),
         ["proto"] => run_all(&[cargo("proto", &["run", "--quiet", "--package", "xtask-proto"])]),
         ["help" | "--help" | "-h"] | [] => {
             print!("{HELP}");

@@ -86,6 +86,28 @@ impl Toolchain {
         command
     }
 
+    /// A program that comes with the compiler.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(crate) fn tool(&self, name: &str) -> Result<Command, String> {
+        const TOOLS: &str = "usr/libexec/swift/bin";
+        match self {
+            Self::OnPath if cfg!(target_os = "macos") => {
+                let mut command = Command::new("xcrun");
+                command.arg(name);
+                Ok(command)
+            }
+            Self::OnPath if is_installed(name) => Ok(Command::new(name)),
+            Self::Folder(root) if root.join(TOOLS).join(name).exists() => {
+                let mut command = inside(root);
+                command.arg(format!("/{TOOLS}/{name}"));
+                Ok(command)
+            }
+            Self::OnPath | Self::Folder(_) => Err(format!("{name} does not come with this Swift")),
+        }
+    }
+
     /// A program that Swift built. What it needs lies where the compiler does.
     pub(crate) fn program(&self, package: &str, name: &str) -> Command {
         let program = scratch(package).join("debug").join(name);
@@ -147,6 +169,20 @@ pub(crate) fn prepare() -> Result<(), String> {
     let package = root.join("bindings/swift/Sources");
     bring(&made.join("Chasqui.swift"), &package.join("Chasqui/Generated/Chasqui.swift"))?;
     bring(&made.join("ChasquiFFI.h"), &package.join("ChasquiFFI/ChasquiFFI.h"))
+}
+
+/// What the compiler knows of everything public, in a folder.
+pub(crate) fn symbol_graphs(toolchain: &Toolchain) -> Result<PathBuf, String> {
+    const GRAPH: &str = "Chasqui.symbols.json";
+    let mut dump = toolchain.swift("package", "bindings/swift");
+    run_command(dump.args(["dump-symbol-graph", "--minimum-access-level", "public", "--skip-synthesized-members"]))?;
+    // Below the name of the machine's kind; the tests' own are beside it.
+    let kinds = std::fs::read_dir(scratch("bindings/swift")).map_err(|error| error.to_string())?;
+    let graphs = kinds.flatten().map(|kind| kind.path().join("symbolgraph").join(GRAPH));
+    let graph = graphs.filter(|graph| graph.exists()).last().ok_or("the compiler has written no symbols")?;
+    let only = workspace().join("target/swift/symbols");
+    bring(&graph, &only.join(GRAPH))?;
+    Ok(only)
 }
 
 /// Copies what is new: what is not is not compiled again.

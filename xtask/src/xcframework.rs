@@ -6,8 +6,9 @@ use std::process::{Command, ExitCode};
 
 use crate::built;
 use crate::debian::{self, Tool};
+use crate::package::{LACKING, paths};
 use crate::steps::{Outcome, is_installed, run_command};
-use crate::{swift, workspace};
+use crate::{kotlin, swift, workspace};
 
 /// What goes into one library: of a kind of device, all processors.
 const SLICES: [(&str, &[&str]); 3] = [
@@ -22,7 +23,10 @@ const LIBRARY: &str = "libchasqui_ffi.a";
 const CHECKED: &str = "aarch64-apple-ios";
 
 pub(crate) fn package() -> ExitCode {
-    let made = if cfg!(target_os = "macos") { make() } else { check_without_a_mac() };
+    if !cfg!(target_os = "macos") {
+        return check_without_a_mac();
+    }
+    let made = make();
     match made {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
@@ -73,6 +77,8 @@ fn build(processors: &[&str], into: &Path) -> Result<(), String> {
         let mut cargo = built::cargo();
         cargo.args(["rustc", "--release", "--package", "chasqui-ffi", "--lib", "--crate-type", "staticlib"]);
         let problem = |error| format!("{error}; the targets come by `rustup target add {}`", processors.join(" "));
+        kotlin::small(&mut cargo);
+        paths::give(&paths::flags(), &mut cargo);
         run_command(cargo.args(["--target", target]).envs(LOWEST)).map_err(problem)?;
         built.push(workspace().join("target").join(target).join("release").join(LIBRARY));
     }
@@ -97,17 +103,21 @@ fn copy(from: &Path, to: &Path) -> Result<(), String> {
     std::fs::copy(from, to).map(drop).map_err(told)
 }
 
-fn check_without_a_mac() -> Result<(), String> {
+fn check_without_a_mac() -> ExitCode {
     match check() {
-        Outcome::Passed(checks) => println!("{checks} passed, 0 failed"),
+        Outcome::Passed(_) => println!("checked: the package is whole, and its Rust compiles for {CHECKED}"),
         Outcome::Skipped(reason) => println!("skipped: {reason}"),
-        Outcome::Failed(problem) => return Err(problem),
+        Outcome::Failed(problem) => {
+            eprintln!("{problem}");
+            return ExitCode::FAILURE;
+        }
     }
     println!(
         "The framework itself is made on a Mac: cargo xtask package xcframework, with Xcode and these targets of rustup:"
     );
     println!("{}", SLICES.map(|(_, processors)| processors.join(" ")).join(" "));
-    Err("no framework was made: this is no Mac".into())
+    println!("no framework was made: this is no Mac");
+    ExitCode::from(LACKING)
 }
 
 /// `cargo xtask test ios-check`: what the Swift package is made of is whole, and the Rust of it compiles for an iPhone.

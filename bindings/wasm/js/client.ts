@@ -365,11 +365,13 @@ export class ChasquiClient extends EventTarget {
     return this.#link.close();
   }
 
+  /** Listens to what happens to the client itself: the names and what they carry are in {@link ClientEvents}. */
   override addEventListener<K extends keyof ClientEvents>(
     type: K,
     listener: (event: ClientEvents[K]) => void,
     options?: AddEventListenerOptions | boolean,
   ): void;
+  /** As of every `EventTarget`. */
   override addEventListener(
     type: string,
     listener: EventListenerOrEventListenerObject | null,

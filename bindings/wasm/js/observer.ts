@@ -34,17 +34,20 @@ export class Observer<T> implements AsyncIterableIterator<T> {
     signal?.addEventListener('abort', () => this.#end(), { once: true });
   }
 
+  /** Waits for what is next; several waits are answered in their order. */
   next(): Promise<IteratorResult<T, undefined>> {
     const next = this.#last.then(() => this.#next());
     this.#last = next.catch(() => {});
     return next;
   }
 
+  /** Ends the observation, and frees what it holds in the core. */
   async return(): Promise<IteratorResult<T, undefined>> {
     this.#end();
     return { done: true, value: undefined };
   }
 
+  /** Itself: an observer is walked once. */
   [Symbol.asyncIterator](): this {
     return this;
   }

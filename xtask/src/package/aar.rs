@@ -5,13 +5,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::jar::{LIBRARY_BYTES, copy, pack_sources, unpack};
+use super::jar::{LIBRARY_BYTES, consumers_pom, copy, pack_sources, unpack};
 use super::{Size, bytes, elf, paths, told};
 use crate::kotlin::{self, Profile, TOOLS};
 use crate::steps::{is_installed, run_command};
 use crate::{debian, workspace};
 
-const NAME: &str = "chasqui-android-0.1.0";
+const NAME: &str = concat!("chasqui-android-", env!("CARGO_PKG_VERSION"));
 const ABIS: [&str; 3] = ["arm64-v8a", "armeabi-v7a", "x86_64"];
 /// Android 7.0.
 const API: &str = "24";
@@ -29,10 +29,6 @@ const FILES: [&str; 6] = [
 ];
 
 pub(super) fn pack() -> Result<(), String> {
-    let missing = missing();
-    if !missing.is_empty() {
-        return Err(format!("the AAR needs what is not here:\n{}", missing.join("\n")));
-    }
     debian::provide(&TOOLS)?;
     build_libraries(&workspace().join("target/aar/jni"))?;
     // The Kotlin is the same for every target.
@@ -56,7 +52,8 @@ pub(super) fn pack() -> Result<(), String> {
     let mut command = Command::new("jar");
     run_command(command.arg("cfM").arg(folder.join(format!("{NAME}.aar"))).arg("-C").arg(&assembled).arg("."))?;
     pack_sources(&folder.join(format!("{NAME}-sources.jar")))?;
-    copy(&maven.join("chasqui-0.1.0-javadoc.jar"), &folder.join(format!("{NAME}-javadoc.jar")))?;
+    let javadoc = maven.join(concat!("chasqui-", env!("CARGO_PKG_VERSION"), "-javadoc.jar"));
+    copy(&javadoc, &folder.join(format!("{NAME}-javadoc.jar")))?;
     let pom = pom()?;
     let to = folder.join(format!("{NAME}.pom"));
     std::fs::write(&to, pom).map_err(|error| told(&to, &error))?;
@@ -64,7 +61,7 @@ pub(super) fn pack() -> Result<(), String> {
 }
 
 /// What has to be there first, a line each.
-fn missing() -> Vec<&'static str> {
+pub(super) fn missing() -> Vec<&'static str> {
     let mut missing = Vec::new();
     if std::env::var_os("ANDROID_NDK_HOME").is_none_or(|ndk| !Path::new(&ndk).is_dir()) {
         missing.push("- ANDROID_NDK_HOME is not set to a folder with an NDK (r28 or later)");
@@ -152,23 +149,20 @@ pub(super) fn sizes() -> Result<Vec<Size>, String> {
 
 /// That of the jar, for another package: JNA's AAR has its library for Android.
 fn pom() -> Result<String, String> {
-    let path = workspace().join("bindings/kotlin/pom.xml");
-    let jar = std::fs::read_to_string(&path).map_err(|error| told(&path, &error))?;
-    android_pom(&jar).ok_or_else(|| "bindings/kotlin/pom.xml is not as it was known".to_owned())
+    android_pom(&consumers_pom()?).ok_or_else(|| "bindings/kotlin/pom.xml is not as it was known".to_owned())
 }
 
 fn android_pom(jar: &str) -> Option<String> {
     const JNA: &str = "<version>${jna.version}</version>";
-    let (before_build, _) = jar.split_once("  <build>")?;
     let known = ["<artifactId>chasqui</artifactId>", "<packaging>jar</packaging>", JNA];
-    if known.iter().any(|part| !before_build.contains(part)) {
+    if known.iter().any(|part| !jar.contains(part)) {
         return None;
     }
-    let pom = before_build
+    let pom = jar
         .replacen(known[0], "<artifactId>chasqui-android</artifactId>", 1)
         .replacen(known[1], "<packaging>aar</packaging>", 1)
         .replacen(JNA, &format!("{JNA}\n      <type>aar</type>"), 1);
-    Some(pom + "</project>\n")
+    Some(pom)
 }
 
 fn folder() -> PathBuf {

@@ -11,7 +11,9 @@ use crate::workspace;
 
 /// Of a library, stripped, end-to-end encryption included: 5 MiB.
 pub(super) const LIBRARY_BYTES: u64 = 5 * 1024 * 1024;
-const NAME: &str = "chasqui-0.1.0";
+const NAME: &str = concat!("chasqui-", env!("CARGO_PKG_VERSION"));
+/// Beside the jar and its POM.
+const BESIDE: [&str; 2] = ["sources", "javadoc"];
 
 pub(super) fn pack() -> Result<(), String> {
     debian::provide(&TOOLS)?;
@@ -26,11 +28,73 @@ pub(super) fn pack() -> Result<(), String> {
     for suffix in [".jar", "-javadoc.jar"] {
         copy(&maven.join(format!("{NAME}{suffix}")), &folder.join(format!("{NAME}{suffix}")))?;
     }
-    copy(&workspace().join("bindings/kotlin/pom.xml"), &folder.join(format!("{NAME}.pom")))?;
+    let pom = folder.join(format!("{NAME}.pom"));
+    std::fs::write(&pom, consumers_pom()?).map_err(|error| told(&pom, &error))?;
     pack_sources(&folder.join(format!("{NAME}-sources.jar")))?;
-    let unpacked = unpack(&folder.join(format!("{NAME}.jar")))?;
-    paths::check(&unpacked)?;
-    sizes().map(drop)
+    check()?;
+    consume()
+}
+
+/// The POM for those who depend on it: how it is built is none of their business, and names folders that they have not.
+pub(super) fn consumers_pom() -> Result<String, String> {
+    let path = workspace().join("bindings/kotlin/pom.xml");
+    let pom = std::fs::read_to_string(&path).map_err(|error| told(&path, &error))?;
+    without_building(&pom).ok_or_else(|| "bindings/kotlin/pom.xml is not as it was known".to_owned())
+}
+
+fn without_building(pom: &str) -> Option<String> {
+    let version = concat!("<version>", env!("CARGO_PKG_VERSION"), "</version>");
+    let (before_build, _) = pom.split_once("\n  <build>")?;
+    let (declared, rest) = before_build.split_once("<!--")?;
+    let (_, rest) = rest.split_once("-->\n")?;
+    let properties = ["chasqui.build", "chasqui.node", "chasqui.docs", "java.version", "project.build.sourceEncoding"];
+    let is_of_building = |line: &&str| {
+        let line = line.trim_start();
+        properties.iter().any(|property| line.starts_with(&format!("<{property}>"))) || line.starts_with("<!--")
+    };
+    let kept = rest.lines().filter(|line| !is_of_building(line));
+    let pom: String = kept.flat_map(|line| [line, "\n"]).collect();
+    let tests = pom.find("    <dependency>\n      <groupId>org.junit.jupiter")?;
+    let after = tests + pom[tests..].find("</dependency>\n")? + "</dependency>\n".len();
+    let pom = format!("{declared}{}{}\n</project>\n", &pom[..tests], pom[after..].trim_end());
+    let pom: String = pom.lines().filter(|line| !line.contains("junit")).flat_map(|line| [line, "\n"]).collect();
+    pom.contains(version).then_some(pom)
+}
+
+/// That nothing is missing, and that nothing says where it was made.
+fn check() -> Result<(), String> {
+    for suffix in BESIDE.map(|what| format!("-{what}")).iter().map(String::as_str).chain([""]) {
+        paths::check(&unpack(&folder().join(format!("{NAME}{suffix}.jar")))?)?;
+    }
+    let pom = folder().join(format!("{NAME}.pom"));
+    let pom = std::fs::read_to_string(&pom).map_err(|error| told(&pom, &error))?;
+    for part in
+        ["<name>", "<description>", "<url>", "<license>", "<developer>", "<scm>", "<artifactId>jna</artifactId>"]
+    {
+        if !pom.contains(part) {
+            return Err(format!("{NAME}.pom has no {part}"));
+        }
+    }
+    let documented = unpack(&folder().join(format!("{NAME}-javadoc.jar")))?;
+    if !documented.join("im/chasqui/ChasquiClient.html").exists() {
+        return Err(format!("{NAME}-javadoc.jar does not document ChasquiClient"));
+    }
+    Ok(())
+}
+
+/// Installs the packages, and runs an empty project that depends on them.
+fn consume() -> Result<(), String> {
+    const INSTALL: &str = "org.apache.maven.plugins:maven-install-plugin:3.1.4:install-file";
+    let file = |name: &str| folder().join(format!("{NAME}{name}")).display().to_string();
+    let mut goals = vec![INSTALL.to_owned(), format!("-Dfile={}", file(".jar")), format!("-DpomFile={}", file(".pom"))];
+    goals.extend(BESIDE.map(|what| format!("-D{what}={}", file(&format!("-{what}.jar")))));
+    kotlin::maven("bindings/kotlin/consumer", &goals.iter().map(String::as_str).collect::<Vec<_>>())?;
+    kotlin::maven("bindings/kotlin/consumer", &["clean", "process-classes"])?;
+    let built = workspace().join("target/kotlin/consumer");
+    let mut run = Command::new("java");
+    let classes =
+        std::env::join_paths([built.join("classes"), built.join("lib/*")]).map_err(|error| error.to_string())?;
+    run_command(run.arg("-cp").arg(classes).arg("ConsumerKt"))
 }
 
 /// Empty where nothing was packed.
@@ -100,4 +164,19 @@ fn find_libraries(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), String>
 
 fn folder() -> PathBuf {
     workspace().join(super::FOLDER).join("jar")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_pom_says_what_a_consumer_needs_and_no_more() {
+        let pom = super::consumers_pom().unwrap();
+        for part in ["kotlin-stdlib", "kotlinx-coroutines-core", "<artifactId>jna</artifactId>", "<license>", "<scm>"] {
+            assert!(pom.contains(part), "{part}\n{pom}");
+        }
+        for part in ["junit", "chasqui.build", "basedir", "<build>", "dokka"] {
+            assert!(!pom.contains(part), "{part}\n{pom}");
+        }
+        assert!(pom.starts_with("<?xml") && pom.ends_with("</project>\n"));
+    }
 }

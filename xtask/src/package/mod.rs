@@ -24,16 +24,26 @@ pub(crate) struct Size {
     pub(crate) budget: Option<u64>,
 }
 
+/// How a command ends that this machine lacks something for: nothing is wrong, and nothing was made.
+pub(crate) const LACKING: u8 = 3;
+
 pub(crate) fn run(arguments: &[&str]) -> ExitCode {
     let done = match arguments {
-        ["npm"] => return ended(npm::pack()),
+        ["npm"] => npm::pack(),
         ["jar"] => jar::pack(),
-        ["aar"] => aar::pack(),
-        ["--check"] => {
-            let native = check();
-            let npm = ended(npm::pack());
-            return if native == ExitCode::SUCCESS { npm } else { native };
+        ["aar"] => {
+            let missing = aar::missing();
+            if !missing.is_empty() {
+                eprintln!("no AAR was made. It needs what is not here:\n{}", missing.join("\n"));
+                eprintln!(
+                    "Without these, `cargo xtask test android-check` compiles the core for Android, and the tests of xtask"
+                );
+                eprintln!("(`cargo test --package xtask`) assemble an AAR of made-up libraries and look at it.");
+                return ExitCode::from(LACKING);
+            }
+            aar::pack()
         }
+        ["--check"] => return check(),
         _ => {
             eprintln!("usage: cargo xtask package npm | jar | aar | xcframework | --check");
             return ExitCode::from(2);
@@ -57,11 +67,13 @@ fn ended(done: Result<(), String>) -> ExitCode {
 
 /// Prints the sizes of what was packed against the budgets.
 fn check() -> ExitCode {
-    let mut is_within = true;
-    for (name, sizes) in [("jar", jar::sizes()), ("aar", aar::sizes())] {
+    let (mut is_within, mut is_empty) = (true, true);
+    println!("\n{:<52} {:>11} budget", "what", "size");
+    for (name, sizes) in [("npm", npm::sizes()), ("jar", jar::sizes()), ("aar", aar::sizes())] {
         match sizes {
             Ok(sizes) if sizes.is_empty() => println!("{name}: not packed here: cargo xtask package {name}"),
             Ok(sizes) => {
+                is_empty = false;
                 for size in sizes {
                     is_within &= size.budget.is_none_or(|budget| size.bytes <= budget);
                     println!("{}", line(&size));
@@ -73,7 +85,11 @@ fn check() -> ExitCode {
             }
         }
     }
-    if is_within { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    match (is_within, is_empty) {
+        (false, _) => ExitCode::FAILURE,
+        (true, true) => ExitCode::from(LACKING),
+        (true, false) => ExitCode::SUCCESS,
+    }
 }
 
 fn line(size: &Size) -> String {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// News of a watched list, as an `AsyncSequence`: ``Update`` says what changed, ``lists`` is the list as it is.
+/// News of a watched list, as an `AsyncSequence`: `Update` says what changed, ``lists`` is the list as it is.
 ///
 /// ```swift
 /// for try await lines in client.observeConversations(limit: 20).lists {
