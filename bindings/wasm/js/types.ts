@@ -216,6 +216,18 @@ export type TimelineItem =
       readonly reason: 'mailboxFull' | 'absent' | 'other';
     };
 
+/** Names the line in its timeline, as long as it is there: for the keys of a list in React, Vue and their like. */
+export function timelineKey(item: TimelineItem): string {
+  switch (item.kind) {
+    case 'message':
+      return item.message.id;
+    case 'gap':
+      return `gap ${item.seq}`;
+    case 'hole':
+      return `hole ${item.first}`;
+  }
+}
+
 /** Consecutive lines of a timeline, oldest first. */
 export interface TimelinePage {
   readonly items: readonly TimelineItem[];

@@ -52,6 +52,10 @@ test('observe a timeline: a reset, then differences; lists apply them', async ()
   await until('one is received', async () => (await shown()).join() === 'one received');
   await bo.page.evaluate((chat) => client.sendText(chat, 'two'), chat);
   await until('two arrives', async () => (await shown()).join() === 'one received,two received');
+  const keys = await ana.page.evaluate(() => [list.map(chasqui.timelineKey), list.map((item) => item.message.id)]);
+  assert.deepEqual(keys[0], keys[1]);
+  const other = await ana.page.evaluate(() => ['gap', 'hole'].map((kind) => chasqui.timelineKey({ kind, seq: 7, first: 7 })));
+  assert.deepEqual(other, ['gap 7', 'hole 7']);
   const kinds = await ana.page.evaluate(() => updates.map((update) => update.kind));
   assert.equal(kinds[0], 'reset');
   assert.ok(kinds.length > 1 && kinds.slice(1).every((kind) => kind === 'changes'), kinds.join());
