@@ -116,13 +116,13 @@ export class Link implements Source {
     });
   }
 
-  /** Asks the owner; the request is `{ method, with }`, an operation of the core. */
+  /** Asks the owner; the request is `{ [method]: args }`, an operation of the core. */
   call(method: string, args: object): Promise<string | Blob | undefined> {
     if (this.#state === 'closed') return Promise.reject(closed());
     if (this.#isSuspended) return Promise.reject(failure('suspended', 'call resume() first'));
     let request: string;
     try {
-      request = written({ method, with: args });
+      request = written({ [method]: args });
     } catch (error) {
       return Promise.reject(error);
     }
