@@ -27,6 +27,8 @@ const CLOSE_WITHIN_MS = 5_000;
 interface Pending {
   readonly id: number;
   readonly message: (owner: string, again: boolean) => ToOwner;
+  /** Carried out in the order in which the tab asked: calls are, waiting for news is not. */
+  readonly isOrdered: boolean;
   readonly resolve: (value: string | Blob | undefined) => void;
   readonly reject: (error: unknown) => void;
   /** Fulfilled when it was answered or has failed. */
@@ -128,7 +130,7 @@ export class Link implements Source {
     }
     const id = this.#nextId++;
     const tab = this.#tab;
-    return this.#ask(id, (owner, again) => ({ kind: 'call', owner, tab, id, again, request }));
+    return this.#ask(id, (owner, again) => ({ kind: 'call', owner, tab, id, again, request }), true);
   }
 
   /** A name under which news are asked for. */
@@ -217,11 +219,11 @@ export class Link implements Source {
     for (const { reject } of waiting) reject(error);
   }
 
-  #ask(id: number, message: Pending['message']): Promise<string | Blob | undefined> {
+  #ask(id: number, message: Pending['message'], isOrdered = false): Promise<string | Blob | undefined> {
     let settled!: () => void;
     const answer = new Promise<string | Blob | undefined>((resolve, reject) => {
       const done = new Promise<void>((fulfil) => (settled = fulfil));
-      const pending: Pending = { id, message, resolve, reject, settled: done, asked: undefined, traps: 0, turn: 'any' };
+      const pending: Pending = { id, message, isOrdered, resolve, reject, settled: done, asked: undefined, traps: 0, turn: 'any' };
       this.#pending.set(id, pending);
       this.#send(pending);
     });
@@ -238,10 +240,11 @@ export class Link implements Source {
     this.#say(pending.message(owner, again));
   }
 
-  /** Later calls of this tab stay behind a suspect, because they are carried out in order. */
+  /** Later calls of this tab stay behind a suspect. */
   #isSuspect(pending: Pending): boolean {
     for (const earlier of this.#pending.values()) {
-      if (earlier.traps >= TRAPS_OF_A_SUSPECT) return true;
+      const isInOrder = earlier === pending || (earlier.isOrdered && pending.isOrdered);
+      if (isInOrder && earlier.traps >= TRAPS_OF_A_SUSPECT) return true;
       if (earlier === pending) break;
     }
     return false;
