@@ -297,6 +297,25 @@ fn a_receipt_over_an_absurd_range_costs_nothing() {
 }
 
 #[test]
+fn a_page_begins_where_its_line_stands_now() {
+    let mut ana = Ana::online();
+    (1..=5).for_each(|number| drop(ana.send(number, &number.to_string())));
+    let history = |ana: &Ana, before| {
+        let page = ana.store.history().timeline_before(chat(), before, 2).unwrap();
+        let texts = page.items.iter().filter_map(|item| item.message()).map(|message| message.content.clone());
+        (texts.collect::<Vec<_>>(), page.older)
+    };
+    let texts = |shown: [u32; 2]| shown.map(|text| MessageContent::Text(text.to_string())).to_vec();
+    let (newest, older) = history(&ana, None);
+    assert_eq!(newest, texts([4, 5]));
+    // Nothing of the page is shown again because it was pending before.
+    (1..=4).for_each(|number: u64| drop(ana.accept(number.into(), seq(number), number + 1)));
+    assert_eq!(history(&ana, older).0, texts([2, 3]));
+    ana.handle(vec![Input::Command(CommandId(2), Command::Delete(id(4)))]);
+    assert_eq!(history(&ana, older).0, texts([2, 3]), "also where a line was that is deleted");
+}
+
+#[test]
 fn goodbyes_decide_whether_to_come_back() {
     #[track_caller]
     fn check(reason: GoodbyeReason, state: ConnectionState) {

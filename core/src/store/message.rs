@@ -386,6 +386,7 @@ fn lines(
     order: &str,
     limit: u32,
 ) -> Result<Vec<(Cursor, TimelineItem)>, StoreError> {
+    let from = where_it_stands(connection, conversation, from)?;
     let sql = format!(
         "SELECT {SHOWN} WHERE message.conversation = (SELECT id FROM conversation WHERE conversation = ?)
          AND (message.anchor, message.place, message.id) {comparison} (?, ?, ?) AND message.deleted = 0
@@ -411,6 +412,20 @@ fn lines(
         lines.push((cursor(row)?, item));
     }
     Ok(lines)
+}
+
+/// A message moves when it is accepted, is sent again or fails: a page that begins at it begins where it stands now.
+fn where_it_stands(
+    connection: &Connection,
+    conversation: ConversationId,
+    cursor: Cursor,
+) -> Result<Cursor, StoreError> {
+    let sql = "SELECT anchor, place FROM message
+               WHERE id = ? AND conversation = (SELECT id FROM conversation WHERE conversation = ?)";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query((cursor.row, Sql(conversation)))?;
+    let Some(row) = rows.next()? else { return Ok(cursor) };
+    Ok(Cursor { anchor: row.get("anchor")?, place: row.get("place")?, row: cursor.row })
 }
 
 fn cursor(row: &Row<'_>) -> rusqlite::Result<Cursor> {
