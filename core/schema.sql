@@ -18,7 +18,7 @@ CREATE TABLE owner (
     id   INTEGER PRIMARY KEY CHECK (id = 1),
     user BLOB NOT NULL,
     name TEXT NOT NULL
-) STRICT;
+, identity_seed BLOB) STRICT;
 CREATE TABLE user (
     user         BLOB PRIMARY KEY,
     name         TEXT,                          -- NULL = not yet asked for
@@ -42,7 +42,7 @@ CREATE TABLE conversation (
     unread        INTEGER NOT NULL DEFAULT 0,
     last_message  INTEGER,                      -- message.id of the newest that is shown
     activity      INTEGER NOT NULL              -- milliseconds; order of the list
-, has_holes INTEGER NOT NULL DEFAULT 0, request INTEGER NOT NULL DEFAULT 0) STRICT;
+, has_holes INTEGER NOT NULL DEFAULT 0, request INTEGER NOT NULL DEFAULT 0, hidden INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX conversation_activity ON conversation (activity, id);
 CREATE TABLE message (
     id            INTEGER PRIMARY KEY,
@@ -70,7 +70,7 @@ CREATE TABLE outbox (
     message      INTEGER NOT NULL UNIQUE REFERENCES message (id),
     queued_at    INTEGER NOT NULL,
     reclaim      INTEGER                        -- position to ask back from a restored node
-, first_sent_at INTEGER) STRICT;
+, first_sent_at INTEGER, only_device BLOB, resend_of BLOB) STRICT;
 CREATE TABLE sqlite_sequence(name,seq);
 CREATE TABLE read_outbox (
     conversation INTEGER PRIMARY KEY REFERENCES conversation (id),
@@ -138,3 +138,38 @@ CREATE TABLE admission (
     revision     INTEGER                        -- the node's commit, or the greatest; NULL = the node has not heard of it
 ) STRICT;
 CREATE INDEX admission_waiting ON admission (conversation) WHERE revision IS NULL;
+CREATE TABLE mls (
+    id    INTEGER PRIMARY KEY,
+    label INTEGER NOT NULL,
+    key   BLOB NOT NULL,
+    item  BLOB NOT NULL,                        -- tells the values of a list apart; empty where there is one
+    value BLOB NOT NULL,
+    UNIQUE (label, key, item)
+) STRICT;
+CREATE TABLE secured (
+    conversation  BLOB PRIMARY KEY,
+    mls_group     BLOB,                         -- NULL = none, or one that is lost: to be begun anew
+    epoch         INTEGER NOT NULL DEFAULT 0,   -- the node's, at which the group stands
+    since         INTEGER NOT NULL DEFAULT 0,   -- position of the commit that made it stand so
+    offer         BLOB,                         -- a commit of this device that the node has not answered: the frame
+    offered_group BLOB                          -- the group that it begins
+) STRICT;
+CREATE TABLE flight (
+    message   INTEGER PRIMARY KEY REFERENCES message (id),
+    mls_group BLOB NOT NULL,
+    epoch     INTEGER NOT NULL,
+    body      BLOB NOT NULL
+) STRICT;
+CREATE TABLE group_change (
+    conversation BLOB NOT NULL,
+    seq          INTEGER NOT NULL,
+    PRIMARY KEY (conversation, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE recovery (
+    message  INTEGER PRIMARY KEY,               -- message.id
+    attempts INTEGER NOT NULL DEFAULT 0,
+    ask_at   INTEGER NOT NULL                   -- this device's clock
+) STRICT;
+CREATE TABLE dealt_with (
+    message BLOB PRIMARY KEY
+) STRICT, WITHOUT ROWID;

@@ -83,20 +83,20 @@ CREATE TABLE device (
     created_at INTEGER NOT NULL,
     last_seen_at INTEGER,
     revoked_at INTEGER
-, absent_since INTEGER, empty_below INTEGER, connections INTEGER NOT NULL DEFAULT 0, stored_up_to INTEGER NOT NULL DEFAULT 0, sent INTEGER NOT NULL DEFAULT 0) STRICT;
+, absent_since INTEGER, empty_below INTEGER, connections INTEGER NOT NULL DEFAULT 0, stored_up_to INTEGER NOT NULL DEFAULT 0, sent INTEGER NOT NULL DEFAULT 0, linked_at INTEGER) STRICT;
 CREATE INDEX device_of_user ON device (user);
 CREATE INDEX device_seen ON device (coalesce(last_seen_at, created_at))
     WHERE revoked_at IS NULL AND absent_since IS NULL;
 CREATE INDEX device_to_empty ON device (device) WHERE empty_below IS NOT NULL;
 
--- `head` is the highest position given so far, 0 before the first.
+-- `head` is the highest position given so far, 0 before the first; `epoch` the commits taken, 0 = it has no group.
 CREATE TABLE conversation (
     conversation INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
     kind INTEGER NOT NULL,
     protection INTEGER NOT NULL,
     head INTEGER NOT NULL
-) STRICT;
+, epoch INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE member (
     conversation INTEGER NOT NULL REFERENCES conversation,
@@ -128,7 +128,7 @@ CREATE TABLE accepted (
     seq INTEGER NOT NULL,
     at INTEGER NOT NULL,
     revision INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+, is_resend INTEGER NOT NULL DEFAULT 0, is_had INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;
 CREATE INDEX accepted_age ON accepted (at);
 
 -- A message that somebody still has to confirm. Its body lies in a segment, never in this database.
@@ -147,7 +147,7 @@ CREATE TABLE envelope (
     start INTEGER NOT NULL,
     length INTEGER NOT NULL,
     waiting INTEGER NOT NULL CHECK (waiting > 0)
-, awaited INTEGER REFERENCES user, is_request INTEGER NOT NULL DEFAULT 0) STRICT;
+, awaited INTEGER REFERENCES user, is_request INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL DEFAULT 0, change BLOB, is_welcome INTEGER NOT NULL DEFAULT 0, is_for_one INTEGER NOT NULL DEFAULT 0, resend_of BLOB CHECK (resend_of IS NULL OR length(resend_of) = 16)) STRICT;
 CREATE INDEX envelope_expiry ON envelope (expires_at);
 
 -- A device's mail, in order: a notice (receipt, read mark, gap) as encoded by `EntryKind`, or without one the envelope of
@@ -179,3 +179,24 @@ CREATE TABLE withheld (
     seq INTEGER NOT NULL,
     PRIMARY KEY (conversation, user, seq)
 ) STRICT, WITHOUT ROWID;
+
+-- Which devices a conversation's group has, at its epoch.
+CREATE TABLE roster (
+    conversation INTEGER NOT NULL REFERENCES conversation,
+    device INTEGER NOT NULL REFERENCES device,
+    PRIMARY KEY (conversation, device)
+) STRICT, WITHOUT ROWID;
+
+-- What puts a device in a group: public keys. Of one that was given away the hash stays for a while, so that it is not
+-- given a second time if its device says it again.
+CREATE TABLE key_package (
+    package INTEGER PRIMARY KEY,
+    device INTEGER NOT NULL REFERENCES device,
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    is_last_resort INTEGER NOT NULL,
+    body BLOB,
+    given_at INTEGER CHECK ((given_at IS NULL) = (body IS NOT NULL)),
+    UNIQUE (device, hash)
+) STRICT;
+CREATE INDEX key_package_left ON key_package (device, is_last_resort, package) WHERE given_at IS NULL;
+CREATE INDEX key_package_given ON key_package (given_at) WHERE given_at IS NOT NULL;

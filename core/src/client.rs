@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chasqui_wire::{ConversationId, DeviceId, MessageId, RealmId, Seq, UserId};
+use chasqui_wire::{ConversationId, DeviceId, MessageId, Protection, RealmId, Seq, UserId};
 
 use crate::domain::{
     Account, AccountProof, ConversationSummary, Cursor, DeviceInfo, Incomplete, Message, Salvage, SearchHit,
@@ -32,7 +32,7 @@ pub(crate) struct Home {
 
 impl Config {
     /// `folder` is made if it does not exist, and belongs to one account and one client at a time. `node` is the base URL
-    /// of the node: `https://relay.example.org`.
+    /// of the node: `https://relay.example.org`. Of a host in other letters than ASCII it has the `xn--` form.
     pub fn new(folder: impl AsRef<Path>, node: impl Into<String>) -> Self {
         Self { folder: folder.as_ref().to_owned(), node: node.into(), realm: None, home: Home::default() }
     }
@@ -187,9 +187,15 @@ impl Client {
         }
     }
 
-    /// The direct conversation with somebody, or with oneself. Works offline; both sides may do it at once.
+    /// The direct conversation with somebody, or with oneself, end-to-end encrypted. Works offline; both sides may do it at once.
     pub async fn open_direct(&self, peer: UserId) -> Result<ConversationId, Error> {
-        match self.driver.command(Command::OpenDirect(peer)).await? {
+        self.open_direct_as(peer, Protection::EndToEnd).await
+    }
+
+    /// As [`Self::open_direct`], of the kind that the app wants. There are two conversations with everybody, and each stays what it is:
+    /// the encrypted one, and one that the node, and whoever runs it, can read: for bots, and where messages are moderated.
+    pub async fn open_direct_as(&self, peer: UserId, protection: Protection) -> Result<ConversationId, Error> {
+        match self.driver.command(Command::OpenDirect(peer, protection)).await? {
             Reply::Conversation(id) => Ok(id),
             Reply::Done | Reply::Message(_) => Err(wrong_reply()),
         }
@@ -200,7 +206,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Invalid`] when empty, [`Error::TooLarge`] above the limit of about 64 KiB, [`Error::NotFound`] for an
-    /// unknown conversation, [`Error::StorageFull`].
+    /// unknown conversation, [`Error::NotLinked`] in an encrypted one on a device that was not linked, [`Error::StorageFull`].
     pub async fn send_text(&self, conversation: ConversationId, text: impl Into<String>) -> Result<MessageId, Error> {
         let message = fresh_id();
         self.send_text_as(message, conversation, text).await?;

@@ -108,6 +108,16 @@ pub enum Error {
     /// device's. Log in again, as a new device; the history and what was not sent stay.
     #[error("this folder's device cannot go on: log in again as a new device")]
     LogInAgain,
+    /// No other device of the user has linked this one: it takes no part in encrypted conversations. See
+    /// [`crate::Client::begin_linking`].
+    #[error("this device is not linked to the user's others")]
+    NotLinked,
+    /// Nothing comes of linking a device: it was cancelled on one of the two, or somebody stood between them. Begin anew.
+    #[error("the device was not linked: {detail}")]
+    LinkingFailed {
+        /// English, for developers.
+        detail: String,
+    },
     /// The folder is bound to another device: see [`crate::Config::device_binding`].
     #[error("the folder belongs to another device")]
     OtherDevice,
@@ -168,6 +178,8 @@ impl Error {
             Self::StorageFull => "storage_full",
             Self::NotEnrolled => "not_enrolled",
             Self::LogInAgain => "log_in_again",
+            Self::NotLinked => "not_linked",
+            Self::LinkingFailed { .. } => "linking_failed",
             Self::OtherDevice => "other_device",
             Self::AlreadyEnrolled => "already_enrolled",
             Self::FolderInUse => "folder_in_use",
@@ -200,6 +212,8 @@ impl Error {
             | Self::ProofNeeded
             | Self::NotEnrolled
             | Self::LogInAgain
+            | Self::NotLinked
+            | Self::LinkingFailed { .. }
             | Self::OtherDevice
             | Self::AlreadyEnrolled
             | Self::Incompatible { .. }

@@ -21,7 +21,13 @@ impl<'a> History<'a> {
     /// Whom this folder belongs to, if a device is enrolled.
     pub fn account(&self) -> Result<Option<Account>, StoreError> {
         let row = AccountRow::load(self.connection)?.filter(|row| row.enrolled);
-        Ok(row.map(|row| Account { user: row.user, name: row.name, device: row.device, node: row.node }))
+        Ok(row.map(|row| Account {
+            is_linked: row.identity_seed.is_some(),
+            user: row.user,
+            name: row.name,
+            device: row.device,
+            node: row.node,
+        }))
     }
 
     /// The conversation list, latest activity first.

@@ -15,11 +15,13 @@
 mod client;
 mod domain;
 mod driver;
+mod e2ee;
 pub mod engine;
 mod enrolment;
 mod error;
 mod export;
 mod history;
+mod linking;
 mod observe;
 mod observer;
 mod peek;

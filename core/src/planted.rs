@@ -28,6 +28,8 @@ pub enum PlantedBug {
     AdmissionIgnored,
     /// A full disk is taken for the failure of one entry, which is counted and given up.
     FullDiskIsPoison,
+    /// What could not be read is never asked for again.
+    UnreadableForGood,
 }
 
 #[cfg(feature = "planted-bugs")]

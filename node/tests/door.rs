@@ -203,6 +203,7 @@ fn send(from: &Device, to: &Device, number: u16) -> ClientFrame {
         only_device: None,
         epoch: 0,
         commit: None,
+        roster_checked: false,
     }))
 }
 

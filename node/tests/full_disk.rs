@@ -64,6 +64,7 @@ fn send(number: u32) -> Send {
         only_device: None,
         epoch: 0,
         commit: None,
+        roster_checked: false,
     }
 }
 

@@ -40,6 +40,7 @@ fn send(from: &Device, to: &Device, number: u8, text: &str) -> ClientFrame {
         only_device: None,
         epoch: 0,
         commit: None,
+        roster_checked: false,
     }))
 }
 
@@ -186,6 +187,23 @@ async fn a_check_names_what_is_wrong() {
     let found = problems();
     assert!(found.len() == 2 && found.iter().all(|line| line.contains("has not given")), "{found:?}");
     db().execute("UPDATE conversation SET head = ?1", [head]).unwrap();
+    let group = "UPDATE conversation SET protection = 2, epoch = 1";
+    check(group, "UPDATE conversation SET protection = 1, epoch = 0", "an epoch without devices");
+    let sealed = "UPDATE envelope SET epoch = 1 WHERE envelope = 1";
+    check(sealed, "UPDATE envelope SET epoch = 0", "an epoch that there cannot be");
+    let for_several = "UPDATE envelope SET resend_of = zeroblob(16) WHERE envelope = 1";
+    check(for_several, "UPDATE envelope SET resend_of = NULL", "messages for one device");
+    let twice =
+        "INSERT INTO accepted SELECT zeroblob(16), device, conversation, seq, at, revision, 0, 0 FROM accepted LIMIT 1";
+    check(twice, "UPDATE accepted SET is_resend = 1 WHERE message = zeroblob(16)", "positions were given twice");
+    let package = "INSERT INTO key_package (device, hash, is_last_resort, body) VALUES (1, zeroblob(32), 0, x'01')";
+    check(package, "DELETE FROM key_package", "devices that were revoked or not linked");
+    let strays = "INSERT INTO roster (conversation, device) VALUES (1, 1); UPDATE conversation SET protection = 2, epoch = 1;
+                  UPDATE member SET user = 3 WHERE user = 1; INSERT INTO user (user, id, name, folded_name, identity_key,
+                      created_at) VALUES (3, zeroblob(16), 'x', 'x', zeroblob(32), 0)";
+    let mended = "DELETE FROM roster; UPDATE conversation SET protection = 1, epoch = 0; UPDATE member SET user = 1
+                  WHERE user = 3; DELETE FROM user WHERE user = 3";
+    check(strays, mended, "a conversation that their user is not in");
     check("UPDATE node SET era = 5", "UPDATE node SET era = 0", "another era");
     check("CREATE TABLE more (x INTEGER) STRICT", "DROP TABLE more", "not those of this version");
     let stranger = "INSERT INTO member (conversation, user) VALUES (1, 77)";

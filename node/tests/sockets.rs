@@ -34,6 +34,7 @@ fn send_nth(number: u8, from: &Device, to: &Device, body: Bytes) -> ClientFrame 
         only_device: None,
         epoch: 0,
         commit: None,
+        roster_checked: false,
     }))
 }
 

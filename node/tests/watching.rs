@@ -62,6 +62,7 @@ fn send(from: &Device, to: &Device, number: u8) -> ClientFrame {
         only_device: None,
         epoch: 0,
         commit: None,
+        roster_checked: false,
     }))
 }
 

@@ -148,5 +148,5 @@ fn every_broken_arrow_is_seen() {
     check("quickstart", "uniffi", true, "quickstart knows uniffi");
     check(WIRE, "tokio", false, "chasqui-wire is built with tokio");
     check("bytes", "rusqlite", false, "chasqui-wire is built with rusqlite");
-    check("reqwest", "uniffi", false, "chasqui is built with uniffi");
+    check("rusqlite", "uniffi", false, "chasqui is built with uniffi");
 }

@@ -5,7 +5,7 @@
 #[expect(dead_code, reason = "other tests use more of the stage")]
 mod stage;
 
-use chasqui::{Client, Config};
+use chasqui::{Client, Config, TimelineItem};
 use stage::{Device, Relay, within};
 
 /// Threads and open files of this process.
@@ -28,6 +28,18 @@ async fn a_dropped_client_leaves_nothing_behind() {
         let online = async { while states.next().await.unwrap() != chasqui::ConnectionState::Online {} };
         within("the client to be online", online).await;
         assert_eq!(client.devices().await.unwrap().len(), 1);
+        // Encrypted, by which a library may be led to make threads of its own.
+        let notes = client.open_direct(client.account().await.unwrap().unwrap().user).await.unwrap();
+        let note = client.send_text(notes, "a note").await.unwrap();
+        let mut lines = client.observe_timeline(notes, 100);
+        let is_sent =
+            |item: &TimelineItem| matches!(item, TimelineItem::Message(it) if it.id == note && it.seq.is_some());
+        let sent = async {
+            while !lines.window().iter().any(is_sent) {
+                lines.next().await.unwrap();
+            }
+        };
+        within("the note to be sent", sent).await;
         if is_closed {
             client.close().await.unwrap();
         }
@@ -40,6 +52,14 @@ async fn a_dropped_client_leaves_nothing_behind() {
     }
     let after = settled(before).await;
     assert!(after[0] <= before[0] && after[1] <= before[1], "threads and files: {before:?}, then {after:?}");
+    assert_eq!(engines(), 0, "a first use may make and keep things, but not those");
+}
+
+/// Threads that engines began.
+fn engines() -> usize {
+    let names = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let names = names.filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("chasqui-engine")).count()
 }
 
 /// Dropping does not wait, so the folder may be held for a moment more.

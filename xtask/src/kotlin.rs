@@ -81,8 +81,12 @@ fn release_library() -> Result<PathBuf, String> {
 /// optimise across crates, which costs 1.2 MB.
 pub(crate) const SHARED: [&str; 6] = ["--release", "--package", "chasqui-ffi", "--lib", "--crate-type", "cdylib"];
 
-/// Has a library built that is as small as it gets. Unwinding stays: by it a panic becomes an exception.
+/// Has a library built that is as small as it gets. Unwinding stays: by it a panic becomes an exception. But not through C: no panic
+/// gets there, because `rusqlite` catches those of what SQLite calls.
 pub(crate) fn small(build: &mut Command) {
+    let mut flags = std::env::var_os("CFLAGS").unwrap_or_default();
+    flags.push(" -fno-asynchronous-unwind-tables -fno-unwind-tables");
+    build.env("CFLAGS", flags);
     for (setting, value) in [("OPT_LEVEL", "z"), ("LTO", "fat"), ("CODEGEN_UNITS", "1"), ("STRIP", "symbols")] {
         build.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
     }

@@ -1,7 +1,7 @@
 //! `cargo xtask`: the project's own commands. Each prints what it runs, so that it can be run by hand.
 
-mod android;
 mod built;
+mod cross;
 mod debian;
 mod fuzz;
 mod kotlin;
@@ -16,20 +16,21 @@ mod xcframework;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use steps::{Step, cargo, own, program, run_all};
+use steps::{Step, cargo, own, program, run_all, run_all_quietly};
 
 const HELP: &str = "\
 cargo xtask COMMAND
 
   test [NAME]      everything that must pass: format, lints, every test, a short simulation.
-                   NAME = fmt | clippy | unit | docs | sim | mutants | crash | quickstart | kotlin | android-check |
+                   NAME = fmt | clippy | unit | docs | sim | sim-e2ee | mutants | crash | quickstart | kotlin | android-check |
                    swift | web | four-languages | ios-check | deny runs that step
                    only. What Debian's packages bring is installed, if we may; what is missing is named as skipped
   sim [ARGUMENTS]  the simulation: --seeds N [--from N], --seed N (replay), --mutant NAME, --mutants, --all-mutants,
-                   --weather NAME
+                   --weather NAME, --profile e2ee
   bench WHAT [ARGUMENTS]  measures: relay | core, see --help of each; figures are in docs/benchmarks.md
                    crash kills the node (`kill -9`) ten times in the middle of the offline workload
-  ci               what a change must pass before it lands: test, and a long simulation
+  ci               what a change must pass before it lands: test, and a long simulation. What each step says is in
+                   target/ci/NAME.log; shown is the end of what failed
   fuzz [--seconds N [TARGET]]  every fuzz target, or one, for so long (needs cargo-fuzz; better with a nightly)
   web [--node URL] serves the sample page of the npm package, with a node for development if none is given
   package WHAT     packs what people install: npm | jar (the JVM, this machine) | aar (Android, needs its NDK) | xcframework
@@ -46,7 +47,8 @@ fn main() -> ExitCode {
     match arguments.as_slice() {
         ["test"] => run_all(&tests()),
         ["test", name] => {
-            let steps: Vec<Step> = tests().into_iter().filter(|step| step.name == *name).collect();
+            let mut steps: Vec<Step> = tests().into_iter().filter(|step| step.name == *name).collect();
+            steps.extend(long().into_iter().filter(|step| step.name == *name));
             if steps.is_empty() {
                 return refuse(&format!("no step is called {name}"));
             }
@@ -54,7 +56,7 @@ fn main() -> ExitCode {
             let all = steps.iter().map(|step| run_all(std::slice::from_ref(step)));
             all.fold(ExitCode::SUCCESS, |so_far, next| if so_far == ExitCode::SUCCESS { next } else { so_far })
         }
-        ["ci"] => run_all(&ci()),
+        ["ci"] => run_all_quietly(&ci()),
         ["sim", rest @ ..] => run_all(&[simulation("sim", rest)]),
         ["bench", rest @ ..] => bench(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
@@ -81,6 +83,7 @@ fn tests() -> Vec<Step> {
         cargo("unit", &["test", "--workspace", "--quiet"]),
         cargo("docs", &["doc", "--workspace", "--no-deps", "--quiet"]).with("RUSTDOCFLAGS", "-D warnings"),
         simulation("sim", &["--seeds", "60"]).in_debug(),
+        simulation("sim-e2ee", &["--profile", "e2ee", "--seeds", "60"]).in_debug(),
         simulation("mutants", &["--all-mutants", "--seeds", "200"]).in_debug(),
         cargo("crash", &["test", "--quiet", "--package", "chasqui-tests", "--test", "crash", "--", "--nocapture"])
             .alone(),
@@ -91,11 +94,11 @@ fn tests() -> Vec<Step> {
             .alone(),
         cargo("quickstart", &["test", "--quiet", "--package", "quickstart"]).alone(),
         own("kotlin", kotlin::test),
-        own("android-check", android::check),
+        own("android-check", cross::android),
         own("swift", swift::test),
         own("web", web::test),
         own("four-languages", languages::test),
-        own("ios-check", xcframework::check).alone(),
+        own("ios-check", xcframework::check),
         cargo("deny", &["deny", "check", "licenses", "bans", "sources"]).needs("cargo-deny"),
     ]
 }
@@ -103,10 +106,17 @@ fn tests() -> Vec<Step> {
 fn ci() -> Vec<Step> {
     let mut steps = tests();
     steps.retain(|step| !step.is_alone());
-    steps.push(simulation("sim-long", &["--seeds", "500"]));
-    steps.push(simulation("sim-storm", &["--weather", "storm", "--seeds", "200"]));
-    steps.push(program("run", "quickstart", &["--json"]));
+    steps.extend(long());
     steps
+}
+
+/// What a change must pass beside the tests.
+fn long() -> Vec<Step> {
+    vec![
+        simulation("sim-long", &["--seeds", "500"]),
+        simulation("sim-storm", &["--weather", "storm", "--seeds", "200"]),
+        program("run", "quickstart", &["--json"]),
+    ]
 }
 
 /// The node is built first, because it is measured as a process of its own.

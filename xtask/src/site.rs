@@ -114,7 +114,7 @@ fn typescript(site: &Path) -> Made {
 /// By DocC, from the symbols that the compiler names. On a Mac, Xcode's "Build Documentation" shows the same in its window.
 fn swift(site: &Path) -> Made {
     let toolchain = Toolchain::find().map_err(Trouble::Lacking)?;
-    built::bindings().and_then(|()| swift::prepare()).map_err(Trouble::Failed)?;
+    swift::prepare().map_err(Trouble::Failed)?;
     anew(&site.join("swift"))?;
     let mut convert = toolchain.tool("docc").map_err(Trouble::Lacking)?;
     let graphs = swift::symbol_graphs(&toolchain).map_err(Trouble::Failed)?;

@@ -1,5 +1,8 @@
 //! Commands run one after the other, and what became of each.
 
+use std::fmt;
+use std::fs::File;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
@@ -83,38 +86,112 @@ impl Step {
     }
 }
 
+/// What a step ends with that this machine cannot run.
+const SKIPPED: u8 = 3;
+
 /// Runs the steps, all of them, and sums up.
-#[expect(clippy::disallowed_methods, reason = "people want to know which step takes long")]
 pub(crate) fn run_all(steps: &[Step]) -> ExitCode {
     let many = steps.len() > 1;
-    let mut lines = Vec::new();
-    let (mut failed, mut passed) = (0, 0);
-    for step in steps.iter().filter(|step| !(many && step.alone)) {
-        if let Some(program) = step.needs.filter(|program| !is_installed(program)) {
-            lines.push(format!("{:>10}  skipped: {program} is not installed", step.name));
-            continue;
-        }
+    let all = steps.iter().filter(|step| !(many && step.alone));
+    let ended: Vec<Ended> = all.map(|step| Ended::after(step, || run(step))).collect();
+    if many { sum_up(&ended) } else { ended.first().map_or(ExitCode::SUCCESS, Ended::code) }
+}
+
+/// As [`run_all`], each step a process whose output goes into a file of its own: shown is what failed, at the end, where whoever looks
+/// after a machine that is gone looks first.
+pub(crate) fn run_all_quietly(steps: &[Step]) -> ExitCode {
+    let folder = crate::workspace().join("target/ci");
+    let ended: Vec<Ended> = steps.iter().map(|step| Ended::after(step, || run_apart(step, &folder))).collect();
+    for failed in ended.iter().filter(|step| matches!(step.outcome, Err(Trouble::Failed))) {
+        println!("\n== the end of {} ==", failed.name);
+        println!("{}", end_of(&folder.join(failed.name).with_extension("log")));
+    }
+    sum_up(&ended)
+}
+
+struct Ended {
+    name: &'static str,
+    outcome: Result<(), Trouble>,
+    seconds: u64,
+}
+
+impl Ended {
+    #[expect(clippy::disallowed_methods, reason = "people want to know which step takes long")]
+    fn after(step: &Step, run: impl FnOnce() -> Result<(), Trouble>) -> Self {
         let started = Instant::now();
-        let said = match run(step) {
-            Ok(()) => {
-                passed += 1;
-                "passed".to_owned()
-            }
-            Err(Trouble::Failed) => {
-                failed += 1;
-                "FAILED".to_owned()
-            }
-            Err(Trouble::Skipped(why)) => {
-                lines.push(format!("{:>10}  skipped: {why}", step.name));
-                continue;
-            }
+        let outcome = match step.needs.filter(|program| !is_installed(program)) {
+            Some(program) => Err(Trouble::Skipped(format!("{program} is not installed"))),
+            None => run(),
         };
-        lines.push(format!("{:>10}  {said} in {} s", step.name, started.elapsed().as_secs()));
+        let ended = Self { name: step.name, outcome, seconds: started.elapsed().as_secs() };
+        println!("{ended}");
+        ended
     }
-    if many {
-        println!("\n{}\nsteps: {passed} passed, {failed} failed", lines.join("\n"));
+
+    fn code(&self) -> ExitCode {
+        match self.outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(Trouble::Failed) => ExitCode::FAILURE,
+            Err(Trouble::Skipped(_)) => ExitCode::from(SKIPPED),
+        }
     }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, outcome, seconds } = self;
+        match outcome {
+            Ok(()) => write!(f, "{name:>14}  passed in {seconds} s"),
+            Err(Trouble::Failed) => write!(f, "{name:>14}  FAILED in {seconds} s"),
+            Err(Trouble::Skipped(why)) => write!(f, "{name:>14}  skipped: {why}"),
+        }
+    }
+}
+
+fn sum_up(ended: &[Ended]) -> ExitCode {
+    println!();
+    for step in ended {
+        println!("{step}");
+    }
+    let count = |wanted: fn(&Result<(), Trouble>) -> bool| ended.iter().filter(|step| wanted(&step.outcome)).count();
+    let failed = count(|outcome| matches!(outcome, Err(Trouble::Failed)));
+    println!("steps: {} passed, {failed} failed", count(Result::is_ok));
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// `cargo xtask test NAME`, as its own process.
+fn run_apart(step: &Step, folder: &Path) -> Result<(), Trouble> {
+    let told = |error: std::io::Error| {
+        println!("{}: {error}", folder.display());
+        Trouble::Failed
+    };
+    std::fs::create_dir_all(folder).map_err(told)?;
+    let path = folder.join(step.name).with_extension("log");
+    let log = File::create(&path).map_err(told)?;
+    let own = std::env::current_exe().map_err(told)?;
+    let mut command = Command::new(own);
+    command.args(["test", step.name]).stdin(Stdio::null()).stderr(log.try_clone().map_err(told)?).stdout(log);
+    let status = command.status().map_err(told)?;
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(code) if code == i32::from(SKIPPED) => {
+            let said = end_of(&path);
+            let why = said.lines().last().and_then(|line| line.split_once("skipped: "));
+            Err(Trouble::Skipped(why.map_or(said.clone(), |(_, why)| why.to_owned())))
+        }
+        _ => Err(Trouble::Failed),
+    }
+}
+
+/// The last lines of a log, none of them endless.
+fn end_of(path: &Path) -> String {
+    const LINES: usize = 80;
+    const CHARACTERS: usize = 240;
+    let said = std::fs::read(path).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    let lines: Vec<&str> = said.trim_end().lines().collect();
+    let last = &lines[lines.len().saturating_sub(LINES)..];
+    last.iter().map(|line| line.chars().take(CHARACTERS).collect::<String>()).collect::<Vec<String>>().join("\n")
 }
 
 /// Why a step did not pass.
@@ -144,10 +221,7 @@ fn run(step: &Step) -> Result<(), Trouble> {
                 println!("{}: FAILED: {why}", step.name);
                 Err(Trouble::Failed)
             }
-            Outcome::Skipped(why) => {
-                println!("{}: skipped: {why}", step.name);
-                Err(Trouble::Skipped(why))
-            }
+            Outcome::Skipped(why) => Err(Trouble::Skipped(why)),
         },
     }
 }
@@ -171,9 +245,9 @@ pub(crate) fn run_command(command: &mut Command) -> Result<(), String> {
 
 /// To be run by hand in the workspace.
 fn shown(command: &Command) -> String {
-    let program = std::path::Path::new(command.get_program());
+    let program = Path::new(command.get_program());
     let inside = program.strip_prefix(crate::workspace()).ok();
-    let program = inside.or(program.file_name().map(std::path::Path::new)).unwrap_or(program);
+    let program = inside.or(program.file_name().map(Path::new)).unwrap_or(program);
     let root = format!("{}/", crate::workspace().display());
     let arguments = command.get_args().map(|argument| format!(" {}", argument.to_string_lossy().replace(&root, "")));
     format!("{}{}", program.display(), arguments.collect::<String>())

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::built;
-use crate::debian::{self, Tool};
 use crate::package::{LACKING, paths};
 use crate::steps::{Outcome, is_installed, run_command};
-use crate::{kotlin, swift, workspace};
+use crate::{cross, kotlin, swift, workspace};
 
 /// What goes into one library: of a kind of device, all processors.
 const SLICES: [(&str, &[&str]); 3] = [
@@ -19,8 +18,6 @@ const SLICES: [(&str, &[&str]); 3] = [
 /// The lowest versions, as in bindings/swift/Package.swift.
 const LOWEST: [(&str, &str); 2] = [("IPHONEOS_DEPLOYMENT_TARGET", "16.0"), ("MACOSX_DEPLOYMENT_TARGET", "13.0")];
 const LIBRARY: &str = "libchasqui_ffi.a";
-/// What is checked for every change, on any machine that can.
-const CHECKED: &str = "aarch64-apple-ios";
 
 pub(crate) fn package() -> ExitCode {
     if !cfg!(target_os = "macos") {
@@ -105,7 +102,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), String> {
 
 fn check_without_a_mac() -> ExitCode {
     match check() {
-        Outcome::Passed(_) => println!("checked: the package is whole, and its Rust compiles for {CHECKED}"),
+        Outcome::Passed(_) => println!("checked: the package is whole, and its Rust compiles for {}", cross::IOS),
         Outcome::Skipped(reason) => println!("skipped: {reason}"),
         Outcome::Failed(problem) => {
             eprintln!("{problem}");
@@ -125,10 +122,9 @@ pub(crate) fn check() -> Outcome {
     if let Err(problem) = swift::prepare().and_then(|()| check_package()) {
         return Outcome::Failed(problem);
     }
-    match compile() {
-        Ok(()) => Outcome::Passed(2),
-        Err(Trouble::Lacking(what)) => Outcome::Skipped(what),
-        Err(Trouble::Failed(problem)) => Outcome::Failed(problem),
+    match cross::check(cross::IOS, "target/ios-check") {
+        Outcome::Passed(tests) => Outcome::Passed(tests + 1),
+        other => other,
     }
 }
 
@@ -159,35 +155,4 @@ fn check_package() -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-enum Trouble {
-    Lacking(String),
-    Failed(String),
-}
-
-/// By rustup's target where it is; otherwise by Debian's Rust, which brings the sources of std.
-fn compile() -> Result<(), Trouble> {
-    let sysroot = Command::new("rustc").args(["--print", "target-libdir", "--target", CHECKED]).output();
-    let has_target = sysroot.is_ok_and(|folder| Path::new(String::from_utf8_lossy(&folder.stdout).trim()).exists());
-    let mut cargo = if has_target {
-        built::cargo()
-    } else {
-        let sources = Path::new("/usr/src/rustc-1.96.0");
-        let tools = [Tool { program: "/usr/bin/cargo", package: "cargo-web" }];
-        debian::provide(&tools).map_err(|_| Trouble::Lacking(format!("rustup has no target {CHECKED} here")))?;
-        if !sources.exists() && debian::is_root() {
-            debian::install(&["rustc-web", "cargo-web", "rust-web-src"]);
-        }
-        let mut cargo = Command::new("/usr/bin/cargo");
-        // Cargo sets what it was run by; Debian's is another.
-        cargo.env_remove("RUSTUP_TOOLCHAIN").env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
-        cargo.arg("-Zbuild-std=std,panic_abort");
-        cargo
-    };
-    cargo.args(["check", "--quiet", "--package", "chasqui-ffi", "--target", CHECKED]);
-    // Nothing is linked, so nobody needs the C: its compiler for iPhones is Apple's.
-    cargo.env("CC_aarch64_apple_ios", "/bin/true").env("AR_aarch64_apple_ios", "/bin/true").env("SDKROOT", workspace());
-    cargo.arg("--target-dir").arg(workspace().join("target/ios-check"));
-    run_command(&mut cargo).map_err(Trouble::Failed)
 }

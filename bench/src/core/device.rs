@@ -53,6 +53,7 @@ impl Device {
             time: mail.now(),
             http_token: String::new().into(),
             http_token_expires_at: mail.now(),
+            key_packages: None,
         };
         device.handle(mail.now(), vec![Input::Connected(SOCKET)])?;
         for frame in [NodeFrame::Challenge(challenge), NodeFrame::Welcome(welcome)] {

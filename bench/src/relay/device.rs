@@ -93,6 +93,7 @@ impl Device {
             only_device: None,
             epoch: 0,
             commit: None,
+            roster_checked: false,
         }));
         self.socket.feed(Message::Binary(frame.encode())).await?;
         Ok(())

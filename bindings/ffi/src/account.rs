@@ -13,12 +13,15 @@ pub struct Account {
     pub device: DeviceId,
     /// The node's base URL.
     pub node: String,
+    /// Whether this device takes part in end-to-end encrypted conversations: the user's first one does, and those that another one
+    /// has linked.
+    pub is_linked: bool,
 }
 
 impl From<chasqui::Account> for Account {
     fn from(account: chasqui::Account) -> Self {
-        let chasqui::Account { user, name, device, node } = account;
-        Self { user, name, device, node }
+        let chasqui::Account { user, name, device, node, is_linked } = account;
+        Self { user, name, device, node, is_linked }
     }
 }
 

@@ -7,7 +7,7 @@ use chasqui::{Client, ConversationId, Cursor, DeviceId, MessageId, Seq, UserId};
 use crate::account::{Account, AccountProof, DeviceInfo, PhoneChallenge, UserInfo};
 use crate::config::Config;
 use crate::connection::ConnectionState;
-use crate::conversation::ConversationSummary;
+use crate::conversation::{ConversationSummary, Protection};
 use crate::error::ChasquiError;
 use crate::export::NativeExport;
 use crate::message::Message;
@@ -115,6 +115,36 @@ impl NativeClient {
     /// See [`Client::open_direct`].
     pub async fn open_direct(&self, peer: UserId) -> Result<ConversationId, ChasquiError> {
         Ok(self.0.open_direct(peer).await?)
+    }
+
+    /// See [`Client::open_direct_as`].
+    pub async fn open_direct_as(&self, peer: UserId, protection: Protection) -> Result<ConversationId, ChasquiError> {
+        Ok(self.0.open_direct_as(peer, protection.into()).await?)
+    }
+
+    /// See [`Client::begin_linking`].
+    pub async fn begin_linking(&self) -> Result<String, ChasquiError> {
+        Ok(self.0.begin_linking().await?)
+    }
+
+    /// See [`Client::linking_number`].
+    pub async fn linking_number(&self) -> Result<String, ChasquiError> {
+        Ok(self.0.linking_number().await?)
+    }
+
+    /// See [`Client::link_device`].
+    pub async fn link_device(&self, code: String) -> Result<String, ChasquiError> {
+        Ok(self.0.link_device(&code).await?)
+    }
+
+    /// See [`Client::confirm_linking`].
+    pub async fn confirm_linking(&self) -> Result<(), ChasquiError> {
+        Ok(self.0.confirm_linking().await?)
+    }
+
+    /// See [`Client::cancel_linking`].
+    pub async fn cancel_linking(&self) -> Result<(), ChasquiError> {
+        Ok(self.0.cancel_linking().await?)
     }
 
     /// See [`Client::send_text`].

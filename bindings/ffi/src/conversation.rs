@@ -93,6 +93,15 @@ pub enum Protection {
     EndToEnd,
 }
 
+impl From<Protection> for chasqui::Protection {
+    fn from(protection: Protection) -> Self {
+        match protection {
+            Protection::NodeReadable => Self::NodeReadable,
+            Protection::EndToEnd => Self::EndToEnd,
+        }
+    }
+}
+
 impl From<chasqui::Protection> for Protection {
     fn from(protection: chasqui::Protection) -> Self {
         match protection {

@@ -85,6 +85,13 @@ pub enum ChasquiError {
     /// This folder's device cannot go on: its keys were lost with damaged files, or the folder is a copy of another
     /// device's. Log in again, as a new device; the history and what was not sent stay.
     LogInAgain,
+    /// No other device of the user has linked this one: it takes no part in encrypted conversations. See `begin_linking`.
+    NotLinked,
+    /// Nothing comes of linking a device: it was cancelled on one of the two, or somebody stood between them. Begin anew.
+    LinkingFailed {
+        /// English, for developers.
+        detail: String,
+    },
     /// The folder is bound to another device: see the device binding of `Config`.
     OtherDevice,
     /// The folder belongs to an account already.
@@ -165,6 +172,8 @@ impl From<chasqui::Error> for ChasquiError {
             Error::StorageFull => Self::StorageFull,
             Error::NotEnrolled => Self::NotEnrolled,
             Error::LogInAgain => Self::LogInAgain,
+            Error::NotLinked => Self::NotLinked,
+            Error::LinkingFailed { detail } => Self::LinkingFailed { detail },
             Error::OtherDevice => Self::OtherDevice,
             Error::AlreadyEnrolled => Self::AlreadyEnrolled,
             Error::FolderInUse => Self::FolderInUse,
@@ -210,6 +219,8 @@ impl From<&ChasquiError> for chasqui::Error {
             ChasquiError::StorageFull => Self::StorageFull,
             ChasquiError::NotEnrolled => Self::NotEnrolled,
             ChasquiError::LogInAgain => Self::LogInAgain,
+            ChasquiError::NotLinked => Self::NotLinked,
+            ChasquiError::LinkingFailed { detail } => Self::LinkingFailed { detail: detail.clone() },
             ChasquiError::OtherDevice => Self::OtherDevice,
             ChasquiError::AlreadyEnrolled => Self::AlreadyEnrolled,
             ChasquiError::FolderInUse => Self::FolderInUse,
@@ -294,6 +305,12 @@ pub enum ErrorCode {
     ProofNeeded,
     /// The recipient has not accepted yet that this user writes, and as much as is allowed until then was written.
     RequestPending,
+    /// Devices of members came or went: claim, commit, and send again.
+    RosterStale,
+    /// This device is not among the conversation's devices: begin its group anew, and send again.
+    NotInRoster,
+    /// Nobody of the user has linked this device: it takes no part in encrypted conversations.
+    NotLinked,
     /// A code that this version does not know.
     Unknown {
         /// The number that travelled.
@@ -334,6 +351,9 @@ impl From<chasqui::ErrorCode> for ErrorCode {
             ErrorCode::AccountDeleted => Self::AccountDeleted,
             ErrorCode::ProofNeeded => Self::ProofNeeded,
             ErrorCode::RequestPending => Self::RequestPending,
+            ErrorCode::RosterStale => Self::RosterStale,
+            ErrorCode::NotInRoster => Self::NotInRoster,
+            ErrorCode::NotLinked => Self::NotLinked,
             // There is no other than `Unknown`; a test fails when there is.
             other => Self::Unknown { number: other.number().into() },
         }

@@ -18,6 +18,7 @@ import type {
   Message,
   MessageId,
   PhoneChallenge,
+  Protection,
   Salvage,
   SearchHit,
   Seq,
@@ -218,15 +219,62 @@ export class ChasquiClient extends EventTarget {
     return this.#call('findUser', { name });
   }
 
-  /** The direct conversation with somebody, or with oneself. Works offline; both sides may do it at once. */
+  /** The direct conversation with somebody, or with oneself, end-to-end encrypted. Works offline; both sides may do it at once. */
   openDirect(peer: UserId): Promise<ConversationId> {
     return this.#call('openDirect', { peer });
   }
 
   /**
+   * As {@link openDirect}, of the kind that the app wants. There are two conversations with everybody, and each stays what it is: the
+   * encrypted one, and one that the node, and whoever runs it, can read: for bots, and where messages are moderated.
+   */
+  openDirectAs(peer: UserId, protection: Protection): Promise<ConversationId> {
+    return this.#call('openDirectAs', { peer, protection });
+  }
+
+  /**
+   * On a device that only logged in (`Account.isLinked` is false): begins to link it. Show the code that this resolves to, about 80
+   * letters of ASCII, as a QR code or as text, to a device of the same user that is linked, which reads it by {@link linkDevice};
+   * then wait for {@link linkingNumber}. Called again, it begins anew, with another code. Rejects with `invalid` when the device is linked.
+   */
+  beginLinking(): Promise<string> {
+    return this.#call('beginLinking');
+  }
+
+  /**
+   * On the device to be linked: the number, of six digits, that both devices show once the other has read the code. People compare
+   * them; if they are the same, call {@link confirmLinking} on both. Rejects with `linking_failed`.
+   */
+  linkingNumber(): Promise<string> {
+    return this.#call('linkingNumber');
+  }
+
+  /**
+   * On a device that is linked: reads the code that another device of the same user shows, and resolves to the number that the other one
+   * shows as well. Waits until that one is connected. Rejects with `invalid` when that is no such code, `not_linked`, `linking_failed`.
+   */
+  linkDevice(code: string): Promise<string> {
+    return this.#call('linkDevice', { code });
+  }
+
+  /**
+   * On either device: people saw the same number on both. On the device to be linked it resolves when that takes part in encrypted
+   * conversations, with what is written from then on. Rejects with `invalid` when no number was shown, `linking_failed`.
+   */
+  confirmLinking(): Promise<void> {
+    return this.#do('confirmLinking');
+  }
+
+  /** On either device: nothing is to come of it. The other one is told. */
+  cancelLinking(): Promise<void> {
+    return this.#do('cancelLinking');
+  }
+
+  /**
    * Sends a text: it is in the outbox when this resolves, and goes out in order as soon as it can.
    *
-   * Rejects with `invalid` when empty, `too_large` above about 64 KiB, `not_found` for an unknown conversation, `storage_full`.
+   * Rejects with `invalid` when empty, `too_large` above about 64 KiB, `not_found` for an unknown conversation, `not_linked` in an encrypted one
+   * on a device that was not linked, `storage_full`.
    */
   sendText(conversation: ConversationId, text: string): Promise<MessageId> {
     return this.sendTextAs(newMessageId(), conversation, text);

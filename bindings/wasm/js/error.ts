@@ -21,6 +21,8 @@ export type ErrorCode =
   | 'storage_full'
   | 'not_enrolled'
   | 'log_in_again'
+  | 'not_linked'
+  | 'linking_failed'
   | 'other_device'
   | 'already_enrolled'
   | 'folder_in_use'

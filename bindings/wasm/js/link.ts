@@ -254,6 +254,8 @@ export class Link implements Source {
   async #askAlone(pending: Pending): Promise<void> {
     pending.turn = 'awaited';
     const ask = async () => {
+      // It has failed meanwhile, with everything that waited: the client was closed.
+      if (!this.#pending.has(pending.id)) return;
       pending.turn = 'alone';
       this.#send(pending);
       await Promise.race([pending.settled, this.#wasLongAlone(pending)]);

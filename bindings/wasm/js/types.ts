@@ -83,7 +83,15 @@ export interface Account {
   readonly device: DeviceId;
   /** The node's base URL. */
   readonly node: string;
+  /**
+   * Whether this device takes part in end-to-end encrypted conversations: the user's first one does, and those that another one has
+   * linked (`beginLinking`).
+   */
+  readonly isLinked: boolean;
 }
+
+/** Who can read a conversation: whoever runs the node, for bots and where messages are moderated; or the members' devices alone. */
+export type Protection = 'nodeReadable' | 'endToEnd';
 
 /** A code is on its way to a telephone. */
 export interface PhoneChallenge {
@@ -127,7 +135,7 @@ export interface ConversationSummary {
   readonly id: ConversationId;
   readonly kind: 'direct' | 'group' | 'channel';
   /** Who can read it; fixed when it was created. */
-  readonly protection: 'nodeReadable' | 'endToEnd';
+  readonly protection: Protection;
   /** Direct conversations: the other user, or oneself. */
   readonly peer: UserId | null;
   /** The peer's name, once known here. */

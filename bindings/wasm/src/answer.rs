@@ -63,6 +63,12 @@ async fn done(client: &Client, request: Request) -> Result<Value, Error> {
         Request::RevokeDevice { device } => client.revoke_device(device).await.map(nothing)?,
         Request::FindUser { name } => shape::user(&client.find_user(&name).await?),
         Request::OpenDirect { peer } => json!(client.open_direct(peer).await?),
+        Request::OpenDirectAs { peer, protection } => json!(client.open_direct_as(peer, protection.into()).await?),
+        Request::BeginLinking {} => json!(client.begin_linking().await?),
+        Request::LinkingNumber {} => json!(client.linking_number().await?),
+        Request::LinkDevice { code } => json!(client.link_device(&code).await?),
+        Request::ConfirmLinking {} => client.confirm_linking().await.map(nothing)?,
+        Request::CancelLinking {} => client.cancel_linking().await.map(nothing)?,
         Request::SendText { message, conversation, text } => {
             client.send_text_as(message, conversation, text).await?;
             json!(message)

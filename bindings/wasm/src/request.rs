@@ -1,6 +1,8 @@
 //! What a tab asks for. Whatever does not fit is [`Error::Invalid`], and says where.
 
-use chasqui::{AccountProof, Client, Config, ConversationId, Cursor, DeviceId, Error, MessageId, RealmId, Seq, UserId};
+use chasqui::{
+    AccountProof, Client, Config, ConversationId, Cursor, DeviceId, Error, MessageId, Protection, RealmId, Seq, UserId,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
@@ -69,6 +71,12 @@ pub enum Request {
     RevokeDevice { device: DeviceId },
     FindUser { name: String },
     OpenDirect { peer: UserId },
+    OpenDirectAs { peer: UserId, protection: Kind },
+    BeginLinking {},
+    LinkingNumber {},
+    LinkDevice { code: String },
+    ConfirmLinking {},
+    CancelLinking {},
     SendText { message: MessageId, conversation: ConversationId, text: String },
     Retry { message: MessageId },
     MarkRead { conversation: ConversationId, up_to: Option<Seq> },
@@ -88,6 +96,25 @@ pub enum Request {
     NetworkUp {},
     Export {},
     ExportFromNode {},
+}
+
+/// Who can read a conversation.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Kind {
+    /// The node could.
+    NodeReadable,
+    /// The members' devices.
+    EndToEnd,
+}
+
+impl From<Kind> for Protection {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::NodeReadable => Self::NodeReadable,
+            Kind::EndToEnd => Self::EndToEnd,
+        }
+    }
 }
 
 /// What proves that it is the account's owner: nothing, or one of what the account has.
@@ -164,6 +191,8 @@ mod tests {
             r#"{"openDirect":{}}"#,
             r#"{"openDirect":{"peer":7}}"#,
             r#"{"openDirect":{"peer":"ana"}}"#,
+            r#"{"openDirectAs":{"peer":"0197a3c1-7c00-7000-8000-000000000001","protection":"none"}}"#,
+            r#"{"linkDevice":{"code":7}}"#,
             r#"{"conversations":{"limit":-1}}"#,
             r#"{"conversations":{"limit":1.5}}"#,
             r#"{"conversations":{"limit":null}}"#,

@@ -8,8 +8,8 @@ use chasqui::{
 use serde_json::{Map, Value, json};
 
 pub(crate) fn account(account: &Account) -> Value {
-    let Account { user, name, device, node } = account;
-    json!({"user": user, "name": name, "device": device, "node": node})
+    let Account { user, name, device, node, is_linked } = account;
+    json!({"user": user, "name": name, "device": device, "node": node, "isLinked": is_linked})
 }
 
 pub(crate) fn challenge(challenge: &PhoneChallenge) -> Value {

@@ -89,6 +89,40 @@ test('the sample page, built by Vite: two people talk, in two tabs, light and da
   await Promise.all([ana.close(), bo.close()]);
 });
 
+test('the sample page links a second device, which takes part then', async () => {
+  const [first, further] = [await Browser.start(), await Browser.start({ colorScheme: 'dark', viewport: { width: 390, height: 800 } })];
+  const [desk, hand] = await Promise.all([first.tab(at(built.url)), further.tab(at(built.url))]);
+  const name = fresh('Ana');
+  await desk.waitForSelector('.card form');
+  await join_(desk, name);
+  await hand.fill('input[name=name]', name);
+  await hand.fill('input[name=password]', 'correct horse');
+  await hand.click('button[value=login]');
+  await hand.waitForSelector('.linking.is-needed');
+  await hand.click('text=Show a code');
+  const code = await (await hand.waitForSelector('.linking code')).textContent();
+  await picture(hand, 'link-hand-dark');
+  await desk.click('text=Link a device');
+  await desk.fill('input[name=code]', 'chasqui:link:1:AAAA');
+  await desk.press('input[name=code]', 'Enter');
+  await desk.waitForSelector('.linking .error');
+  await desk.fill('input[name=code]', code);
+  await desk.press('input[name=code]', 'Enter');
+  const numbers = await Promise.all([desk, hand].map(async (page) => (await page.waitForSelector('.linking output')).textContent()));
+  assert.match(numbers[0], /^[0-9]{3} [0-9]{3}$/);
+  assert.equal(numbers[0], numbers[1]);
+  await Promise.all([picture(desk, 'link-desk-light'), picture(hand, 'number-hand-dark')]);
+  await Promise.all([desk, hand].map((page) => page.click('text=It is the same')));
+  await hand.waitForSelector('.linking', { state: 'detached' });
+  await desk.waitForSelector('text=The other device is linked.');
+  await begin(desk, name);
+  await write(desk, 'a note to myself');
+  await hand.waitForSelector('.row');
+  await hand.click('.row');
+  await until('it is there, too', () => hand.$$eval('.bubble .text', (lines) => lines.at(-1)?.textContent === 'a note to myself'));
+  await Promise.all([first.close(), further.close()]);
+});
+
 test('the sample page, served by Vite for development', async () => {
   const vite = spawn(join(app, 'node_modules/.bin/vite'), ['--port', '0', '--host', '127.0.0.1', '--clearScreen', 'false'], {
     cwd: app, stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NO_COLOR: '1' }, detached: true,

@@ -1,7 +1,7 @@
-// What one client does, in one tab: the tests that every language has. The ten tasks of docs/bindings.md stand here.
+// What one client does, in one tab: the tests that every language has. The tasks of docs/bindings.md stand here.
 
 import assert from 'node:assert/strict';
-import { node, pair, fresh, Person } from './people.js';
+import { node, pair, fresh, link, Person } from './people.js';
 import { test, until } from './stage.js';
 
 test('open and register', async () => {
@@ -256,6 +256,9 @@ test('two clients in one page', async () => {
 
 test('suspend and resume', async () => {
   const { ana, bo, chat, close } = await pair();
+  // By then Bo's device has published keys, without which nothing is encrypted for it, and sent.
+  await ana.page.evaluate((chat) => client.sendText(chat, 'good morning'), chat);
+  await until('it arrived', () => bo.page.evaluate(async (chat) => (await texts(chat)).length === 1, chat));
   const codes = await bo.page.evaluate(async () => {
     window.seen = [];
     (async () => {
@@ -271,7 +274,7 @@ test('suspend and resume', async () => {
   await until('sent', async () => (await sent()) === 'sent');
   await bo.page.evaluate(() => client.resume());
   await until('received', async () => (await sent()) === 'received');
-  await until('observers go on', () => bo.page.evaluate(() => seen.at(-1) === 1));
+  await until('observers go on', () => bo.page.evaluate(() => seen.at(-1) === 2));
   await close();
 });
 
@@ -317,6 +320,120 @@ test('the log is heard in every tab that listens, and only what it listens to', 
   assert.equal(await ended(ana.page), before, 'and who stopped is not');
   await node.again();
   await ana.browser.close();
+});
+
+/** Whether each of them shows these messages. */
+const all = (people, chat, expected) =>
+  until(expected.join(), async () => {
+    const shown = await Promise.all(people.map((person) => person.page.evaluate((chat) => texts(chat), chat)));
+    return shown.every((texts) => texts.join() === expected.join());
+  });
+
+test('link a device: from then on it takes part', async () => {
+  const { ana, bo, chat, close } = await pair();
+  await ana.page.evaluate((chat) => client.sendText(chat, 'before'), chat);
+  await all([ana, bo], chat, ['before']);
+  const laptop = await Person.loggedIn(ana.name);
+  const isLinked = (person) => person.page.evaluate(async () => (await client.account()).isLinked);
+  assert.deepEqual([await isLinked(ana), await isLinked(laptop)], [true, false]);
+  await link(ana, laptop);
+  assert.equal(await isLinked(laptop), true);
+  await bo.page.evaluate((chat) => client.sendText(chat, 'for both'), chat);
+  await all([laptop], chat, ['for both']);
+  await laptop.page.evaluate((chat) => client.sendText(chat, 'from the laptop'), chat);
+  await all([laptop], chat, ['for both', 'from the laptop']);
+  await all([ana, bo], chat, ['before', 'for both', 'from the laptop']);
+  await laptop.browser.close();
+  await close();
+});
+
+test('a device that was not linked says so; conversations are of two kinds', async () => {
+  const { ana, bo, chat, close } = await pair();
+  const laptop = await Person.loggedIn(ana.name);
+  const found = await laptop.page.evaluate(async (name) => {
+    const peer = (await client.findUser(name)).user;
+    const secret = await client.openDirect(peer);
+    const readable = await client.openDirectAs(peer, 'nodeReadable');
+    const refused = await code(() => client.sendText(secret, 'no'));
+    await client.sendText(readable, 'yes');
+    return [secret, readable, refused, await code(() => client.openDirectAs(peer, 'none'))];
+  }, bo.name);
+  const [secret, readable, ...codes] = found;
+  assert.equal(secret, chat);
+  assert.notEqual(readable, chat);
+  assert.deepEqual(codes, ['not_linked', 'invalid']);
+  await all([ana, bo], readable, ['yes']);
+  const kinds = await ana.page.evaluate(
+    async (chats) => Promise.all(chats.map(async (chat) => (await client.conversation(chat)).protection)), [secret, readable],
+  );
+  assert.deepEqual(kinds, ['endToEnd', 'nodeReadable']);
+  await laptop.browser.close();
+  await close();
+});
+
+test('a wrong code or a second thought links nobody', async () => {
+  const ana = await Person.registered(fresh('ana'));
+  const laptop = await Person.loggedIn(ana.name);
+  const wrong = await ana.page.evaluate(async () => [
+    await code(() => client.linkDevice('')), await code(() => client.linkDevice('chasqui:link:1:AAAA')), await code(() => client.linkDevice(7)),
+    await code(() => client.beginLinking()), await code(() => client.confirmLinking()),
+  ]);
+  assert.deepEqual(wrong, Array(5).fill('invalid'));
+  const shown = await laptop.page.evaluate(() => client.beginLinking());
+  await Promise.all([
+    ana.page.evaluate((shown) => client.linkDevice(shown), shown), laptop.page.evaluate(() => client.linkingNumber()),
+  ]);
+  const [refused] = await Promise.all([
+    laptop.page.evaluate(() => code(() => client.confirmLinking())), ana.page.evaluate(() => client.cancelLinking()),
+  ]);
+  assert.equal(refused, 'linking_failed');
+  assert.equal(await laptop.page.evaluate(async () => (await client.account()).isLinked), false);
+  await link(ana, laptop);
+  assert.equal(await laptop.page.evaluate(async () => (await client.account()).isLinked), true);
+  await Promise.all([ana.browser.close(), laptop.browser.close()]);
+});
+
+test('whoever waits for a number or for a yes keeps no other call waiting', async () => {
+  const ana = await Person.registered(fresh('ana'));
+  const laptop = await Person.loggedIn(ana.name);
+  const other = await laptop.open();
+  const answers = (page) => page.evaluate(async () => {
+    const chat = await client.openDirectAs((await client.account()).user, 'nodeReadable');
+    await client.sendText(chat, 'meanwhile');
+    return [await texts(chat), (await client.devices()).length, (await client.search('meanwhile', 5)).length > 0];
+  });
+  const shown = await laptop.page.evaluate(async () => {
+    const shown = await client.beginLinking();
+    window.steps = [];
+    window.number = code(() => client.linkingNumber()).finally(() => steps.push('number'));
+    return shown;
+  });
+  assert.deepEqual((await answers(laptop.page)).slice(1), [2, true], 'while it waits for the number');
+  assert.deepEqual((await answers(other)).slice(1), [2, true], 'and in another tab');
+  assert.deepEqual(await laptop.page.evaluate(() => steps), []);
+  // The code of a device that is not there: nobody answers.
+  await laptop.page.evaluate(() => client.suspend());
+  await other.evaluate(() => client.suspend());
+  await ana.page.evaluate((shown) => {
+    window.asked = code(() => client.linkDevice(shown));
+  }, shown);
+  assert.deepEqual((await answers(ana.page)).slice(1), [2, true], 'while the other device is away');
+  await ana.page.evaluate(() => client.cancelLinking());
+  assert.equal(await ana.page.evaluate(() => asked), 'linking_failed');
+  await laptop.page.evaluate(() => client.resume());
+  await other.evaluate(() => client.resume());
+  assert.equal(await laptop.page.evaluate(() => number), 'linking_failed', 'suspended, it was interrupted');
+  // One says yes, and waits for the other.
+  const again = await laptop.page.evaluate(() => client.beginLinking());
+  await Promise.all([ana.page.evaluate((again) => client.linkDevice(again), again), laptop.page.evaluate(() => client.linkingNumber())]);
+  await laptop.page.evaluate(() => {
+    window.confirmed = client.confirmLinking().then(() => steps.push('linked'));
+  });
+  assert.deepEqual((await answers(laptop.page)).slice(1), [2, true], 'while it waits for a yes');
+  await ana.page.evaluate(() => client.confirmLinking());
+  await laptop.page.evaluate(() => confirmed);
+  assert.equal(await laptop.page.evaluate(async () => (await client.account()).isLinked), true);
+  await Promise.all([ana.browser.close(), laptop.browser.close()]);
 });
 
 test('export and close', async () => {

@@ -5,6 +5,16 @@ function render(lines: readonly TimelineItem[]): void {
   console.log(lines);
 }
 
+function showCode(code: string): void {
+  console.log(code);
+}
+
+/** What people say who look at both devices. */
+function isSame(number: string): boolean {
+  console.log(number);
+  return true;
+}
+
 export async function open(): Promise<ChasquiClient> {
   const client = await ChasquiClient.open({ node: 'https://relay.example.org', name: 'ana' });
   return client;
@@ -67,6 +77,17 @@ export async function exportAndClose(client: ChasquiClient): Promise<Blob> {
   const file: Blob = await client.export();
   await client.close();
   return file;
+}
+
+export async function beLinked(client: ChasquiClient): Promise<void> {
+  showCode(await client.beginLinking());
+  if (isSame(await client.linkingNumber())) await client.confirmLinking();
+  else await client.cancelLinking();
+}
+
+export async function link(client: ChasquiClient, code: string): Promise<void> {
+  if (isSame(await client.linkDevice(code))) await client.confirmLinking();
+  else await client.cancelLinking();
 }
 
 export function log(): void {

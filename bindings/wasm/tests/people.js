@@ -1,5 +1,6 @@
 // People with browsers, a page and a node that all tests share.
 
+import assert from 'node:assert/strict';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Browser, Node, folder, serve } from './stage.js';
@@ -58,6 +59,13 @@ export class Person {
     return person;
   }
 
+  /** A further device of somebody who has one; not linked. */
+  static async loggedIn(name, options) {
+    const person = await Person.start(name, options);
+    await person.page.evaluate((name) => client.login(name, 'correct horse', 'laptop'), name);
+    return person;
+  }
+
   /** Another tab with the same client. */
   async open(options = {}) {
     const page = await this.browser.tab(`${plain.url}/${options.at ?? ''}`);
@@ -96,4 +104,16 @@ export async function pair(options) {
     from.page.evaluate(async (name) => client.openDirect((await client.findUser(name)).user), to.name);
   const [chat] = await Promise.all([opened(ana, bo), opened(bo, ana)]);
   return { ana, bo, chat, close: () => Promise.all([ana.browser.close(), bo.browser.close()]) };
+}
+
+/** Links `laptop` by `phone`, as people do. */
+export async function link(phone, laptop) {
+  const code = await laptop.page.evaluate(() => client.beginLinking());
+  const [here, there] = await Promise.all([
+    phone.page.evaluate((code) => client.linkDevice(code), code),
+    laptop.page.evaluate(() => client.linkingNumber()),
+  ]);
+  assert.match(here, /^[0-9]{6}$/);
+  assert.equal(here, there);
+  await Promise.all([phone, laptop].map((person) => person.page.evaluate(() => client.confirmLinking())));
 }

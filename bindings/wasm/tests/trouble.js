@@ -122,6 +122,30 @@ test('a call over which the core breaks again and again fails, and nothing else 
   await bo.browser.close();
 });
 
+test('closing while calls are asked one at a time fails what waits, and nothing else', async () => {
+  const bo = await Person.registered(fresh('bo'), { at: 'broken/' });
+  const found = await bo.page.evaluate(async () => {
+    const unhandled = [];
+    addEventListener('unhandledrejection', (event) => unhandled.push(String(event.reason)));
+    const chat = await client.openDirect((await client.account()).user);
+    const searched = code(() => client.search('x', 5));
+    const waiting = Array.from({ length: 8 }, (_, number) => code(() => client.sendText(chat, String(number))));
+    const searchFailed = await searched;
+    await waiting[0];
+    await client.close();
+    const last = (await Promise.all(waiting)).at(-1);
+    const suspects = async () => {
+      const { held, pending } = await navigator.locks.query();
+      return [...held, ...pending].filter((lock) => lock.name.endsWith(':suspect')).length;
+    };
+    while ((await suspects()) > 0) await new Promise((later) => setTimeout(later, 20));
+    await new Promise((later) => setTimeout(later));
+    return [searchFailed, last, unhandled];
+  });
+  assert.deepEqual(found, ['internal', 'closed', []]);
+  await bo.browser.close();
+});
+
 test('two workers on one database: the second gets folder_in_use', async () => {
   const ana = await Person.registered(fresh('ana'));
   const refused = await ana.page.evaluate(async (url) => {

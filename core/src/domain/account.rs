@@ -14,6 +14,9 @@ pub struct Account {
     pub device: DeviceId,
     /// The node's base URL.
     pub node: String,
+    /// Whether this device takes part in end-to-end encrypted conversations: the user's first one does, and those that another one
+    /// has linked ([`crate::Client::begin_linking`]).
+    pub is_linked: bool,
 }
 
 /// A code is on its way to a telephone.

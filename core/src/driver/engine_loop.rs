@@ -19,7 +19,9 @@ use super::platform::{Folder, Inbound, Net, Place, Readers, fresh_seed, socket};
 use super::shared::Shared;
 use crate::Error;
 use crate::client::Home;
-use crate::engine::{Blocked, Command, CommandId, ConnectionState, Engine, Input, Output, Reply, SocketId, Step};
+use crate::engine::{
+    Blocked, Command, CommandId, ConnectionState, Engine, Input, LinkingState, Output, Reply, SocketId, Step,
+};
 use crate::store::{Damage, Store, StoreError, adopt, is_at_home};
 
 /// After a step that could not be committed: doubles with every further one, from the first to the last.
@@ -292,6 +294,7 @@ impl EngineLoop {
         // Nothing of their mail was acknowledged: it waits at the node.
         self.sockets.clear();
         (self.is_stale, self.is_full) = (true, error.is_storage_full());
+        self.shared.linking.send_replace(LinkingState::None);
         self.pause(self.is_full);
         if error.is_damage() {
             self.replace_history(Damage { cause: error.to_string(), is_log_missing: false });
@@ -354,6 +357,7 @@ impl EngineLoop {
                 tracing::info!(?state, "connection");
                 self.shared.connection.send_replace(state);
             }
+            Output::Linking(state) => drop(self.shared.linking.send_replace(state)),
             Output::HttpToken(token, expires_at) => self.api.set_token(token.0, expires_at),
         }
     }
@@ -393,6 +397,7 @@ impl EngineLoop {
         self.shared.salvages.send_replace(open.salvages());
         self.shared.everything_changed();
         self.open = Some(open);
+        self.shared.linking.send_replace(LinkingState::None);
         self.wake_at = Some(self.clock.now());
         self.readers.open();
     }
@@ -412,6 +417,7 @@ impl EngineLoop {
             // Time passed while nobody counted it.
             self.clock = Clock::start();
             self.open = Some(Files::open(&self.place, &self.home, self.last_socket)?);
+            self.shared.linking.send_replace(LinkingState::None);
             (self.is_stale, self.is_full) = (false, false);
         }
         self.step(vec![Input::Resume]);

@@ -29,7 +29,7 @@ pub(crate) use self::platform::{fresh_id, fresh_seed, peek, wipe};
 use self::shared::Shared;
 pub(crate) use self::shared::Topic;
 use crate::client::Home;
-use crate::engine::{Command, ConnectionState, Input, Reply};
+use crate::engine::{Command, ConnectionState, Input, LinkingState, Reply};
 use crate::{Error, History, StoreError};
 
 /// Gets `None` while the client is suspended.
@@ -129,6 +129,10 @@ impl Driver {
     /// The number of the last salvage.
     pub(crate) fn salvages(&self) -> watch::Receiver<u64> {
         self.shared.salvages.subscribe()
+    }
+
+    pub(crate) fn linking(&self) -> watch::Receiver<LinkingState> {
+        self.shared.linking.subscribe()
     }
 
     /// Waits until `topic` is newer than `seen`; returns its version.

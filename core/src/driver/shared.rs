@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use chasqui_wire::{ConversationId, Timestamp};
 use tokio::sync::watch;
 
-use crate::engine::{ChangeSet, ConnectionState};
+use crate::engine::{ChangeSet, ConnectionState, LinkingState};
 
 /// What a watcher watches.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,7 @@ pub(super) struct Shared {
     pub(super) is_closing: AtomicBool,
     /// The number of the last salvage.
     pub(super) salvages: watch::Sender<u64>,
+    pub(super) linking: watch::Sender<LinkingState>,
     versions: Mutex<Versions>,
     token: Mutex<Option<HttpToken>>,
     /// Whether queries are answered.
@@ -40,6 +41,7 @@ impl Shared {
             closed: watch::Sender::new(false),
             is_closing: AtomicBool::new(false),
             salvages: watch::Sender::new(0),
+            linking: watch::Sender::default(),
             versions: Mutex::default(),
             token: Mutex::default(),
             readable: watch::Sender::new(false),

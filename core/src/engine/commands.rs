@@ -1,12 +1,14 @@
 //! What apps ask for. Each is checked before anything is written, and durable before it is answered.
 
 use chasqui_wire::{
-    Content, ContentKind, ConversationId, ConversationKind, Limits, MessageId, Protection, Seq, direct_conversation,
+    Content, ContentKind, ConversationId, ConversationKind, Limits, MessageId, Protection, Seq, UserId,
+    direct_conversation,
 };
 
 use super::identity::Identity;
 use super::link::{Blocked, ConnectionState};
 use super::{Command, Engine, Reply, Turn};
+use crate::e2ee::SEALED_BYTES;
 use crate::error::Error;
 use crate::store::{
     self, AccountRow, ConversationHead, ConversationRow, IndexChange, MessageKind, MessageRow, MessageState,
@@ -26,6 +28,7 @@ impl Engine {
                 }
                 self.account = None;
                 AccountRow::begin(turn.db, &enrolment)?;
+                store::forget_groups(turn.db)?;
                 Ok(Ok(Reply::Done))
             }
             Command::ConfirmEnrolment { user, name, device } => {
@@ -45,6 +48,7 @@ impl Engine {
             }
             Command::ForgetEnrolment => {
                 AccountRow::forget(turn.db)?;
+                store::forget_groups(turn.db)?;
                 self.account = None;
                 let are_lost = store::are_keys_lost(turn.db)?;
                 self.link.block(if are_lost { Blocked::KeysLost } else { Blocked::NotEnrolled });
@@ -56,24 +60,27 @@ impl Engine {
                 turn.changes.users = true;
                 Ok(Ok(Reply::Done))
             }
-            Command::OpenDirect(peer) => self.open_direct(turn, peer),
+            Command::OpenDirect(peer, protection) => self.open_direct(turn, peer, protection),
             Command::SendText { conversation, message, text } => self.send_text(turn, conversation, message, text),
             Command::Retry(message) => self.retry(turn, message),
             Command::MarkRead(conversation, up_to) => self.mark_read(turn, conversation, up_to),
             Command::Delete(message) => self.delete(turn, message),
             Command::AcceptRequest(conversation) => self.accept_request(turn, conversation),
             Command::DeclineRequest { conversation, block } => self.decline_request(turn, conversation, block),
+            Command::BeginLinking(seed) => self.begin_linking(turn, &seed),
+            Command::LinkDevice(code, seed) => self.link_device(turn, &code, &seed),
+            Command::ConfirmLinking => self.confirm_linking(turn),
+            Command::CancelLinking => self.cancel_linking(turn),
         }
     }
 
-    fn not_enrolled(&self) -> Error {
+    pub(super) fn not_enrolled(&self) -> Error {
         let again = [Blocked::KeysLost, Blocked::Copied].map(ConnectionState::Blocked);
         if again.contains(&self.link.state()) { Error::LogInAgain } else { Error::NotEnrolled }
     }
 
-    fn open_direct(&mut self, turn: &mut Turn<'_>, peer: chasqui_wire::UserId) -> Answer {
+    fn open_direct(&mut self, turn: &mut Turn<'_>, peer: UserId, protection: Protection) -> Answer {
         let Some(account) = &self.account else { return Ok(Err(self.not_enrolled())) };
-        let protection = Protection::NodeReadable;
         let id = direct_conversation(account.user, peer, protection);
         let head = ConversationHead { id, kind: ConversationKind::Direct, protection, peer: Some(peer) };
         let row = self.conversation(turn, &head)?;
@@ -81,6 +88,7 @@ impl Engine {
             // Whoever looks for somebody whom they refused sees the conversation again; writing there accepts.
             row.key.set_request(turn.db, Request::Asked)?;
         }
+        row.show(turn.db)?;
         turn.changed(id);
         Ok(Ok(Reply::Conversation(id)))
     }
@@ -96,12 +104,19 @@ impl Engine {
         let Some(row) = ConversationRow::find(turn.db, conversation)? else {
             return Ok(Err(Error::NotFound { what: "conversation" }));
         };
+        if row.protection == Protection::EndToEnd && account.own.is_none() {
+            return Ok(Err(Error::NotLinked));
+        }
         if text.is_empty() {
             return Ok(Err(Error::Invalid { detail: "the text is empty".into() }));
         }
         let content = Content { message, created_at: turn.now, kind: ContentKind::Text(text) };
         let body = content.encode();
         let limit = self.link.limits().unwrap_or(&Limits::DEFAULT).body_bytes as usize;
+        let limit = match row.protection {
+            Protection::NodeReadable => limit,
+            Protection::EndToEnd => limit.saturating_sub(SEALED_BYTES),
+        };
         if body.len() > limit {
             return Ok(Err(Error::TooLarge { size: body.len() as u64, limit: limit as u64 }));
         }

@@ -4,6 +4,7 @@ use chasqui_wire::{Challenge, DeviceId, RealmId, UserId, signing};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 use super::secret::Secret;
+use crate::e2ee::Own;
 use crate::store::{AccountRow, StoreError};
 
 /// The enrolled account, ready to sign.
@@ -12,6 +13,8 @@ pub(super) struct Identity {
     pub(super) device: DeviceId,
     pub(super) realm: RealmId,
     pub(super) era: u32,
+    /// As a leaf of groups, if the user has linked this device.
+    pub(super) own: Option<Own>,
     key: Ed25519KeyPair,
 }
 
@@ -19,7 +22,9 @@ impl Identity {
     pub(super) fn new(row: AccountRow) -> Result<Self, StoreError> {
         let key = Ed25519KeyPair::from_seed_unchecked(row.device_seed.expose())
             .map_err(|_| StoreError::Corrupt("the device key is not an Ed25519 seed"))?;
-        Ok(Self { user: row.user, device: row.device, realm: row.realm, era: row.era, key })
+        let linked = |seed| Own::linked(row.realm, row.user, row.device, &row.device_seed, seed);
+        let own = row.identity_seed.as_ref().map(linked).transpose()?;
+        Ok(Self { user: row.user, device: row.device, realm: row.realm, era: row.era, own, key })
     }
 
     pub(super) fn sign_hello(&self, challenge: &Challenge, version: u32) -> [u8; 64] {
@@ -58,6 +63,6 @@ pub fn sign_with(seed: &Secret, message: &[u8]) -> [u8; 64] {
 }
 
 /// Whether `signature` over `message` was made with the secret of `key`.
-pub(super) fn verify(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+pub(crate) fn verify(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
     ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, key).verify(message, signature).is_ok()
 }

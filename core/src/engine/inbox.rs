@@ -4,12 +4,13 @@
 //! unacknowledged and the socket is opened anew, so that it comes again; after three failures it is kept as it came and
 //! acknowledged as unreadable.
 
+use bytes::Bytes;
 use chasqui_wire::{
     Ack, AckItem, AckOutcome, Content, ContentKind, ConversationId, ConversationKind, Deliver, Entry, EntryKind,
     Envelope, Gap, Hole, NodeFrame, Protection, Seq, SeqRanges, UserId, direct_conversation,
 };
 
-use super::{Engine, Turn};
+use super::{Engine, Turn, encrypted};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
     self, AccountRow, ConversationHead, ConversationRow, IndexChange, MAX_FAILURES, MessageKind, MessageRow,
@@ -42,6 +43,21 @@ impl Turn<'_> {
 
 impl Engine {
     pub(super) fn deliver(&mut self, turn: &mut Turn<'_>, deliver: Deliver) -> Result<(), StoreError> {
+        let mut conversations = deliver.entries.iter().filter_map(|entry| conversation_of(&entry.kind));
+        if conversations.any(|conversation| self.groups.is_held_up(conversation)) {
+            self.deliver_one_by_one(turn, deliver.entries)?;
+        } else {
+            self.deliver_together(turn, deliver)?;
+        }
+        // In the transaction after which they are acknowledged: the node takes whoever knows less for a copy.
+        let holes = turn.hole_acks.iter().flat_map(|ack| &ack.items);
+        if let Some(highest) = turn.acks.iter().chain(holes).map(|item| item.number).max() {
+            AccountRow::raise_stored_up_to(turn.db, highest)?;
+        }
+        Ok(())
+    }
+
+    fn deliver_together(&mut self, turn: &mut Turn<'_>, deliver: Deliver) -> Result<(), StoreError> {
         // All in one savepoint first: for each one SQLite copies the pages that change in it. What a failed attempt leaves
         // in memory are reminders to look, and they do no harm.
         let together = turn.in_savepoint(|turn| {
@@ -53,22 +69,22 @@ impl Engine {
                 for (entry, dealt) in deliver.entries.iter().zip(outcomes) {
                     turn.acknowledge(entry.number, dealt);
                 }
+                Ok(())
             }
-            Err(error) if error.is_systemic() && !planted(PlantedBug::FullDiskIsPoison) => return Err(error),
-            Err(_) => self.deliver_one_by_one(turn, deliver.entries)?,
+            Err(error) if error.is_systemic() && !planted(PlantedBug::FullDiskIsPoison) => Err(error),
+            Err(_) => self.deliver_one_by_one(turn, deliver.entries),
         }
-        // In the transaction after which they are acknowledged: the node takes whoever knows less for a copy.
-        let holes = turn.hole_acks.iter().flat_map(|ack| &ack.items);
-        if let Some(highest) = turn.acks.iter().chain(holes).map(|item| item.number).max() {
-            AccountRow::raise_stored_up_to(turn.db, highest)?;
-        }
-        Ok(())
     }
 
     fn deliver_one_by_one(&mut self, turn: &mut Turn<'_>, entries: Vec<Entry>) -> Result<(), StoreError> {
         let mut failed = false;
         for entry in entries {
             let number = entry.number;
+            let conversation = conversation_of(&entry.kind);
+            if conversation.is_some_and(|conversation| self.groups.is_held_up(conversation)) {
+                continue;
+            }
+            let is_encrypted = matches!(&entry.kind, EntryKind::Envelope(it) if it.protection == Protection::EndToEnd);
             match turn.in_savepoint(|turn| self.entry(turn, &entry.kind)) {
                 Ok(dealt) => turn.acknowledge(number, dealt),
                 Err(error) if error.is_systemic() && !planted(PlantedBug::FullDiskIsPoison) => return Err(error),
@@ -81,6 +97,10 @@ impl Engine {
                         turn.acks.push(AckItem { number, outcome: AckOutcome::Stored });
                     } else {
                         failed = true;
+                        if is_encrypted {
+                            // What comes later would take the keys along.
+                            self.groups.hold_up(conversation);
+                        }
                     }
                 }
             }
@@ -136,12 +156,81 @@ impl Engine {
             tracing::warn!("an envelope does not belong to its conversation");
             return Ok(AckOutcome::Unreadable);
         };
+        if store::is_dealt_with(turn.db, envelope.message)? {
+            return self.outcome_of_repeat(turn, envelope);
+        }
+        if let Some(message) = envelope.resend_of {
+            let conversation = self.conversation_of_devices(turn, &head)?;
+            return self.resend(turn, envelope, message, head.peer, &conversation);
+        }
+        // A message that is here already took its keys with it.
+        let is_new = || MessageRow::find(turn.db, envelope.message).map(|known| known.is_none());
+        let body = if envelope.protection == Protection::EndToEnd && (envelope.commit.is_some() || is_new()?) {
+            match self.read_encrypted(turn, envelope, head.peer)? {
+                encrypted::Read::Content(body) => Some(body),
+                encrypted::Read::Unreadable => None,
+                encrypted::Read::Dealt(outcome) => return Ok(outcome),
+            }
+        } else {
+            Some(envelope.body.clone())
+        };
+        if body.is_none() && !envelope.urgent {
+            // What wakes nobody is said by a device to devices, and a word that is not understood is not asked for: or two that do
+            // not understand each other would never stop asking.
+            store::note_dealt_with(turn.db, envelope.message)?;
+            store::note_group_change(turn.db, envelope.conversation, envelope.seq)?;
+            if let Some(row) = ConversationRow::find(turn.db, envelope.conversation)? {
+                row.raise_head(turn.db, envelope.seq)?;
+            }
+            return Ok(AckOutcome::Unreadable);
+        }
+        let content = body.as_ref().and_then(|body| Content::decode(body.clone(), envelope.message).ok());
+        if let Some(content) = content.as_ref().filter(|content| content.kind.is_for_devices()) {
+            let conversation = self.conversation_of_devices(turn, &head)?;
+            self.said_to_devices(turn, &conversation, envelope, &content.kind)?;
+            store::note_dealt_with(turn.db, envelope.message)?;
+            store::note_group_change(turn.db, conversation.id, envelope.seq)?;
+            conversation.raise_head(turn.db, envelope.seq)?;
+            return Ok(AckOutcome::Stored);
+        }
         let conversation = self.conversation(turn, &head)?;
-        let content = Content::decode(envelope.body.clone(), envelope.message);
+        let body = body.unwrap_or_else(|| envelope.body.clone());
+        self.store(turn, &conversation, envelope, body, content)
+    }
+
+    /// What nobody is shown.
+    fn said_to_devices(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conversation: &ConversationRow,
+        envelope: &Envelope,
+        said: &ContentKind,
+    ) -> Result<(), StoreError> {
+        match said {
+            ContentKind::ResendRequest(messages) if envelope.protection == Protection::EndToEnd => {
+                self.answer_resend_request(turn, conversation, envelope, messages)
+            }
+            ContentKind::Linking(linking) => self.hear_of_linking(turn, envelope, linking),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts a message in its place: what it says, or how it came.
+    pub(super) fn store(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conversation: &ConversationRow,
+        envelope: &Envelope,
+        body: Bytes,
+        content: Option<Content>,
+    ) -> Result<AckOutcome, StoreError> {
+        let Some(own_user) = self.account.as_ref().map(|account| account.user) else {
+            return Ok(AckOutcome::Unreadable);
+        };
         let (kind, created_at, outcome) = match &content {
-            Ok(content) => (MessageKind::Content, content.created_at, AckOutcome::Stored),
+            Some(content) => (MessageKind::Content, content.created_at, AckOutcome::Stored),
             // Kept as it came: the placeholder is the record from which recovery starts.
-            Err(_) => (MessageKind::Unreadable, envelope.accepted_at, AckOutcome::Unreadable),
+            None => (MessageKind::Unreadable, envelope.accepted_at, AckOutcome::Unreadable),
         };
         let new = NewMessage {
             id: envelope.message,
@@ -152,29 +241,33 @@ impl Engine {
             kind,
             created_at,
             accepted_at: Some(envelope.accepted_at),
-            body: envelope.body.clone(),
+            body,
         };
-        let Some(key) = MessageRow::insert(turn.db, &conversation, &new)? else {
-            return redelivered(turn, &conversation, envelope);
+        let Some(key) = MessageRow::insert(turn.db, conversation, &new)? else {
+            return redelivered(turn, conversation, envelope);
         };
+        if kind == MessageKind::Unreadable && envelope.protection == Protection::EndToEnd {
+            self.miss(turn, key)?;
+        }
         // What lies above the head was never missing.
         if conversation.head >= Some(envelope.seq) {
-            store::fill_gap(turn.db, &conversation, envelope.seq)?;
+            store::fill_gap(turn.db, conversation, envelope.seq)?;
         }
-        if let Ok(Content { kind: ContentKind::Text(text), .. }) = &content {
+        if let Some(Content { kind: ContentKind::Text(text), .. }) = &content {
             turn.index(IndexChange::add(key, text));
         }
         conversation.add(turn.db, envelope.seq, new.incoming)?;
-        self.note_request(turn, &conversation, envelope, new.incoming)?;
+        conversation.show(turn.db)?;
+        self.note_request(turn, conversation, envelope, new.incoming)?;
         if new.incoming {
-            self.tell_author_of_straggler(turn, &conversation, envelope.seq)?;
+            self.tell_author_of_straggler(turn, conversation, envelope.seq)?;
         }
-        turn.arranged(&conversation);
+        turn.arranged(conversation);
         Ok(outcome)
     }
 
     /// A straggler below the read mark counts as read, so its author is told so.
-    fn tell_author_of_straggler(
+    pub(super) fn tell_author_of_straggler(
         &mut self,
         turn: &Turn<'_>,
         conversation: &ConversationRow,
@@ -235,6 +328,20 @@ impl Engine {
         Ok(Dealt { outcome: AckOutcome::Noted, held })
     }
 
+    /// The conversation, made if it is new here: then it is in no list as long as nobody says anything in it.
+    pub(super) fn conversation_of_devices(
+        &mut self,
+        turn: &Turn<'_>,
+        head: &ConversationHead,
+    ) -> Result<ConversationRow, StoreError> {
+        if let Some(known) = ConversationRow::find(turn.db, head.id)? {
+            return Ok(known);
+        }
+        let conversation = self.conversation(turn, head)?;
+        conversation.hide(turn.db)?;
+        Ok(ConversationRow { hidden: true, ..conversation })
+    }
+
     /// The conversation, made if it is new here; then there is somebody to know the name of.
     pub(super) fn conversation(
         &mut self,
@@ -250,6 +357,19 @@ impl Engine {
             self.names_wanted = true;
         }
         ConversationRow::ensure(turn.db, head, turn.now)
+    }
+}
+
+/// What an entry is about.
+fn conversation_of(kind: &EntryKind) -> Option<ConversationId> {
+    match kind {
+        EntryKind::Envelope(envelope) => Some(envelope.conversation),
+        EntryKind::Receipt(receipt) => Some(receipt.conversation),
+        EntryKind::Read(notice) => Some(notice.read.conversation),
+        EntryKind::Gap(gap) => Some(gap.conversation),
+        EntryKind::Hole(hole) => Some(hole.conversation),
+        EntryKind::Admission(said) => Some(said.conversation),
+        EntryKind::Absence(_) | EntryKind::Unknown => None,
     }
 }
 

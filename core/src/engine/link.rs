@@ -121,6 +121,11 @@ impl Link {
         if let Phase::Live { socket, .. } = self.phase { Some(socket) } else { None }
     }
 
+    /// Whether what waited has arrived.
+    pub(super) fn is_drained(&self) -> bool {
+        matches!(self.phase, Phase::Live { drained: true, .. })
+    }
+
     pub(super) fn limits(&self) -> Option<&Limits> {
         if let Phase::Live { limits, .. } = &self.phase { Some(limits) } else { None }
     }

@@ -5,13 +5,16 @@
 //! and carries out outputs; a driver that crashes anywhere in between loses nothing and says nothing twice.
 
 mod commands;
+mod encrypted;
 mod identity;
 mod inbox;
 mod link;
+mod linking;
 mod outbox;
 mod peek;
 mod receipts;
 mod reconcile;
+mod recovery;
 mod requests;
 mod secret;
 #[cfg(test)]
@@ -23,15 +26,18 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use chasqui_wire::http::Sensitive;
 use chasqui_wire::{
-    ClientFrame, ConversationId, DeviceId, GoodbyeReason, Limits, MessageId, NodeFrame, RealmId, Seq, Timestamp, UserId,
+    ClientFrame, ConversationId, DeviceId, GoodbyeReason, Limits, MessageId, NodeFrame, Protection, RealmId, Seq,
+    Timestamp, UserId,
 };
 
+pub(crate) use self::identity::verify;
 pub use self::identity::{public_key, sign_with};
 pub use self::link::{Blocked, ConnectionState};
+pub use self::linking::LinkingState;
 pub(crate) use self::peek::peek;
 pub use self::secret::Secret;
 use self::turn::Turn;
-use self::{identity::Identity, link::Link, outbox::Outbox};
+use self::{encrypted::Groups, identity::Identity, link::Link, linking::Attempt, outbox::Outbox, recovery::Recovery};
 use crate::error::Error;
 use crate::planted::{PlantedBug, planted};
 use crate::store::{AccountRow, Store, StoreError};
@@ -97,7 +103,7 @@ pub enum Command {
     /// Remember who somebody is.
     RememberUser(UserId, ResolvedUser),
     /// Open the direct conversation with somebody, or with oneself.
-    OpenDirect(UserId),
+    OpenDirect(UserId, Protection),
     /// Send a text.
     SendText {
         /// Where.
@@ -122,6 +128,14 @@ pub enum Command {
         /// Take nothing more.
         block: bool,
     },
+    /// This device is to be linked; 32 random bytes.
+    BeginLinking(Secret),
+    /// Link the device that shows this code; 32 random bytes.
+    LinkDevice(String, Secret),
+    /// Both devices show the same number.
+    ConfirmLinking,
+    /// Nothing is to come of it.
+    CancelLinking,
 }
 
 /// The keys and ids with which a device asks to be enrolled.
@@ -171,6 +185,8 @@ pub enum Output {
     Changed(ChangeSet),
     /// The connection is now like this.
     Connection(ConnectionState),
+    /// An attempt to link a device has come so far.
+    Linking(LinkingState),
     /// A bearer token for the HTTP API, and when it ends by this device's clock.
     HttpToken(Sensitive, Timestamp),
 }
@@ -209,6 +225,9 @@ pub struct Engine {
     account: Option<Identity>,
     link: Link,
     outbox: Outbox,
+    groups: Groups,
+    recovery: Recovery,
+    linking: Option<Attempt>,
     resolving: BTreeSet<UserId>,
     /// Asked for on this socket, answered or not.
     names_asked: BTreeSet<UserId>,
@@ -232,7 +251,10 @@ impl Engine {
     /// # Errors
     /// [`StoreError`] when the history cannot be read.
     pub fn load(store: &Store, entropy: u64) -> Result<Self, StoreError> {
-        let db = store.connection();
+        Self::load_from(store.connection(), entropy)
+    }
+
+    fn load_from(db: &rusqlite::Connection, entropy: u64) -> Result<Self, StoreError> {
         let row = AccountRow::load(db)?.filter(|row| row.enrolled);
         let is_copied = row.as_ref().is_some_and(|row| row.copied);
         let account = row.map(Identity::new).transpose()?;
@@ -248,6 +270,9 @@ impl Engine {
             account,
             link,
             outbox: Outbox::load(db)?,
+            groups: Groups::default(),
+            recovery: Recovery::load(db)?,
+            linking: None,
             resolving: BTreeSet::new(),
             names_asked: BTreeSet::new(),
             names_wanted: true,
@@ -305,6 +330,7 @@ impl Engine {
         if back > 0 {
             self.link.clock_went_back(back);
             self.outbox.clock_went_back(back);
+            self.recovery.look();
             self.node_ahead_ms = self.node_ahead_ms.saturating_add_unsigned(back);
         }
         self.stepped_at = now;
@@ -340,6 +366,7 @@ impl Engine {
             Input::Disconnected(socket) => {
                 if self.link.closed(socket, turn.now) {
                     self.outbox.socket_gone();
+                    self.groups.socket_gone();
                 }
             }
             Input::Frame(socket, bytes) => self.frame(turn, socket, bytes)?,
@@ -393,6 +420,7 @@ impl Engine {
             }
             NodeFrame::Pong(pong) => {
                 self.node_told_time(pong.time, turn.now);
+                self.groups.told(pong.key_packages);
                 if let Some(checkpoint) = pong.checkpoint {
                     AccountRow::set_checkpoint(turn.db, &checkpoint)?;
                 }
@@ -405,6 +433,7 @@ impl Engine {
                 self.disconnect(turn);
             }
             NodeFrame::Unsupported(unsupported) => tracing::debug!(detail = unsupported.detail, "unsupported"),
+            NodeFrame::Claimed(claimed) => self.claimed(turn, &claimed)?,
             // Typing and presence arrive with a later version of the API.
             NodeFrame::Signal(_) => {}
         }
@@ -434,7 +463,9 @@ impl Engine {
             link::Tick::Dead => self.break_off(turn),
         }
         if let Some(socket) = self.link.live() {
+            self.request_resends(turn)?;
             self.send(turn, socket)?;
+            self.send_key_packages(turn, socket)?;
             self.ask_names(turn)?;
         }
         Ok(())
@@ -472,6 +503,7 @@ impl Engine {
         if let Some(socket) = self.link.take_socket() {
             turn.outputs.push(Output::Disconnect(socket));
             self.outbox.socket_gone();
+            self.groups.socket_gone();
         }
     }
 
@@ -483,6 +515,8 @@ impl Engine {
 
     fn wake_at(&self) -> Option<Timestamp> {
         let sending = self.link.live().and(self.outbox.wake_at());
-        [self.link.wake_at(), sending].into_iter().flatten().min()
+        let can_ask = self.link.is_drained() && self.account.as_ref().is_some_and(|account| account.own.is_some());
+        let asking = self.link.live().filter(|_| can_ask).and(self.recovery.wake_at());
+        [self.link.wake_at(), sending, asking].into_iter().flatten().min()
     }
 }

@@ -6,18 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chasqui_wire::{
-    Accepted, ClientFrame, ErrorCode, Limits, MessageId, Read, Rejected, Send, Seq, SeqRange, SeqRanges, StorageClass,
-    Timestamp,
+    Accepted, ClientFrame, ErrorCode, Limits, MessageId, Protection, Read, Rejected, Send, Seq, SeqRange, SeqRanges,
+    StorageClass, Timestamp,
 };
 use rusqlite::Connection;
 
+use super::encrypted::Sealed;
 use super::requests::Admissions;
 use super::{Engine, SocketId, Turn};
 use crate::domain::{Failure, Undelivered};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
-    self, AccountRow, ConversationKey, ConversationRow, MessageRow, MessageState, OutboxKey, OutboxRow, Rank,
-    ReadOutboxRow, ReceiptMark, StoreError,
+    self, AccountRow, ConversationKey, ConversationRow, FlightRow, MessageRow, MessageState, OutboxKey, OutboxRow,
+    Rank, ReadOutboxRow, ReceiptMark, StoreError,
 };
 
 /// Since it was first sent, by the node's clock: as long as the node remembers message ids. What was never sent has no age.
@@ -134,6 +135,38 @@ impl Outbox {
         self.lanes.get(&conversation).is_some_and(|lane| !lane.queued.is_empty() || !lane.unanswered.is_empty())
     }
 
+    /// Whether messages of this conversation are under way.
+    pub(super) fn has_unanswered(&self, conversation: ConversationKey) -> bool {
+        self.lanes.get(&conversation).is_some_and(|lane| !lane.unanswered.is_empty())
+    }
+
+    /// Whether what is sent next begins a new stream: asked once.
+    pub(super) fn takes_restart(&mut self, conversation: ConversationKey) -> bool {
+        self.lanes.get_mut(&conversation).is_some_and(|lane| std::mem::take(&mut lane.restart))
+    }
+
+    pub(super) fn wants_restart(&mut self, conversation: ConversationKey) {
+        if let Some(lane) = self.lanes.get_mut(&conversation) {
+            lane.restart = true;
+        }
+    }
+
+    /// Nothing is sent for a while, a longer one each time.
+    pub(super) fn hold(&mut self, conversation: ConversationKey, now: Timestamp, at_least_ms: u64) {
+        if let Some(lane) = self.lanes.get_mut(&conversation) {
+            let pause = FIRST_PAUSE_MS.saturating_mul(1 << lane.failures.min(12)).min(LAST_PAUSE_MS);
+            lane.failures += 1;
+            lane.not_before = Some(now.plus_millis(pause.max(at_least_ms.min(LAST_PAUSE_MS))));
+        }
+    }
+
+    pub(super) fn end_hold(&mut self, conversation: ConversationKey) {
+        if let Some(lane) = self.lanes.get_mut(&conversation) {
+            lane.failures = 0;
+            lane.not_before = None;
+        }
+    }
+
     pub(super) fn in_flight(&self) -> usize {
         self.unanswered.len() + self.reads.unanswered.len() + self.admissions.in_flight()
     }
@@ -167,28 +200,34 @@ impl Engine {
         let lanes: Vec<ConversationKey> = self.outbox.lanes.keys().copied().collect();
         for conversation in lanes {
             self.outbox.end_pause(conversation, turn.now);
-            while self.outbox.in_flight() < room {
+            while self.outbox.in_flight() + self.groups.in_flight() < room {
                 let Some(queued) = self.outbox.next(conversation) else { break };
-                self.send_one(turn, socket, conversation, queued)?;
+                if !self.send_one(turn, socket, conversation, queued)? {
+                    break;
+                }
             }
         }
         self.send_reads(turn, socket, room)
     }
 
+    /// Says whether the next one may be tried.
     fn send_one(
         &mut self,
         turn: &mut Turn<'_>,
         socket: SocketId,
         conversation: ConversationKey,
         queued: Queued,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let entry = queued.entry;
         let Some(row) = OutboxRow::get(turn.db, entry)? else {
             self.outbox.forget(conversation, queued);
-            return Ok(());
+            return Ok(true);
         };
         let message = MessageRow::get(turn.db, row.message)?;
         let conversation_row = ConversationRow::get(turn.db, conversation)?;
+        if !self.is_ready_to_send(turn, socket, &conversation_row)? {
+            return Ok(false);
+        }
         let node_time = self.node_time(turn.now);
         match row.first_sent_at {
             None => {
@@ -198,7 +237,13 @@ impl Engine {
             Some(first) if node_time.millis_since(first) > MAX_AGE_MS => {
                 self.outbox.forget(conversation, queued);
                 OutboxRow::remove(turn.db, entry)?;
-                return fail(turn, &conversation_row, &message, Failure::TooOld);
+                FlightRow::remove(turn.db, message.key)?;
+                if message.deleted {
+                    self.said_to_nobody(turn, &message, row.only_device.is_some())?;
+                } else {
+                    fail(turn, &conversation_row, &message, Failure::TooOld)?;
+                }
+                return Ok(true);
             }
             Some(_) => {}
         }
@@ -206,33 +251,44 @@ impl Engine {
         // heard of those before it.
         let was_restored = self.account.as_ref().is_some_and(|account| account.era > 0);
         let after_seq = match message.sender_device {
-            Some(device) if was_restored && row.reclaim.is_none() => store::last_heard(turn.db, conversation, device)?,
+            Some(device) if was_restored && row.reclaim.is_none() && row.resend_of.is_none() => {
+                store::last_heard(turn.db, conversation, device)?
+            }
             _ => None,
         };
-        let Some(lane) = self.outbox.lanes.get_mut(&conversation) else { return Ok(()) };
+        let sealed = match conversation_row.protection {
+            Protection::NodeReadable => Sealed { body: message.body, epoch: 0, roster_checked: false },
+            Protection::EndToEnd => match self.sealed(turn, &conversation_row, &message)? {
+                Some(sealed) => sealed,
+                // The group is lost; the next turn begins another.
+                None => return Ok(false),
+            },
+        };
+        let Some(lane) = self.outbox.lanes.get_mut(&conversation) else { return Ok(true) };
         let send = Send {
             message: message.id,
             conversation: conversation_row.id,
             kind: conversation_row.kind,
             protection: conversation_row.protection,
             peer: conversation_row.peer,
-            body: message.body,
+            body: sealed.body,
             storage: StorageClass::Durable,
-            urgent: true,
+            urgent: !message.deleted,
             ttl_seconds: 0,
             restart: std::mem::take(&mut lane.restart),
             reclaim_seq: row.reclaim,
             after_seq,
-            resend_of: None,
-            only_device: None,
-            epoch: 0,
+            resend_of: row.resend_of,
+            only_device: row.only_device,
+            epoch: sealed.epoch,
             commit: None,
+            roster_checked: sealed.roster_checked,
         };
         lane.queued.remove(&queued);
         lane.unanswered.insert(message.id, queued);
         self.outbox.unanswered.insert(message.id, conversation);
         turn.transmit(socket, &ClientFrame::Send(Box::new(send)));
-        Ok(())
+        Ok(true)
     }
 
     fn send_reads(&mut self, turn: &mut Turn<'_>, socket: SocketId, room: usize) -> Result<(), StoreError> {
@@ -278,7 +334,7 @@ impl Engine {
     }
 
     pub(super) fn accepted(&mut self, turn: &mut Turn<'_>, accepted: &Accepted) -> Result<(), StoreError> {
-        if self.admission_accepted(turn, accepted)? {
+        if self.admission_accepted(turn, accepted)? || self.group_accepted(turn, accepted)? {
             return Ok(());
         }
         if let Some(SentRead { row, told, is_withheld }) = self.outbox.reads.unanswered.remove(&accepted.message) {
@@ -309,9 +365,19 @@ impl Engine {
             lane.not_before = None;
             lane.unanswered.remove(&accepted.message);
         }
+        let is_resend = OutboxRow::get(turn.db, entry)?.is_some_and(|row| row.resend_of.is_some());
         OutboxRow::remove(turn.db, entry)?;
+        FlightRow::remove(turn.db, message.key)?;
         self.outbox.forget(key, Queued::new(entry, reclaim));
         let conversation = ConversationRow::get(turn.db, key)?;
+        if message.deleted {
+            // Devices were told; what was sent again stands where it stood.
+            if !is_resend {
+                store::note_group_change(turn.db, conversation.id, seq)?;
+                conversation.raise_head(turn.db, seq)?;
+            }
+            return message.remove(turn.db);
+        }
         // Positions only move to later eras, as on the devices that have it there.
         let seq = message.seq.map_or(seq, |known| known.max(seq));
         store::fill_gap(turn.db, &conversation, seq)?;
@@ -330,7 +396,7 @@ impl Engine {
     }
 
     pub(super) fn rejected(&mut self, turn: &mut Turn<'_>, rejected: &Rejected) -> Result<(), StoreError> {
-        if self.admission_rejected(turn, rejected)? {
+        if self.admission_rejected(turn, rejected)? || self.group_rejected(turn, rejected)? {
             return Ok(());
         }
         // A node that asks for weeks of patience is not given them.
@@ -357,8 +423,20 @@ impl Engine {
             lane.queued.insert(queued);
             return Ok(());
         }
+        if matches!(rejected.code, ErrorCode::EpochConflict | ErrorCode::RosterStale | ErrorCode::NotInRoster) {
+            lane.queued.insert(queued);
+            let conversation = ConversationRow::get(turn.db, key)?;
+            return self.message_was_out_of_date(turn, &conversation, rejected.code);
+        }
+        let entry = OutboxRow::get(turn.db, queued.entry)?;
+        // One device whose mailbox is full must not keep the others waiting.
+        let is_for_one = entry.is_some_and(|row| row.only_device.is_some());
+        if is_for_one && rejected.code == ErrorCode::MailboxFull {
+            let conversation = ConversationRow::get(turn.db, key)?;
+            return self.refused(turn, &conversation, queued, rejected.code);
+        }
         // What was accepted once is given back to a restored node when the peer has said again who is welcome.
-        let is_given_back = OutboxRow::get(turn.db, queued.entry)?.is_some_and(|row| row.reclaim.is_some());
+        let is_given_back = entry.is_some_and(|row| row.reclaim.is_some());
         if rejected.code.is_retryable() || (rejected.code == ErrorCode::RequestPending && is_given_back) {
             let pause = FIRST_PAUSE_MS.saturating_mul(1 << lane.failures.min(12)).min(LAST_PAUSE_MS);
             lane.failures += 1;
@@ -366,14 +444,50 @@ impl Engine {
             lane.queued.insert(queued);
             return Ok(());
         }
-        OutboxRow::remove(turn.db, queued.entry)?;
-        AccountRow::uncount_sent(turn.db)?;
-        let Some(message) = MessageRow::find(turn.db, rejected.message)? else { return Ok(()) };
         let conversation = ConversationRow::get(turn.db, key)?;
-        if let (ErrorCode::AccountDeleted, Some(peer)) = (rejected.code, conversation.peer) {
+        self.refused(turn, &conversation, queued, rejected.code)
+    }
+
+    /// A message is given up.
+    fn refused(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conversation: &ConversationRow,
+        queued: Queued,
+        code: ErrorCode,
+    ) -> Result<(), StoreError> {
+        let Some(row) = OutboxRow::get(turn.db, queued.entry)? else { return Ok(()) };
+        OutboxRow::remove(turn.db, queued.entry)?;
+        FlightRow::remove(turn.db, row.message)?;
+        if row.first_sent_at.is_some() {
+            AccountRow::uncount_sent(turn.db)?;
+        }
+        if let (ErrorCode::AccountDeleted, Some(peer)) = (code, conversation.peer) {
             self.account_deleted(turn, peer)?;
         }
-        fail(turn, &conversation, &message, Failure::Refused(rejected.code))
+        let message = MessageRow::get(turn.db, row.message)?;
+        if message.deleted {
+            return self.said_to_nobody(turn, &message, row.only_device.is_some());
+        }
+        fail(turn, conversation, &message, Failure::Refused(code))
+    }
+
+    /// Nothing can be said to the peer: what was to be said first is given up, unless it is only given back to a restored node
+    /// and the peer may still say again who is welcome.
+    pub(super) fn fail_first(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conversation: &ConversationRow,
+        code: ErrorCode,
+    ) -> Result<(), StoreError> {
+        let lane = self.outbox.lanes.get(&conversation.key);
+        let Some(first) = lane.and_then(|lane| lane.queued.first().copied()) else { return Ok(()) };
+        if code == ErrorCode::RequestPending && first.reclaim != u64::MAX {
+            return Ok(());
+        }
+        self.outbox.end_hold(conversation.key);
+        self.outbox.forget(conversation.key, first);
+        self.refused(turn, conversation, first, code)
     }
 }
 

@@ -6,12 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chasqui_wire::{
-    Admission, Content, ContentKind, ConversationId, Entry, EntryKind, Envelope, ReadNotice, Seq, Verdict, signing,
+    Admission, Content, ContentKind, ConversationId, Entry, EntryKind, Envelope, Protection, ReadNotice, Seq, UserId,
+    Verdict, signing,
 };
 use rusqlite::Connection;
 
+use super::encrypted::Read;
 use super::inbox::direct_head;
 use super::requests::request_after;
+use super::{Engine, Turn};
 use crate::domain::{Peeked, PeekedMessage};
 use crate::store::{
     self, AccountRow, AdmissionRow, ConversationHead, ConversationRow, MessageRow, Request, StoreError,
@@ -19,7 +22,7 @@ use crate::store::{
 
 /// What mail, oldest first, would come to in this history. Whoever's name is not known here is left without one.
 pub(crate) fn peek(db: &Connection, account: &AccountRow, mail: &[Entry]) -> Result<Peeked, StoreError> {
-    let mut peek = Peek { db, account, conversations: BTreeMap::new(), seen: BTreeSet::new() };
+    let mut peek = Peek { db, account, reader: None, conversations: BTreeMap::new(), seen: BTreeSet::new() };
     let mut arrived = Vec::new();
     for entry in mail {
         match &entry.kind {
@@ -40,6 +43,8 @@ pub(crate) fn peek(db: &Connection, account: &AccountRow, mail: &[Entry]) -> Res
 struct Peek<'a> {
     db: &'a Connection,
     account: &'a AccountRow,
+    /// Takes part in groups on a copy of their keys.
+    reader: Option<Engine>,
     /// Those that the mail touches.
     conversations: BTreeMap<ConversationId, Talk>,
     seen: BTreeSet<chasqui_wire::MessageId>,
@@ -94,7 +99,28 @@ impl Peek<'_> {
         let (sender, own_user) = (envelope.sender_user, self.account.user);
         let Envelope { conversation, kind, protection, peer, .. } = *envelope;
         let Some(head) = direct_head(own_user, conversation, kind, protection, sender, peer) else { return Ok(None) };
-        if !self.seen.insert(envelope.message) || MessageRow::find(self.db, envelope.message)?.is_some() {
+        // What is sent again stands where it stood.
+        let id = envelope.resend_of.unwrap_or(envelope.message);
+        if !self.seen.insert(id) || store::is_dealt_with(self.db, envelope.message)? {
+            return Ok(None);
+        }
+        if MessageRow::find(self.db, id)?.is_some() {
+            return Ok(None);
+        }
+        let body = match protection {
+            Protection::NodeReadable => Some(envelope.body.clone()),
+            Protection::EndToEnd => match self.decrypt(envelope, head.peer)? {
+                Read::Content(body) => Some(body),
+                Read::Unreadable => None,
+                // A group changes without a word.
+                Read::Dealt(_) => return Ok(None),
+            },
+        };
+        if body.is_none() && (!envelope.urgent || envelope.resend_of.is_some()) {
+            return Ok(None);
+        }
+        let content = body.and_then(|body| Content::decode(body, id).ok());
+        if content.as_ref().is_some_and(|content| content.kind.is_for_devices()) {
             return Ok(None);
         }
         let is_incoming = sender != own_user;
@@ -108,11 +134,9 @@ impl Peek<'_> {
             return Ok(None);
         }
         talk.arrived.push(envelope.seq);
-        // End-to-end encrypted bodies will be decrypted here, with keys in a copy that is thrown away.
-        let content = Content::decode(envelope.body.clone(), envelope.message);
-        let Ok(Content { created_at, kind: ContentKind::Text(text), .. }) = content else { return Ok(None) };
+        let Some(Content { created_at, kind: ContentKind::Text(text), .. }) = content else { return Ok(None) };
         Ok(Some(PeekedMessage {
-            id: envelope.message,
+            id,
             conversation,
             seq: envelope.seq,
             sender,
@@ -122,6 +146,16 @@ impl Peek<'_> {
             accepted_at: envelope.accepted_at,
             is_request: false,
         }))
+    }
+
+    /// As the app will read it, and with its keys: used up in a copy, which is gone with the connection.
+    fn decrypt(&mut self, envelope: &Envelope, peer: Option<UserId>) -> Result<Read, StoreError> {
+        if self.reader.is_none() {
+            store::shadow_groups(self.db)?;
+            self.reader = Some(Engine::load_from(self.db, 0)?);
+        }
+        let Some(reader) = &mut self.reader else { return Ok(Read::Unreadable) };
+        reader.read_encrypted(&mut Turn::new(self.db, envelope.accepted_at), envelope, peer)
     }
 
     /// The user read on another device.

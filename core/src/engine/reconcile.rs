@@ -52,6 +52,7 @@ impl Engine {
         self.reconcile(turn, &welcome)?;
         store::drop_stale_early_receipts(turn.db)?;
         AccountRow::set_checkpoint(turn.db, &welcome.checkpoint)?;
+        self.groups.told(welcome.key_packages);
         self.link.welcomed(socket, welcome.limits, turn.now);
         self.names_wanted = true;
         self.resolving.clear();

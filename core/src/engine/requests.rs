@@ -77,6 +77,7 @@ impl Engine {
     pub(super) fn accept_here(&mut self, turn: &mut Turn<'_>, row: &ConversationRow) -> Result<(), StoreError> {
         row.key.set_request(turn.db, Request::No)?;
         turn.reread(row);
+        self.recovery.look();
         self.say(turn, row, Verdict::Accept)
     }
 
@@ -147,6 +148,8 @@ impl Engine {
 
     /// What was read meanwhile can be told now.
     fn tell_withheld_reading(&mut self, turn: &Turn<'_>, key: ConversationKey) -> Result<(), StoreError> {
+        // And what could not be read can be asked for.
+        self.recovery.look();
         let row = ConversationRow::get(turn.db, key)?;
         if let Some(up_to) = row.read_up_to.filter(|_| row.read_up_to > row.read_reported) {
             ReadOutboxRow::put(turn.db, key, up_to, row.read_reported, turn.now)?;

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 mod bookkeeping;
 mod clock;
 mod damage;
+mod encrypted;
 mod full_disk;
 mod peek;
 
@@ -50,7 +51,7 @@ impl Ana {
         let commands = [
             Command::BeginEnrolment(Box::new(enrolment)),
             Command::ConfirmEnrolment { user: id(10), name: "ana".into(), device: id(11) },
-            Command::OpenDirect(id(20)),
+            Command::OpenDirect(id(20), Protection::NodeReadable),
         ];
         let commands = commands.into_iter().map(|command| Input::Command(CommandId(0), command)).collect();
         engine.handle(&mut store, NOW, commands).unwrap();
@@ -71,13 +72,13 @@ impl Ana {
         self.connect_in(Vec::new());
     }
 
-    /// Returns what the device says after the welcome.
+    /// Returns what the device says after the welcome, and when its mail is in.
     fn connect_in(&mut self, eras: Vec<Era>) -> Vec<ClientFrame> {
         let challenge = Challenge { nonce: [0; 32], realm: id(1), version_min: 1, version_max: 1 };
         self.handle(vec![Input::Connected(self.socket)]);
         let said = self.say(NodeFrame::Challenge(challenge));
         assert!(matches!(said.as_slice(), [ClientFrame::Hello(_)]), "{said:?}");
-        let said = self.say(NodeFrame::Welcome(Welcome {
+        let mut said = self.say(NodeFrame::Welcome(Welcome {
             user: id(10),
             limits: Limits::DEFAULT,
             checkpoint: Checkpoint { era: eras.last().map_or(0, |era| era.number), ..checkpoint() },
@@ -85,8 +86,9 @@ impl Ana {
             time: self.now,
             http_token: String::new().into(),
             http_token_expires_at: self.now,
+            key_packages: None,
         }));
-        self.say(NodeFrame::Drained(Drained { checkpoint: checkpoint() }));
+        said.extend(self.say(NodeFrame::Drained(Drained { checkpoint: checkpoint() })));
         assert_eq!(self.engine.connection(), ConnectionState::Online);
         said
     }
@@ -382,7 +384,7 @@ fn a_pause_that_is_over_does_not_keep_the_engine_awake() {
     let mut ana = Ana::online();
     ana.send(1, "to a full mailbox");
     ana.reject(1, ErrorCode::MailboxFull);
-    ana.handle(vec![Input::Command(CommandId(1), Command::OpenDirect(id(30)))]);
+    ana.handle(vec![Input::Command(CommandId(1), Command::OpenDirect(id(30), Protection::NodeReadable))]);
     let other = direct_conversation(id(10), id(30), Protection::NodeReadable);
     for number in 100..170 {
         let command = Command::SendText { conversation: other, message: id(number), text: "x".into() };

@@ -63,7 +63,7 @@ impl AccountRow {
 
     /// Remembers keys before the node is asked, so that a repeated request is the same request.
     pub(crate) fn begin(connection: &Connection, new: &Enrolment) -> Result<(), StoreError> {
-        connection.execute("DELETE FROM account", [])?;
+        Self::forget(connection)?;
         let sql = "INSERT INTO account (id, enrolled, node, realm, user, name, device, device_seed, identity_seed)
                    VALUES (1, 0, :node, :realm, :user, :name, :device, :device_seed, :identity_seed)";
         connection.execute(
@@ -89,9 +89,10 @@ impl AccountRow {
         name: &str,
         device: DeviceId,
     ) -> Result<bool, StoreError> {
-        // An identity that was made for a user who turned out to be another is nobody's.
+        // An identity that was made for a user who turned out to be another is nobody's. Whose folder this is may have one.
         let sql = "UPDATE account SET enrolled = 1, user = ?1, name = ?2,
-                   identity_seed = CASE WHEN user = ?1 THEN identity_seed END WHERE device = ?3";
+                   identity_seed = CASE WHEN user = ?1 THEN identity_seed
+                                   ELSE (SELECT identity_seed FROM owner WHERE user = ?1) END WHERE device = ?3";
         if connection.execute(sql, (Sql(user), name, Sql(device)))? == 0 {
             return Ok(false);
         }
@@ -107,8 +108,17 @@ impl AccountRow {
         Ok(connection.query_row("SELECT user, name FROM owner", [], read).optional()?)
     }
 
-    /// The device is no longer enrolled; the history stays.
+    /// Another device of the user gave this one what they all have.
+    pub(crate) fn set_identity_seed(connection: &Connection, seed: &Secret) -> Result<(), StoreError> {
+        connection.execute("UPDATE account SET identity_seed = ?", [seed.expose()])?;
+        Ok(())
+    }
+
+    /// The device is no longer enrolled; the history stays, and the user's identity.
     pub(crate) fn forget(connection: &Connection) -> Result<(), StoreError> {
+        let sql = "UPDATE owner SET identity_seed = account.identity_seed FROM account
+                   WHERE account.enrolled = 1 AND account.user = owner.user AND account.identity_seed IS NOT NULL";
+        connection.execute(sql, [])?;
         connection.execute("DELETE FROM account", [])?;
         Ok(())
     }

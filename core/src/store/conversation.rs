@@ -25,6 +25,8 @@ pub(crate) struct ConversationRow {
     pub(crate) has_holes: bool,
     /// Whether it waits for the user's word.
     pub(crate) request: Request,
+    /// Nobody has said anything in it but devices.
+    pub(crate) hidden: bool,
 }
 
 /// What makes a conversation.
@@ -36,7 +38,8 @@ pub(crate) struct ConversationHead {
     pub(crate) peer: Option<UserId>,
 }
 
-const COLUMNS: &str = "id, conversation, kind, protection, peer, head, read_up_to, read_reported, has_holes, request";
+const COLUMNS: &str =
+    "id, conversation, kind, protection, peer, head, read_up_to, read_reported, has_holes, request, hidden";
 
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<ConversationRow> {
     Ok(ConversationRow {
@@ -50,6 +53,7 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<ConversationRow> {
         read_reported: position(row, "read_reported")?,
         has_holes: row.get("has_holes")?,
         request: request(row)?,
+        hidden: row.get("hidden")?,
     })
 }
 
@@ -103,6 +107,20 @@ impl ConversationRow {
             ":activity": Sql(now),
         })?;
         Self::get(connection, ConversationKey(connection.last_insert_rowid()))
+    }
+
+    /// It is in no list.
+    pub(crate) fn hide(&self, connection: &Connection) -> Result<(), StoreError> {
+        connection.prepare_cached("UPDATE conversation SET hidden = 1 WHERE id = ?")?.execute([self.key.0])?;
+        Ok(())
+    }
+
+    /// It is in the list, if it was not.
+    pub(crate) fn show(&self, connection: &Connection) -> Result<(), StoreError> {
+        if self.hidden {
+            connection.prepare_cached("UPDATE conversation SET hidden = 0 WHERE id = ?")?.execute([self.key.0])?;
+        }
+        Ok(())
     }
 
     /// A position became known here.
@@ -181,7 +199,7 @@ impl ConversationKey {
 
 /// The conversation list: latest activity first.
 pub(crate) fn list(connection: &Connection, limit: u32) -> Result<Vec<ConversationSummary>, StoreError> {
-    summaries(connection, "request <> 2 ORDER BY activity DESC, id DESC LIMIT ?", limit)
+    summaries(connection, "request <> 2 AND hidden = 0 ORDER BY activity DESC, id DESC LIMIT ?", limit)
 }
 
 /// One line of the list.

@@ -96,6 +96,7 @@ fn drop_impossible_rows(db: &Connection) -> Result<(), StoreError> {
                 is_seq("seq")
             ),
         ),
+        ("group_change", format!("length(conversation) = 16 AND {}", is_seq("seq"))),
         ("read_outbox", format!("{} AND since >= 0", is_seq("up_to"))),
         ("receipt", format!("{} AND length(user) = 16 AND rank IN (1, 2, 3)", is_seq("seq"))),
         (
@@ -194,6 +195,7 @@ fn show_gaps(db: &Connection, owner: Option<UserId>) -> Result<u64, StoreError> 
         "SELECT conversation, seq, last FROM (
                    SELECT conversation, seq, lag(until) OVER (PARTITION BY conversation ORDER BY seq) AS last FROM (
                        SELECT conversation, seq, coalesce(until, seq) AS until FROM message WHERE seq IS NOT NULL
+                       UNION SELECT conversation.id, seq, seq FROM group_change JOIN conversation USING (conversation)
                        UNION SELECT id, head + 1, head + 1 FROM conversation WHERE head > 0))
                WHERE seq - last > 1 AND seq & ~{NUMBER_MASK} = last & ~{NUMBER_MASK}"
     );

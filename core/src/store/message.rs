@@ -70,6 +70,7 @@ pub(crate) struct MessageRow {
     pub(crate) seq: Option<Seq>,
     pub(crate) sender: UserId,
     pub(crate) sender_device: Option<DeviceId>,
+    pub(crate) kind: Kind,
     pub(crate) body: Bytes,
     pub(crate) deleted: bool,
     pub(crate) state: State,
@@ -77,6 +78,10 @@ pub(crate) struct MessageRow {
 
 fn state(number: i64) -> Option<State> {
     [State::Pending, State::Accepted, State::Failed].into_iter().find(|&state| state as i64 == number)
+}
+
+fn kind(number: i64) -> Option<Kind> {
+    [Kind::Content, Kind::Unreadable, Kind::Gap, Kind::Hole].into_iter().find(|&kind| kind as i64 == number)
 }
 
 impl MessageRow {
@@ -94,11 +99,11 @@ impl MessageRow {
         parameter: impl rusqlite::ToSql,
     ) -> Result<Option<Self>, StoreError> {
         let sql = format!(
-            "SELECT id, conversation, message, seq, sender, sender_device, body, deleted, state
+            "SELECT id, conversation, message, seq, sender, sender_device, kind, body, deleted, state
              FROM message WHERE {which}"
         );
         let read = |row: &Row<'_>| {
-            let number: i64 = row.get("state")?;
+            let (number, kind_number): (i64, i64) = (row.get("state")?, row.get("kind")?);
             Ok(Self {
                 key: MessageKey(row.get("id")?),
                 conversation: ConversationKey(row.get("conversation")?),
@@ -106,6 +111,7 @@ impl MessageRow {
                 seq: row.wire_opt("seq")?,
                 sender: row.wire("sender")?,
                 sender_device: row.wire_opt("sender_device")?,
+                kind: kind(kind_number).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, kind_number))?,
                 body: row.get::<_, Option<Vec<u8>>>("body")?.unwrap_or_default().into(),
                 deleted: row.get("deleted")?,
                 state: state(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number))?,
@@ -199,6 +205,30 @@ impl MessageRow {
         let sql = "UPDATE message SET state = ?2, failure = ?3, anchor = ?4, place = id WHERE id = ?1";
         let parameters = (self.key.0, State::Failed as i64, number, super::conversation::raw(head));
         connection.prepare_cached(sql)?.execute(parameters)?;
+        Ok(())
+    }
+
+    /// What could not be read came again.
+    pub(crate) fn set_content(
+        &self,
+        connection: &Connection,
+        created_at: Timestamp,
+        body: &[u8],
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE message SET kind = ?2, created_at = ?3, body = ?4 WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute((self.key.0, Kind::Content as i64, Sql(created_at), body))?;
+        Ok(())
+    }
+
+    /// It is for devices, and not shown; what it says is kept until it is said.
+    pub(crate) fn hide(connection: &Connection, key: MessageKey) -> Result<(), StoreError> {
+        connection.prepare_cached("UPDATE message SET deleted = 1 WHERE id = ?")?.execute([key.0])?;
+        Ok(())
+    }
+
+    /// Nothing is left of it.
+    pub(crate) fn remove(&self, connection: &Connection) -> Result<(), StoreError> {
+        connection.prepare_cached("DELETE FROM message WHERE id = ?")?.execute([self.key.0])?;
         Ok(())
     }
 

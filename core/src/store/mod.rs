@@ -15,10 +15,12 @@ mod open;
 mod outbox;
 mod poison;
 mod receipt;
+mod recovery;
 mod request;
 mod room;
 mod salvage;
 mod search;
+mod secured;
 mod user;
 
 use std::path::Path;
@@ -48,13 +50,16 @@ pub(crate) use receipt::{
     Rank, ReceiptMark, apply as apply_receipt, apply_early as apply_early_receipts, drop_early as drop_early_receipts,
     drop_stale_early as drop_stale_early_receipts, follow as move_receipts,
 };
+pub(crate) use recovery::{Missed, found, hasten, is_dealt_with, note_dealt_with};
 pub(crate) use request::{AdmissionRow, Request};
 pub(crate) use room::probe as probe_room;
 pub(crate) use salvage::{Damage, salvage};
 pub(crate) use search::{IndexChange, find as search, index_all};
+pub(crate) use secured::{FlightRow, SecuredRow, forget_groups, note_group_change, shadow_groups};
 pub(crate) use user::{
     after as users_after, by_name as user_by_name, device_key, devices_after, mark_deleted as mark_user_deleted,
-    mention as mention_user, name as user_name, nameless as nameless_users, pin_device_key, remember as remember_user,
+    mention as mention_user, name as user_name, nameless as nameless_users, pin_device_key, pin_identity_key,
+    remember as remember_user,
 };
 
 /// The database failed. Says what happened; the border turns it into what an app can do.
@@ -216,6 +221,7 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = open::open(file, flags)?;
         connection.pragma_update(None, "query_only", true)?;
+        connection.pragma_update(None, "temp_store", "memory")?;
         keep_plans(&connection)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)

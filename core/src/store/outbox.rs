@@ -1,6 +1,6 @@
 //! What waits to be accepted by the node: messages in order, and one read mark a conversation.
 
-use chasqui_wire::{Seq, Timestamp};
+use chasqui_wire::{DeviceId, MessageId, Seq, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{ConversationKey, MessageKey, RowExt as _, Sql, StoreError};
@@ -16,6 +16,10 @@ pub(crate) struct OutboxRow {
     /// By the node's clock; `None` when no node can have seen it.
     pub(crate) first_sent_at: Option<Timestamp>,
     pub(crate) reclaim: Option<Seq>,
+    /// Nobody else gets it.
+    pub(crate) only_device: Option<DeviceId>,
+    /// The message that it repeats.
+    pub(crate) resend_of: Option<MessageId>,
 }
 
 /// A read mark that waits.
@@ -44,13 +48,27 @@ impl OutboxRow {
         Ok(inserted.then(|| OutboxKey(connection.last_insert_rowid())))
     }
 
+    /// Who is to get it alone, and what it repeats.
+    pub(crate) fn address(
+        connection: &Connection,
+        key: OutboxKey,
+        only_device: Option<DeviceId>,
+        resend_of: Option<MessageId>,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE outbox SET only_device = ?2, resend_of = ?3 WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute((key.0, only_device.map(Sql), resend_of.map(Sql)))?;
+        Ok(())
+    }
+
     pub(crate) fn get(connection: &Connection, key: OutboxKey) -> Result<Option<Self>, StoreError> {
-        let sql = "SELECT message, first_sent_at, reclaim FROM outbox WHERE id = ?";
+        let sql = "SELECT message, first_sent_at, reclaim, only_device, resend_of FROM outbox WHERE id = ?";
         let read = |row: &rusqlite::Row<'_>| {
             Ok(Self {
                 message: MessageKey(row.get("message")?),
                 first_sent_at: row.wire_opt("first_sent_at")?,
                 reclaim: row.wire_opt("reclaim")?,
+                only_device: row.wire_opt("only_device")?,
+                resend_of: row.wire_opt("resend_of")?,
             })
         };
         Ok(connection.prepare_cached(sql)?.query_row([key.0], read).optional()?)

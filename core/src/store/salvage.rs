@@ -16,8 +16,9 @@ use crate::domain::{Salvage, SavedTable};
 
 /// Keys first, then what was not sent yet, then the rest.
 const FIRST: [&str; 6] = ["account", "owner", "binding", "outbox", "conversation", "message"];
-/// Nothing to save: `room` is empty, the numbers of the other are kept by the tables themselves.
-const SKIPPED: [&str; 2] = ["room", "sqlite_sequence"];
+/// Nothing to save: `room` is empty, and tables keep their numbers in `sqlite_sequence` themselves. The keys of groups may be older than
+/// what was said with them, and none is used twice: groups are begun anew.
+const SKIPPED: [&str; 5] = ["room", "sqlite_sequence", "mls", "secured", "flight"];
 /// How far behind damage it is looked for more, when doubling steps found nothing: rows, and rows a step.
 const FAR: i64 = 1 << 20;
 const STRIDE: i64 = 16;
@@ -131,6 +132,9 @@ impl Table {
         } else {
             self.save_by_key(source, &columns, into, &mut sink)?
         };
+        if !is_whole && self.name == "message" {
+            self.save_what_waits(source, &columns, into, &mut sink)?;
+        }
         Ok(Saved { rows: sink.rows, is_whole: is_whole && sink.is_whole })
     }
 
@@ -179,6 +183,24 @@ impl Table {
                 None => return Ok(false),
             }
         }
+    }
+
+    /// Where the way through a table is damaged, the way to a row may not be. The outbox, which was saved before, names those that
+    /// matter most.
+    fn save_what_waits(
+        &self,
+        source: &Connection,
+        columns: &[String],
+        into: &Connection,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), StoreError> {
+        let mut statement = into.prepare("SELECT message FROM outbox WHERE message NOT IN (SELECT id FROM message)")?;
+        let missing = statement.query_map([], |row| row.get::<_, i64>(0))?.collect::<Result<Vec<_>, _>>()?;
+        let sql = format!("SELECT {} FROM main.\"{}\" NOT INDEXED WHERE rowid = ?", quoted(columns), self.name);
+        for key in missing {
+            each_row(source, &sql, key, columns.len(), |row| sink.put(row))?;
+        }
+        Ok(())
     }
 
     /// From both ends, and from both ends of each conversation.

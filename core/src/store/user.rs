@@ -58,6 +58,15 @@ pub(crate) fn devices_after(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Whether `key` is what is known of the user's identity; the first key seen is kept.
+pub(crate) fn pin_identity_key(connection: &Connection, user: UserId, key: &[u8; 32]) -> Result<bool, StoreError> {
+    mention(connection, user)?;
+    let sql = "UPDATE user SET identity_key = ?2 WHERE user = ?1 AND identity_key IS NULL";
+    connection.prepare_cached(sql)?.execute((Sql(user), key))?;
+    let sql = "SELECT identity_key = ?2 FROM user WHERE user = ?1";
+    Ok(connection.prepare_cached(sql)?.query_row((Sql(user), key), |row| row.get(0))?)
+}
+
 /// Users whose names are not known here, at most `limit`.
 pub(crate) fn nameless(connection: &Connection, limit: u32) -> Result<Vec<UserId>, StoreError> {
     let mut statement =

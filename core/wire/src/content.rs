@@ -22,8 +22,101 @@ pub struct Content {
 pub enum ContentKind {
     /// Plain text, any Unicode.
     Text(String),
+    /// Not for people: these messages arrived here and could not be read. The devices of whoever wrote them send them again.
+    ResendRequest(Vec<MessageId>),
+    /// Not for people: a step of how a device of the user's gets the user's identity.
+    Linking(Linking),
     /// A kind that this version does not know; the bytes are kept, a later version reads them.
     Unknown,
+}
+
+impl ContentKind {
+    /// Whether devices say it to each other, and nobody is shown it.
+    pub fn is_for_devices(&self) -> bool {
+        matches!(self, Self::ResendRequest(_) | Self::Linking(_))
+    }
+}
+
+/// Between two devices of one user, of which one is to be linked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Linking {
+    /// What the device to be linked committed to, and showed: names the attempt.
+    pub attempt: [u8; 32],
+    /// What is said.
+    pub step: LinkingStep,
+}
+
+/// What is said, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LinkingStep {
+    /// The X25519 key of the device that links.
+    Offer([u8; 32]),
+    /// The X25519 key of the device to be linked.
+    Reveal([u8; 32]),
+    /// What it gets, sealed.
+    Grant(Bytes),
+    /// Either: nothing comes of it.
+    Refusal,
+    /// Of a later version.
+    Unknown,
+}
+
+impl Linking {
+    fn parse(linking: v1::Linking) -> Result<Self, ContentError> {
+        use v1::linking::Step;
+        let key = |bytes: &[u8]| bytes.try_into().map_err(|_| ContentError("a key is not 32 bytes"));
+        let step = match linking.step {
+            Some(Step::Offer(bytes)) => LinkingStep::Offer(key(&bytes)?),
+            Some(Step::Reveal(bytes)) => LinkingStep::Reveal(key(&bytes)?),
+            Some(Step::Grant(sealed)) => LinkingStep::Grant(sealed),
+            Some(Step::Refusal(_)) => LinkingStep::Refusal,
+            None => LinkingStep::Unknown,
+        };
+        Ok(Self { attempt: key(&linking.attempt)?, step })
+    }
+
+    fn wire(&self) -> v1::Linking {
+        use v1::linking::Step;
+        let step = match &self.step {
+            LinkingStep::Offer(key) => Some(Step::Offer(Bytes::copy_from_slice(key))),
+            LinkingStep::Reveal(key) => Some(Step::Reveal(Bytes::copy_from_slice(key))),
+            LinkingStep::Grant(sealed) => Some(Step::Grant(sealed.clone())),
+            LinkingStep::Refusal => Some(Step::Refusal(v1::LinkingRefusal {})),
+            LinkingStep::Unknown => None,
+        };
+        v1::Linking { attempt: Bytes::copy_from_slice(&self.attempt), step }
+    }
+}
+
+/// The user's secrets, for a device that the user links. Never logged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LinkingGrant {
+    /// Ed25519 seed of the identity key.
+    pub identity_seed: [u8; 32],
+}
+
+impl std::fmt::Debug for LinkingGrant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LinkingGrant").finish_non_exhaustive()
+    }
+}
+
+impl LinkingGrant {
+    /// Reads what was sealed.
+    ///
+    /// # Errors
+    /// [`ContentError`] when the bytes are no grant.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ContentError> {
+        let grant = v1::LinkingGrant::decode(bytes).map_err(|_| ContentError("not protobuf"))?;
+        let identity_seed = grant.identity_seed.as_ref().try_into();
+        Ok(Self { identity_seed: identity_seed.map_err(|_| ContentError("a seed is not 32 bytes"))? })
+    }
+
+    /// To be sealed.
+    pub fn encode(&self) -> Vec<u8> {
+        v1::LinkingGrant { identity_seed: Bytes::copy_from_slice(&self.identity_seed) }.encode_to_vec()
+    }
 }
 
 /// The bytes are not content, or belong to another message.
@@ -32,6 +125,9 @@ pub enum ContentKind {
 pub struct ContentError(&'static str);
 
 impl Content {
+    /// Messages that are asked for at once, at most: what a device writes beyond it is not heard.
+    pub const RESENT_MAX: usize = 100;
+
     /// Parses the body of the envelope that carries `message`.
     ///
     /// # Errors
@@ -43,6 +139,12 @@ impl Content {
         }
         let kind = match content.kind {
             Some(v1::content::Kind::Text(text)) => ContentKind::Text(text.text),
+            Some(v1::content::Kind::ResendRequest(request)) => {
+                let ids = request.messages.iter().take(Self::RESENT_MAX).map(|id| MessageId::from_slice(id));
+                let ids = ids.collect::<Result<_, _>>().map_err(|_| ContentError("a message id is not 16 bytes"))?;
+                ContentKind::ResendRequest(ids)
+            }
+            Some(v1::content::Kind::Linking(linking)) => ContentKind::Linking(Linking::parse(linking)?),
             None => ContentKind::Unknown,
         };
         Ok(Self { message, created_at: Timestamp(content.created_at), kind })
@@ -52,6 +154,11 @@ impl Content {
     pub fn encode(&self) -> Bytes {
         let kind = match &self.kind {
             ContentKind::Text(text) => Some(v1::content::Kind::Text(v1::Text { text: text.clone() })),
+            ContentKind::ResendRequest(ids) => {
+                let messages = ids.iter().map(|id| id.wire()).collect();
+                Some(v1::content::Kind::ResendRequest(v1::ResendRequest { messages }))
+            }
+            ContentKind::Linking(linking) => Some(v1::content::Kind::Linking(linking.wire())),
             ContentKind::Unknown => None,
         };
         let content = v1::Content { message: self.message.wire(), created_at: self.created_at.0, kind };

@@ -143,7 +143,7 @@ pub struct Envelope {
     pub body: Bytes,
     /// May wake a device by push.
     pub urgent: bool,
-    /// The message that this repeats for this device.
+    /// The message that this one repeats for this device; [`Self::seq`] and [`Self::accepted_at`] are of that.
     pub resend_of: Option<MessageId>,
     /// MLS epoch.
     pub epoch: u64,

@@ -102,6 +102,12 @@ codes! {
     ProofNeeded = 28, "proof_needed", false;
     /// The recipient has not accepted yet that this user writes, and as much as is allowed until then was written.
     RequestPending = 29, "request_pending", false;
+    /// Devices of members came or went: claim, commit, and send again.
+    RosterStale = 30, "roster_stale", true;
+    /// This device is not among the conversation's devices: begin its group anew, and send again.
+    NotInRoster = 31, "not_in_roster", true;
+    /// Nobody of the user has linked this device: it takes no part in encrypted conversations.
+    NotLinked = 32, "not_linked", false;
 }
 
 impl std::fmt::Display for ErrorCode {

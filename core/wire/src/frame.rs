@@ -4,8 +4,9 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use crate::{
-    Accepted, Ack, Admit, Challenge, Checkpoint, ConversationId, Deliver, DeviceId, Drained, FrameError, Goodbye,
-    Hello, Limits, Read, Rejected, Send, Timestamp, UserId, Welcome, proto::v1, weigh,
+    Accepted, Ack, Admit, Challenge, Checkpoint, Claim, Claimed, ConversationId, Deliver, DeviceId, Drained,
+    FrameError, Goodbye, Hello, KeyPackages, KeyPackagesLeft, Limits, Read, Rejected, Send, Timestamp, UserId, Welcome,
+    proto::v1, weigh,
 };
 
 /// From device to node.
@@ -19,6 +20,8 @@ pub enum ClientFrame {
     Signal(Signal),
     Ping(Ping),
     Admit(Admit),
+    KeyPackages(KeyPackages),
+    Claim(Claim),
 }
 
 /// From node to device.
@@ -35,6 +38,7 @@ pub enum NodeFrame {
     Pong(Pong),
     Unsupported(Unsupported),
     Goodbye(Goodbye),
+    Claimed(Claimed),
 }
 
 impl ClientFrame {
@@ -55,6 +59,8 @@ impl ClientFrame {
             Kind::Signal(signal) => Self::Signal(Signal::parse(signal)?),
             Kind::Ping(ping) => Self::Ping(Ping { nonce: ping.nonce }),
             Kind::Admit(admit) => Self::Admit(Admit::parse(admit)?),
+            Kind::KeyPackages(packages) => Self::KeyPackages(KeyPackages::parse(packages)?),
+            Kind::Claim(claim) => Self::Claim(Claim::parse(claim)?),
         })
     }
 
@@ -69,6 +75,8 @@ impl ClientFrame {
             Self::Signal(signal) => Kind::Signal(signal.wire()),
             Self::Ping(ping) => Kind::Ping(v1::Ping { nonce: ping.nonce }),
             Self::Admit(admit) => Kind::Admit(admit.wire()),
+            Self::KeyPackages(packages) => Kind::KeyPackages(packages.wire()),
+            Self::Claim(claim) => Kind::Claim(claim.wire()),
         };
         v1::ClientFrame { kind: Some(kind) }.encode_to_vec().into()
     }
@@ -95,6 +103,7 @@ impl NodeFrame {
             Kind::Pong(pong) => Self::Pong(Pong::parse(pong)?),
             Kind::Unsupported(unsupported) => Self::Unsupported(Unsupported { detail: unsupported.detail }),
             Kind::Goodbye(goodbye) => Self::Goodbye(Goodbye::parse(goodbye)),
+            Kind::Claimed(claimed) => Self::Claimed(Claimed::parse(claimed)?),
         })
     }
 
@@ -112,6 +121,7 @@ impl NodeFrame {
             Self::Pong(pong) => Kind::Pong(pong.wire()),
             Self::Unsupported(unsupported) => Kind::Unsupported(v1::Unsupported { detail: unsupported.detail.clone() }),
             Self::Goodbye(goodbye) => Kind::Goodbye(goodbye.wire()),
+            Self::Claimed(claimed) => Kind::Claimed(claimed.wire()),
         };
         v1::NodeFrame { kind: Some(kind) }.encode_to_vec().into()
     }
@@ -173,17 +183,21 @@ pub struct Pong {
     pub time: Timestamp,
     /// How far the node has come.
     pub checkpoint: Option<Checkpoint>,
+    /// What others can still claim of this device.
+    pub key_packages: Option<KeyPackagesLeft>,
 }
 
 impl Pong {
     fn parse(frame: v1::Pong) -> Result<Self, FrameError> {
         let checkpoint = frame.checkpoint.map(Checkpoint::parse).transpose()?;
-        Ok(Self { nonce: frame.nonce, time: Timestamp(frame.time), checkpoint })
+        let key_packages = frame.key_packages.map(KeyPackagesLeft::parse);
+        Ok(Self { nonce: frame.nonce, time: Timestamp(frame.time), checkpoint, key_packages })
     }
 
     fn wire(&self) -> v1::Pong {
         let checkpoint = self.checkpoint.as_ref().map(Checkpoint::wire);
-        v1::Pong { nonce: self.nonce, time: self.time.0, checkpoint }
+        let key_packages = self.key_packages.as_ref().map(KeyPackagesLeft::wire);
+        v1::Pong { nonce: self.nonce, time: self.time.0, checkpoint, key_packages }
     }
 }
 

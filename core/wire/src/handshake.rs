@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::http::Sensitive;
 use crate::parse::{fixed, required, short, wire};
-use crate::{DeviceId, FrameError, Limits, RealmId, Timestamp, UserId, proto::v1};
+use crate::{DeviceId, FrameError, KeyPackagesLeft, Limits, RealmId, Timestamp, UserId, proto::v1};
 
 /// The node's first frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +154,8 @@ pub struct Welcome {
     pub http_token: Sensitive,
     /// When that token ends, by the node's clock.
     pub http_token_expires_at: Timestamp,
+    /// What others can still claim of this device; `None` = the node has no encrypted conversations.
+    pub key_packages: Option<KeyPackagesLeft>,
 }
 
 /// When a node began anew from an older copy of itself.
@@ -181,6 +183,7 @@ impl Welcome {
             time: Timestamp(frame.time),
             http_token: Sensitive(frame.http_token),
             http_token_expires_at: Timestamp(frame.http_token_expires_at),
+            key_packages: frame.key_packages.map(KeyPackagesLeft::parse),
         })
     }
 
@@ -194,6 +197,7 @@ impl Welcome {
             time: self.time.0,
             http_token: self.http_token.0.clone(),
             http_token_expires_at: self.http_token_expires_at.0,
+            key_packages: self.key_packages.as_ref().map(KeyPackagesLeft::wire),
         }
     }
 }

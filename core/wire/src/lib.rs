@@ -16,6 +16,7 @@
 mod content;
 mod delivery;
 mod direct;
+mod encryption;
 mod error_code;
 mod frame;
 mod handshake;
@@ -42,9 +43,10 @@ mod seq;
 pub mod signing;
 mod weigh;
 
-pub use content::{Content, ContentError, ContentKind};
+pub use content::{Content, ContentError, ContentKind, Linking, LinkingGrant, LinkingStep};
 pub use delivery::{Ack, AckItem, AckOutcome, Deliver, Drained, Entry, EntryKind, Envelope};
 pub use direct::direct_conversation;
+pub use encryption::{Claim, Claimed, KeyPackage, KeyPackages, KeyPackagesLeft};
 pub use error_code::ErrorCode;
 pub use frame::{ClientFrame, NodeFrame, Ping, Pong, Signal, Unsupported};
 pub use handshake::{Challenge, Checkpoint, Era, Goodbye, GoodbyeReason, Hello, Progress, Welcome};

@@ -1,9 +1,12 @@
 //! From device to node: messages, read marks, and the node's answers.
 
 use bytes::Bytes;
+use prost::Message as _;
 
 use crate::parse::{fixed, optional, short, wire};
-use crate::{ConversationId, DeviceId, ErrorCode, FrameError, MessageId, Seq, SeqRanges, Timestamp, UserId, proto::v1};
+use crate::{
+    ConversationId, DeviceId, ErrorCode, FrameError, MessageId, Seq, SeqRanges, Timestamp, UserId, proto::v1, weigh,
+};
 
 /// What sort of conversation it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,14 +116,16 @@ pub struct Send {
     /// The highest position that the device was told of what it sent before: this message must stand behind it, whatever
     /// position a restored node remembers.
     pub after_seq: Option<Seq>,
-    /// The message that this envelope repeats for one device.
+    /// The earlier message of the same user that this one repeats for [`Self::only_device`], at the position that it had.
     pub resend_of: Option<MessageId>,
-    /// The only addressee.
+    /// The only addressee: one of the devices that the message would reach, and not the sending one.
     pub only_device: Option<DeviceId>,
     /// MLS epoch under which the body is encrypted; 0 outside encrypted conversations.
     pub epoch: u64,
     /// Makes this a change of epoch.
     pub commit: Option<Commit>,
+    /// The group has whom it can have: not to be refused because it lacks somebody.
+    pub roster_checked: bool,
 }
 
 impl Send {
@@ -147,6 +152,7 @@ impl Send {
             only_device: optional(&frame.only_device, DeviceId::from_slice)?,
             epoch: frame.epoch,
             commit: frame.commit.map(Commit::parse).transpose()?,
+            roster_checked: frame.roster_checked,
         })
     }
 
@@ -173,6 +179,7 @@ impl Send {
             only_device: self.only_device.map(DeviceId::wire).unwrap_or_default(),
             epoch: self.epoch,
             commit: self.commit.as_ref().map(Commit::wire),
+            roster_checked: self.roster_checked,
         }
     }
 }
@@ -193,8 +200,8 @@ pub struct Commit {
     pub removed: Vec<RosterEntry>,
     /// One for each joining device.
     pub welcomes: Vec<Welcoming>,
-    /// References of the key packages used up.
-    pub key_packages: Vec<Bytes>,
+    /// A new group, of the sender's device and those that are added.
+    pub begins: bool,
 }
 
 /// One device of one member.
@@ -204,6 +211,16 @@ pub struct RosterEntry {
     pub user: UserId,
     /// Her device.
     pub device: DeviceId,
+}
+
+impl RosterEntry {
+    pub(crate) fn parse(entry: v1::RosterEntry) -> Result<Self, FrameError> {
+        Ok(Self { user: UserId::from_slice(&entry.user)?, device: DeviceId::from_slice(&entry.device)? })
+    }
+
+    pub(crate) fn wire(&self) -> v1::RosterEntry {
+        v1::RosterEntry { user: self.user.wire(), device: self.device.wire() }
+    }
 }
 
 /// An MLS Welcome for one joining device.
@@ -217,38 +234,49 @@ pub struct Welcoming {
 
 impl Commit {
     /// The most devices that one commit may add or remove: a group's limit.
-    const MAX: usize = 1000;
+    pub const MAX: usize = 1000;
+
+    /// The bytes under which a node keeps it.
+    pub fn encode(&self) -> Bytes {
+        self.wire().encode_to_vec().into()
+    }
+
+    /// Reads back [`Self::encode`].
+    ///
+    /// # Errors
+    /// [`FrameError::Malformed`].
+    pub fn decode(bytes: Bytes) -> Result<Self, FrameError> {
+        weigh::check(&bytes, weigh::COMMIT)?;
+        let commit = v1::Commit::decode(bytes).map_err(|_| FrameError::Malformed("not protobuf"))?;
+        Self::parse(commit)
+    }
 
     pub(crate) fn parse(frame: v1::Commit) -> Result<Self, FrameError> {
-        let lists = [frame.added.len(), frame.removed.len(), frame.welcomes.len(), frame.key_packages.len()];
+        let lists = [frame.added.len(), frame.removed.len(), frame.welcomes.len()];
         if lists.iter().any(|&length| length > Self::MAX) {
             return Err(FrameError::Malformed("a commit changes more devices than a group may have"));
         }
-        let roster = |entry: v1::RosterEntry| {
-            Ok(RosterEntry { user: UserId::from_slice(&entry.user)?, device: DeviceId::from_slice(&entry.device)? })
-        };
         let welcoming = |welcome: v1::Welcoming| {
             Ok(Welcoming { device: DeviceId::from_slice(&welcome.device)?, body: welcome.body })
         };
         Ok(Self {
             hash: fixed(&frame.hash, "commit.hash is not 32 bytes")?,
-            added: frame.added.into_iter().map(roster).collect::<Result<_, FrameError>>()?,
-            removed: frame.removed.into_iter().map(roster).collect::<Result<_, FrameError>>()?,
+            added: frame.added.into_iter().map(RosterEntry::parse).collect::<Result<_, FrameError>>()?,
+            removed: frame.removed.into_iter().map(RosterEntry::parse).collect::<Result<_, FrameError>>()?,
             welcomes: frame.welcomes.into_iter().map(welcoming).collect::<Result<_, FrameError>>()?,
-            key_packages: frame.key_packages,
+            begins: frame.begins,
         })
     }
 
     pub(crate) fn wire(&self) -> v1::Commit {
-        let roster = |entry: &RosterEntry| v1::RosterEntry { user: entry.user.wire(), device: entry.device.wire() };
         let welcoming =
             |welcome: &Welcoming| v1::Welcoming { device: welcome.device.wire(), body: welcome.body.clone() };
         v1::Commit {
             hash: wire(&self.hash),
-            added: self.added.iter().map(roster).collect(),
-            removed: self.removed.iter().map(roster).collect(),
+            added: self.added.iter().map(RosterEntry::wire).collect(),
+            removed: self.removed.iter().map(RosterEntry::wire).collect(),
             welcomes: self.welcomes.iter().map(welcoming).collect(),
-            key_packages: self.key_packages.clone(),
+            begins: self.begins,
         }
     }
 }
@@ -258,9 +286,9 @@ impl Commit {
 pub struct Accepted {
     /// Which send or read.
     pub message: MessageId,
-    /// Where it stands; `None` for a read.
+    /// Where it stands, a resend where what it repeats does; `None` for a read.
     pub seq: Option<Seq>,
-    /// The node's clock.
+    /// The node's clock; of a resend as [`Self::seq`].
     pub at: Timestamp,
     /// The commit that made it durable.
     pub revision: u64,

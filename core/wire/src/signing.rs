@@ -22,6 +22,16 @@ pub fn enrol(realm: RealmId, device: DeviceId, device_key: &[u8; 32]) -> Vec<u8>
     bytes
 }
 
+/// What a user's identity key signs for a device of hers: others then let it take part in encrypted conversations.
+pub fn link(realm: RealmId, user: UserId, device: DeviceId, device_key: &[u8; 32]) -> Vec<u8> {
+    let mut bytes = b"chasqui/v1/link".to_vec();
+    bytes.extend_from_slice(realm.as_bytes());
+    bytes.extend_from_slice(user.as_bytes());
+    bytes.extend_from_slice(device.as_bytes());
+    bytes.extend_from_slice(device_key);
+    bytes
+}
+
 /// What a device signs to mint a short-lived HTTP token from a nonce of `GET /v1/challenge`.
 pub fn token(realm: RealmId, nonce: &[u8], device: DeviceId) -> Vec<u8> {
     let mut bytes = b"chasqui/v1/token".to_vec();

@@ -24,18 +24,25 @@ pub(crate) struct Part {
 }
 
 /// What has weight in a `ClientFrame`: the tags are those of frames.proto.
-pub(crate) const CLIENT_FRAME: &[Part] = &[part(2, size_of::<v1::Send>(), SEND), part(3, 0, READ), part(4, 0, ACK)];
+pub(crate) const CLIENT_FRAME: &[Part] =
+    &[part(2, size_of::<v1::Send>(), SEND), part(3, 0, READ), part(4, 0, ACK), part(8, 0, KEY_PACKAGES)];
 
 /// What has weight in a `NodeFrame`.
-pub(crate) const NODE_FRAME: &[Part] = &[part(2, 0, WELCOME), part(5, 0, DELIVER)];
+pub(crate) const NODE_FRAME: &[Part] = &[part(2, 0, WELCOME), part(5, 0, DELIVER), part(11, 0, CLAIMED)];
 
 const WELCOME: &[Part] = &[part(4, size_of::<v1::Era>(), &[])];
 const SEND: &[Part] = &[part(15, 0, COMMIT)];
-const COMMIT: &[Part] = &[
+/// What has weight in a `Commit`, as a node keeps it.
+pub(crate) const COMMIT: &[Part] = &[
     part(2, size_of::<v1::RosterEntry>(), &[]),
     part(3, size_of::<v1::RosterEntry>(), &[]),
     part(4, size_of::<v1::Welcoming>(), &[]),
-    part(5, size_of::<bytes::Bytes>(), &[]),
+];
+const KEY_PACKAGES: &[Part] = &[part(3, size_of::<bytes::Bytes>(), &[])];
+const CLAIMED: &[Part] = &[
+    part(3, size_of::<v1::RosterEntry>(), &[]),
+    part(4, size_of::<v1::RosterEntry>(), &[]),
+    part(5, size_of::<v1::KeyPackage>(), &[]),
 ];
 const READ: &[Part] = &[part(4, size_of::<v1::SeqRange>(), &[]), part(5, size_of::<bytes::Bytes>(), &[])];
 const DELIVER: &[Part] = &[part(1, size_of::<v1::Entry>(), ENTRY)];
@@ -133,12 +140,14 @@ fn take<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], FrameError> 
 mod tests {
     use super::*;
 
-    const MESSAGES: [(&str, &[Part]); 12] = [
+    const MESSAGES: [(&str, &[Part]); 14] = [
         ("ClientFrame", CLIENT_FRAME),
         ("NodeFrame", NODE_FRAME),
         ("Welcome", WELCOME),
         ("Send", SEND),
         ("Commit", COMMIT),
+        ("KeyPackages", KEY_PACKAGES),
+        ("Claimed", CLAIMED),
         ("Read", READ),
         ("Deliver", DELIVER),
         ("Entry", ENTRY),

@@ -5,8 +5,8 @@ mod raw;
 
 use bytes::Bytes;
 use chasqui_wire::{
-    Accepted, AckItem, AckOutcome, ClientFrame, Deliver, Entry, EntryKind, Limits, MessageId, NodeFrame, Read, Seq,
-    SeqRanges, Timestamp, UserId,
+    Accepted, AckItem, AckOutcome, ClientFrame, Commit, Deliver, Entry, EntryKind, Limits, MessageId, NodeFrame, Read,
+    Seq, SeqRanges, Timestamp, UserId,
 };
 use peak_alloc::PeakAlloc;
 use raw::{field, number};
@@ -51,7 +51,8 @@ fn check(name: &str, frame: Vec<u8>) {
     let client = peak(|| ClientFrame::decode(frame.clone(), &Limits::DEFAULT));
     let node = peak(|| NodeFrame::decode(frame.clone(), &Limits::DEFAULT));
     let kept = peak(|| EntryKind::decode(frame.clone()));
-    let most = client.max(node).max(kept);
+    let change = peak(|| Commit::decode(frame.clone()));
+    let most = client.max(node).max(kept).max(change);
     println!("{name:<44} {size:>7} bytes take {most:>8}, {:>6.1} each", most as f64 / size as f64);
     assert!(most <= PER_BYTE * size + FREE, "{name}: {size} bytes take {most}");
     // In the largest frames the free part is not needed.

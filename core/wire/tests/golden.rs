@@ -79,8 +79,8 @@ fn every_golden_file_has_its_sample() {
 #[test]
 fn every_kind_has_a_sample() {
     // Exhaustive, so that a new kind does not compile without a thought for its golden file.
-    let mut client = [0; 7];
-    let mut node = [0; 10];
+    let mut client = [0; 9];
+    let mut node = [0; 11];
     for (_, sample) in samples::all() {
         match sample {
             Sample::Client(ClientFrame::Hello(_)) => client[0] += 1,
@@ -90,6 +90,8 @@ fn every_kind_has_a_sample() {
             Sample::Client(ClientFrame::Signal(_)) => client[4] += 1,
             Sample::Client(ClientFrame::Ping(_)) => client[5] += 1,
             Sample::Client(ClientFrame::Admit(_)) => client[6] += 1,
+            Sample::Client(ClientFrame::KeyPackages(_)) => client[7] += 1,
+            Sample::Client(ClientFrame::Claim(_)) => client[8] += 1,
             Sample::Node(NodeFrame::Challenge(_)) => node[0] += 1,
             Sample::Node(NodeFrame::Welcome(_)) => node[1] += 1,
             Sample::Node(NodeFrame::Accepted(_)) => node[2] += 1,
@@ -100,6 +102,7 @@ fn every_kind_has_a_sample() {
             Sample::Node(NodeFrame::Pong(_)) => node[7] += 1,
             Sample::Node(NodeFrame::Unsupported(_)) => node[8] += 1,
             Sample::Node(NodeFrame::Goodbye(_)) => node[9] += 1,
+            Sample::Node(NodeFrame::Claimed(_)) => node[10] += 1,
             Sample::Content(_) => {}
         }
     }
@@ -133,6 +136,10 @@ fn vectors() -> Value {
             "token": {
                 "realm": realm, "nonce": "a nonce of the node", "device": phone,
                 "bytes": hex(&signing::token(realm, b"a nonce of the node", phone)),
+            },
+            "link": {
+                "realm": realm, "user": bo, "device": phone, "device_key": hex(&device_key),
+                "bytes": hex(&signing::link(realm, bo, phone, &device_key)),
             },
             "read": {
                 "realm": realm, "user": bo, "device": phone, "conversation": read.conversation,

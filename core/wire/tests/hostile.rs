@@ -5,7 +5,7 @@ mod raw;
 mod strategies;
 
 use bytes::Bytes;
-use chasqui_wire::{ClientFrame, Content, ContentError, EntryKind, FrameError, Limits, MessageId, NodeFrame};
+use chasqui_wire::{ClientFrame, Commit, Content, ContentError, EntryKind, FrameError, Limits, MessageId, NodeFrame};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use raw::{field, number};
@@ -28,6 +28,9 @@ fn decode_all(bytes: &[u8]) -> Result<(), TestCaseError> {
     }
     if let Ok(kind) = EntryKind::decode(Bytes::copy_from_slice(bytes)) {
         prop_assert_eq!(EntryKind::decode(kind.encode()), Ok(kind));
+    }
+    if let Ok(commit) = Commit::decode(Bytes::copy_from_slice(bytes)) {
+        prop_assert_eq!(Commit::decode(commit.encode()), Ok(commit));
     }
     let message = MessageId::from_bytes([0; 16]);
     if let Ok(content) = Content::decode(Bytes::copy_from_slice(bytes), message) {
@@ -130,7 +133,7 @@ fn unknown_kinds_are_told_apart_from_malformed_frames() {
     for unknown in [vec![], field(99, b"what a later version says"), number(15, 1)] {
         assert_eq!(client(unknown), Err(FrameError::UnknownKind));
     }
-    for unknown in [vec![], field(99, b"what a later version says"), number(11, 1)] {
+    for unknown in [vec![], field(99, b"what a later version says"), number(15, 1)] {
         assert_eq!(node(unknown), Err(FrameError::UnknownKind));
     }
     for malformed in [vec![0xff], field(99, b"x")[..2].to_vec(), vec![0x07], number(2, 1), vec![0xff; 64]] {
@@ -325,7 +328,24 @@ fn limits_hold_and_say_which() {
         let refusal = format!("{missing} is not 16 bytes");
         check(client(send_with(commit(field(part, &[])))), Some(&refusal));
     }
-    check(client(send_with(commit(field(5, &[1; 32]).repeat(1001)))), too_many);
+    // What earlier drafts of the protocol had there.
+    check(client(send_with(commit(field(5, &[1; 32]).repeat(1001)))), None);
+
+    // Key packages.
+    let packages = |more: Vec<u8>| client(field(8, &[field(1, &ID), field(2, &[1; 64]), more].concat()));
+    check(packages(vec![]), None);
+    check(packages(field(3, &[1; 500]).repeat(100)), None);
+    check(packages(field(3, b"p").repeat(101)), Some("too many key packages"));
+    check(packages(field(3, &[])), Some("a key package is empty or too long"));
+    check(packages(field(3, &[1; 4096])), None);
+    check(packages(field(4, &[1; 4097])), Some("a key package is empty or too long"));
+    check(client(field(8, &[field(1, &ID), field(2, &[1; 63])].concat())), Some("key_packages.link is not 64 bytes"));
+    check(client(field(9, &[field(1, &ID), field(2, &ID), number(3, 9)].concat())), Some("unknown conversation kind"));
+    for part in [3, 4, 5] {
+        let claimed = |count| node(field(11, &[field(1, &ID), member(part).repeat(count)].concat()));
+        check(claimed(1000), None);
+        check(claimed(1001), Some("more devices than a group may have"));
+    }
 
     // What must be there.
     check(node(field(6, &[])), Some("drained.checkpoint is missing"));

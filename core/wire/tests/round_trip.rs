@@ -4,7 +4,7 @@ mod strategies;
 #[path = "strategies/http.rs"]
 mod strategies_http;
 
-use chasqui_wire::{ClientFrame, Content, EntryKind, Limits, NodeFrame, SeqRanges};
+use chasqui_wire::{ClientFrame, Commit, Content, EntryKind, Limits, NodeFrame, SeqRanges};
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,6 +40,11 @@ proptest! {
     #[test]
     fn kept_mail_is_read_back(entry in strategies::entry()) {
         prop_assert_eq!(EntryKind::decode(entry.kind.encode()), Ok(entry.kind));
+    }
+
+    #[test]
+    fn a_kept_change_is_read_back(commit in strategies::commit()) {
+        prop_assert_eq!(Commit::decode(commit.encode()), Ok(commit));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chasqui::{Account, Message, MessageContent, MessageId, MessageState, Seq, Store, StoreError};
+use chasqui::{Account, Message, MessageContent, MessageId, MessageState, Protection, Seq, Store, StoreError};
 
 use crate::canary;
 
@@ -18,6 +18,8 @@ pub(crate) struct History {
     /// Positions that stay empty.
     pub(crate) gaps: usize,
     pub(crate) messages: Vec<Kept>,
+    /// Nobody but the members' devices can read any of its conversations.
+    pub(crate) is_encrypted: bool,
 }
 
 /// A message as a device keeps it.
@@ -48,8 +50,9 @@ impl History {
         let store = Store::open(&folder.join("history.db"))?;
         let history = store.history();
         let account = history.account()?.ok_or(AuditError::Nobody)?;
-        let (mut newest_first, mut gaps) = (Vec::new(), 0);
+        let (mut newest_first, mut gaps, mut is_encrypted) = (Vec::new(), 0, true);
         for conversation in history.conversations(PAGE)? {
+            is_encrypted &= conversation.protection == Protection::EndToEnd;
             let mut before = None;
             loop {
                 let page = history.timeline_before(conversation.id, before, PAGE)?;
@@ -63,7 +66,7 @@ impl History {
             }
         }
         newest_first.reverse();
-        Ok(Self { who, unread: history.total_unread()?, account, gaps, messages: newest_first })
+        Ok(Self { who, unread: history.total_unread()?, account, gaps, messages: newest_first, is_encrypted })
     }
 }
 

@@ -64,6 +64,10 @@ impl Device {
             Order::Login { name, password, device } => {
                 self.client.login(&name, &password, &device).await?;
             }
+            Order::BeginLinking => return Ok(Answer::Words { words: self.client.begin_linking().await? }),
+            Order::Link { code } => return Ok(Answer::Words { words: self.client.link_device(&code).await? }),
+            Order::LinkingNumber => return Ok(Answer::Words { words: self.client.linking_number().await? }),
+            Order::ConfirmLinking => self.client.confirm_linking().await?,
             Order::Open { peer } => {
                 let peer = self.client.find_user(&peer).await?;
                 let conversation = self.client.open_direct(peer.user).await?;

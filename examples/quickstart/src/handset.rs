@@ -75,6 +75,29 @@ impl Device {
         self.order("log in", Order::Login { name, password, device }).await
     }
 
+    /// Links this one by `linked`, as people do: a code, and a number that has to be the same on both.
+    pub(crate) async fn be_linked_by(&mut self, linked: &mut Self) -> Result<(), Trouble> {
+        let code = self.words("show its code", Order::BeginLinking).await?;
+        let (here, there) = tokio::try_join!(
+            self.words("show the number", Order::LinkingNumber),
+            linked.words("read the code", Order::Link { code })
+        )?;
+        if here != there {
+            return Err(Trouble::Broken { who: self.who, detail: format!("shows {here}, and {} {there}", linked.who) });
+        }
+        let what = "confirm the number";
+        tokio::try_join!(self.order(what, Order::ConfirmLinking), linked.order(what, Order::ConfirmLinking)).map(drop)
+    }
+
+    /// An order that is answered by a code or a number.
+    async fn words(&mut self, what: &str, order: Order) -> Result<String, Trouble> {
+        self.process.tell(what, &order).await?;
+        match self.answer(what).await? {
+            Answer::Words { words } => Ok(words),
+            answer => Err(self.unexpected(&answer)),
+        }
+    }
+
     pub(crate) async fn open(&mut self, peer: String) -> Result<(), Trouble> {
         self.peer = Some(peer.clone());
         self.order("open the conversation", Order::Open { peer }).await
@@ -128,7 +151,9 @@ impl Device {
             match self.answer(what).await? {
                 Answer::Line(line) => lines.push(line),
                 Answer::Done => return Ok(lines),
-                answer @ (Answer::Found { .. } | Answer::Failed { .. }) => return Err(self.unexpected(&answer)),
+                answer @ (Answer::Found { .. } | Answer::Words { .. } | Answer::Failed { .. }) => {
+                    return Err(self.unexpected(&answer));
+                }
             }
         }
     }
@@ -150,7 +175,7 @@ impl Device {
             Answer::Failed { code, detail } => {
                 Err(Trouble::Refused { who: self.who, what: what.to_owned(), code, detail })
             }
-            answer @ (Answer::Done | Answer::Line(_) | Answer::Found { .. }) => Ok(answer),
+            answer @ (Answer::Done | Answer::Line(_) | Answer::Words { .. } | Answer::Found { .. }) => Ok(answer),
         }
     }
 

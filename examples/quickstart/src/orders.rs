@@ -11,6 +11,14 @@ pub(crate) enum Order {
     Register { name: String, password: String, device: String },
     /// Become a further device.
     Login { name: String, password: String, device: String },
+    /// Show the code by which another device of the user links this one: [`Answer::Words`].
+    BeginLinking,
+    /// Link the device that shows this code; the number of both: [`Answer::Words`].
+    Link { code: String },
+    /// The number that the device which links shows, too: [`Answer::Words`].
+    LinkingNumber,
+    /// The director saw the same number on both.
+    ConfirmLinking,
     /// Open the direct conversation with that user; all other orders are about it.
     Open { peer: String },
     /// Send these, in this order.
@@ -49,6 +57,8 @@ pub(crate) enum Answer {
     Done,
     /// One message of [`Order::Show`].
     Line(Shown),
+    /// A code or a number.
+    Words { words: String },
     /// What the search found, newest first.
     Found { texts: Vec<String> },
     /// It could not be done.

@@ -19,7 +19,7 @@ use crate::relay::Event;
 use crate::relay_files;
 use crate::report::Report;
 use crate::script::Script;
-use crate::stage::{Names, Stage};
+use crate::stage::{Line, Names, Stage};
 use crate::summary::{RelayHolds, Summary};
 
 /// From the last confirmation to the last byte: what the relay promises.
@@ -62,8 +62,18 @@ struct OwnRelay {
 
 /// What is asked once everybody has read everything.
 struct Played {
-    positive_control: Option<u64>,
+    waited: Option<Waited>,
     found: bool,
+}
+
+/// What was found in the relay's files while bodies waited there.
+struct Waited {
+    /// The bodies, as the relay has them.
+    sealed: Vec<Vec<u8>>,
+    /// How many of these: what is looked for at the end can be found.
+    found: u64,
+    /// How many messages, as people wrote them.
+    legible: u64,
 }
 
 impl Director<'_> {
@@ -93,10 +103,12 @@ impl Director<'_> {
             histories.push(history.map_err(|error| unusable(device.who, &error))?);
         }
         let holds = match relay.as_mut() {
-            Some(relay) => Some(self.search_relay(relay, &histories).await?),
+            Some(relay) => Some(self.search_relay(relay, &histories, played.waited.as_ref()).await?),
             None => None,
         };
-        let summary = Summary::of(&histories, played.positive_control, holds);
+        let waited = played.waited.as_ref().filter(|_| !self.script.lines.is_empty());
+        let (found, legible) = (waited.map(|waited| waited.found), waited.map(|waited| waited.legible));
+        let summary = Summary::of(&histories, found, legible, holds);
         let checks = summary.checks(self.script, &histories, played.found);
         self.report.closing(&histories, &summary, &checks);
         Ok(checks.iter().all(|check| check.holds))
@@ -107,17 +119,18 @@ impl Director<'_> {
         let plan = Plan::of(self.script);
         stage.play(&plan.before).await?;
         stage.everybody_reads().await?;
-        self.report.scene("Everybody is there", &stage.timeline(0).await?);
+        let lines = stage.timeline(0).await?;
+        self.report.scene("Everybody is there", &lines);
 
-        let (before, heard) = (stage.said_in_all(), stage.said_by_ana());
+        let (before, heard) = (last_position(&lines), stage.said_by_ana());
         stage.leave(plan.away).await?;
         stage.play_apart(plan.away, &plan.ana_apart, &plan.bo_apart).await?;
         let title = if plan.away == Seat::Laptop { "Ana's laptop has no network" } else { "Bo has no network" };
         self.report.scene(title, &stage.timeline(before).await?);
-        let positive_control = match relay {
+        let waited = match relay {
             Some(relay) => {
                 let bodies = stage.waiting_bodies(plan.away, before).await?;
-                Some(self.control(relay, bodies)?).filter(|_| !self.script.lines.is_empty())
+                Some(self.control(relay, bodies)?)
             }
             None => None,
         };
@@ -132,9 +145,10 @@ impl Director<'_> {
         stage.come_back(Seat::Bo, Ending::Killed).await?;
         stage.everybody_holds_all().await?;
         stage.everybody_knows(State::Received).await?;
-        self.report.scene("Bo is back", &stage.timeline(before).await?);
+        let lines = stage.timeline(before).await?;
+        self.report.scene("Bo is back", &lines);
 
-        let before = stage.said_in_all();
+        let before = last_position(&lines).max(before);
         stage.play(&plan.after).await?;
         stage.everybody_reads().await?;
         self.report.scene("Everybody is there again, and reads", &stage.timeline(before).await?);
@@ -145,7 +159,7 @@ impl Director<'_> {
             self.report.search(stage.bo.who, word, &hits);
             found = !hits.is_empty();
         }
-        Ok(Played { positive_control, found })
+        Ok(Played { waited, found })
     }
 
     async fn start_relay(&self) -> Result<(OwnRelay, String), Trouble> {
@@ -155,13 +169,14 @@ impl Director<'_> {
         Ok((OwnRelay { process, data, before: self.home.join("relay-before") }, format!("http://{address}")))
     }
 
-    /// The positive control: what is looked for at the end can be found.
-    fn control(&mut self, relay: &OwnRelay, bodies: Vec<Vec<u8>>) -> Result<u64, Trouble> {
-        let waiting = bodies.len();
-        let found =
-            canaries(bodies, relay)?.count_in(&relay.data).map_err(|error| unusable("the relay's files", &error))?;
-        self.report.control(waiting, found);
-        Ok(found)
+    /// The relay has what waits, and cannot read it: its files hold the bodies that its database names, and nothing of what people wrote.
+    fn control(&mut self, relay: &OwnRelay, messages: Vec<Vec<u8>>) -> Result<Waited, Trouble> {
+        let broken = |error: &dyn Display| unusable("the relay's files", error);
+        let sealed = relay_files::bodies(&relay.data).map_err(|error| broken(&error))?;
+        let count = |bodies| canaries(bodies, relay)?.count_in(&relay.data).map_err(|error| broken(&error));
+        let waited = Waited { found: count(sealed.clone())?, legible: count(messages)?, sealed };
+        self.report.control(waited.sealed.len(), waited.found, waited.legible);
+        Ok(waited)
     }
 
     /// Devices confirm shortly after they have stored; closing them earlier would leave mail for their next visit.
@@ -179,10 +194,16 @@ impl Director<'_> {
     }
 
     /// Waits for the running relay to forget, stops it, and says what its files hold.
-    async fn search_relay(&mut self, relay: &mut OwnRelay, histories: &[History]) -> Result<RelayHolds, Trouble> {
+    async fn search_relay(
+        &mut self,
+        relay: &mut OwnRelay,
+        histories: &[History],
+        waited: Option<&Waited>,
+    ) -> Result<RelayHolds, Trouble> {
         let broken = |error: &dyn Display| unusable("the relay's files", error);
         let written = histories.iter().flat_map(|history| &history.messages).filter(|message| message.is_from_here);
-        let canaries = canaries(written.map(|message| message.body.clone()).collect(), relay)?;
+        let sealed = waited.iter().flat_map(|waited| waited.sealed.iter().cloned());
+        let canaries = canaries(written.map(|message| message.body.clone()).chain(sealed).collect(), relay)?;
         let started = Instant::now();
         loop {
             let hits = canaries.count_in(&relay.data).map_err(|error| broken(&error))?;
@@ -216,6 +237,11 @@ impl Director<'_> {
         let name = self.home.file_name().unwrap_or_default().to_string_lossy();
         name.chars().rev().take(24).collect()
     }
+}
+
+/// The highest position that is shown; 0 = none.
+fn last_position(lines: &[Line]) -> u64 {
+    lines.iter().filter_map(|line| line.seq).max().unwrap_or(0)
 }
 
 fn canaries(bodies: Vec<Vec<u8>>, relay: &OwnRelay) -> Result<Canaries, Trouble> {

@@ -1,20 +1,22 @@
 //! How far a device's history has come, and waiting until it is far enough.
-//!
-//! Positions have no gaps, so what lies below an unbroken run from the first position never has to be looked at again.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use chasqui::{Client, ConversationId, Cursor, Error, Message, MessageState, Seq, TimelineItem};
+use chasqui::{Client, ConversationId, Cursor, Error, Message, MessageId, MessageState, TimelineItem};
 
 use crate::orders::{Condition, State};
 
 /// Receipts change old messages, which no observer of a short list shows: so the history is asked again and again.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// The unbroken run from position 1 on.
+/// More messages than can be under way at once: behind so many that were counted, none was missed.
+const UNDER_WAY: usize = 1_024;
+
+/// What has a position here.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    up_to: u64,
+    counted: HashSet<MessageId>,
     own: u64,
     others: u64,
 }
@@ -43,27 +45,27 @@ impl Progress {
         }
     }
 
-    /// Counts what has joined the unbroken run.
+    /// Counts what has come. Own messages may stand above others that are still on their way.
     async fn catch_up(&mut self, client: &Client, conversation: ConversationId) -> Result<(), Error> {
-        let mut newest_first: Vec<(u64, bool)> = Vec::new();
+        let mut known_in_a_row = 0;
         let mut pages = Pages::from_the_end();
         'pages: while let Some(items) = pages.next(client, conversation).await? {
             for item in items.iter().rev() {
                 let message = item.message().ok_or_else(|| lost("a gap in the timeline"))?;
                 check(message)?;
-                let Some(number) = message.seq.map(Seq::number) else { continue };
-                if number <= self.up_to {
-                    break 'pages;
+                if message.seq.is_none() {
+                    continue;
                 }
-                newest_first.push((number, message.is_own));
+                if !self.counted.insert(message.id) {
+                    known_in_a_row += 1;
+                    if known_in_a_row > UNDER_WAY {
+                        break 'pages;
+                    }
+                    continue;
+                }
+                known_in_a_row = 0;
+                *(if message.is_own { &mut self.own } else { &mut self.others }) += 1;
             }
-        }
-        for (number, is_own) in newest_first.into_iter().rev() {
-            if number != self.up_to + 1 {
-                break;
-            }
-            self.up_to = number;
-            *(if is_own { &mut self.own } else { &mut self.others }) += 1;
         }
         Ok(())
     }

@@ -61,6 +61,21 @@ pub(crate) fn body_bytes(folder: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
+/// The bodies that wait, as they lie there.
+pub(crate) fn bodies(folder: &Path) -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let database = Connection::open_with_flags(folder.join("relay.db"), flags)?;
+    let mut query = database.prepare("SELECT segment, start, length FROM envelope WHERE change IS NULL")?;
+    let found = query.query_map([], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?, row.get::<_, u32>(2)?)))?;
+    let mut bodies = Vec::new();
+    for body in found {
+        let (segment, start, length) = body?;
+        let file = read(&folder.join("bodies").join(format!("{segment:08}.seg")))?;
+        bodies.extend(file.get(start as usize..(start + length) as usize).map(<[u8]>::to_vec));
+    }
+    Ok(bodies)
+}
+
 /// Counts rows, beside a running relay or after it.
 pub(crate) fn waiting(folder: &Path) -> rusqlite::Result<Waiting> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

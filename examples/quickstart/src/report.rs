@@ -82,12 +82,12 @@ impl Report {
         format!("{seq:>6}  {:<12}  {}  {}", line.on, self.ink(ink, state), printable(&line.text))
     }
 
-    pub(crate) fn control(&self, waiting: usize, found: u64) {
-        let value = json!({"positive_control": {"waiting": waiting, "found": found}});
-        self.tell(
-            value,
-            &format!("  {} the relay's files hold {found} of {waiting} bodies that wait", self.ink(Ink::Yellow, "»")),
-        );
+    pub(crate) fn control(&self, waiting: usize, found: u64, legible: u64) {
+        let value = json!({"positive_control": {"waiting": waiting, "found": found, "legible": legible}});
+        let sign = self.ink(Ink::Yellow, "»");
+        let text =
+            format!("  {sign} the relay's files hold {found} of {waiting} bodies that wait, and can read {legible}");
+        self.tell(value, &text);
     }
 
     pub(crate) fn search(&self, who: &str, query: &str, hits: &[String]) {

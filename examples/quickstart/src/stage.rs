@@ -69,6 +69,7 @@ impl Stage {
         let Names { ana, bo, password } = names;
         tokio::try_join!(stage.phone.register(ana, password), stage.bo.register(bo, password))?;
         stage.laptop.login(ana, password).await?;
+        stage.laptop.be_linked_by(&mut stage.phone).await?;
         tokio::try_join!(stage.phone.open(bo.clone()), stage.laptop.open(bo.clone()), stage.bo.open(ana.clone()))?;
         stage.all_wait(Condition::Online, Condition::Online).await?;
         Ok(stage)
@@ -147,10 +148,6 @@ impl Stage {
         self.said.ana
     }
 
-    pub(crate) const fn said_in_all(&self) -> u64 {
-        self.said.ana + self.said.bo
-    }
-
     pub(crate) async fn everybody_holds_all(&mut self) -> Result<(), Trouble> {
         self.all_wait(self.said.seen_by_ana(), self.said.seen_by_bo()).await
     }
@@ -199,7 +196,7 @@ impl Stage {
         Ok(lines)
     }
 
-    /// The accepted messages above a position for which somebody who is away is needed, as bytes on the wire.
+    /// The accepted messages above a position for which somebody who is away is needed, as they are before they are encrypted.
     pub(crate) async fn waiting_bodies(&mut self, away: Seat, after: u64) -> Result<Vec<Vec<u8>>, Trouble> {
         let author = if away == Seat::Laptop { &mut self.bo } else { &mut self.phone };
         let shown = author.show(after).await?;

@@ -25,6 +25,8 @@ pub(crate) struct Summary {
     pub(crate) order_equal: bool,
     /// Bodies found in the relay's files while they waited; `null` when nobody could look or nothing was sent.
     pub(crate) positive_control: Option<u64>,
+    /// Every conversation is end-to-end encrypted, and nothing that people wrote was found in the relay's files while it waited there.
+    pub(crate) encrypted: bool,
     /// `null` for a running node, whose files nobody can look into from here.
     pub(crate) relay: Option<RelayHolds>,
 }
@@ -56,7 +58,12 @@ pub(crate) struct Check {
 
 impl Summary {
     /// `histories` are those of all devices of both users.
-    pub(crate) fn of(histories: &[History], positive_control: Option<u64>, relay: Option<RelayHolds>) -> Self {
+    pub(crate) fn of(
+        histories: &[History],
+        positive_control: Option<u64>,
+        legible: Option<u64>,
+        relay: Option<RelayHolds>,
+    ) -> Self {
         let (mut sent, mut accepted, mut received, mut read) = (0, 0, 0, 0);
         let held: Vec<BTreeSet<MessageId>> =
             histories.iter().map(|history| history.messages.iter().map(|message| message.id).collect()).collect();
@@ -75,7 +82,8 @@ impl Summary {
         let order_equal = histories.windows(2).all(|pair| order(&pair[0]).eq(order(&pair[1])))
             && histories.iter().all(|history| history.gaps == 0);
         let duplicates = histories.iter().map(duplicates).sum();
-        Self { sent, accepted, received, read, duplicates, order_equal, positive_control, relay }
+        let encrypted = histories.iter().all(|history| history.is_encrypted) && legible.unwrap_or(0) == 0;
+        Self { sent, accepted, received, read, duplicates, order_equal, positive_control, encrypted, relay }
     }
 
     /// All that was promised, held against what is there.
@@ -91,6 +99,7 @@ impl Summary {
         check("the order is the same on every device".into(), self.order_equal);
         let in_order = histories.iter().all(|history| has_order_of(history, script));
         check("each user's messages are in the order in which they were written".into(), in_order);
+        check("nobody but the three devices could read anything".into(), self.encrypted);
         check("no device has anything unread".into(), histories.iter().all(|history| history.unread == 0));
         check("the search found what it looked for".into(), found_by_search);
         if let Some(relay) = &self.relay {

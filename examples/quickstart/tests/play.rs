@@ -38,7 +38,7 @@ fn check(lines: &[(&str, &str)]) -> Vec<Value> {
     let all = lines.len();
     let nothing = json!({"mailbox_entries": 0, "bodies": 0, "body_bytes": 0, "canary_hits": 0});
     let expected = json!({"sent": all, "accepted": all, "received": all, "read": all, "duplicates": 0,
-                          "order_equal": true, "positive_control": null, "relay": nothing});
+                          "order_equal": true, "positive_control": null, "encrypted": true, "relay": nothing});
     assert_eq!(summary, expected);
     objects
 }

@@ -2,6 +2,7 @@ import {
   ChasquiError, type Account, type ChasquiClient, type ConnectionState, type ConversationId, type ConversationSummary, type TimelineItem,
 } from 'chasqui';
 import { element, hue, said, shortTime } from './dom';
+import { linking } from './linking';
 import { bubbles } from './timeline';
 
 /** Lines that a timeline begins with, and that are added when people scroll up. */
@@ -22,7 +23,7 @@ export async function chat(app: HTMLElement, client: ChasquiClient, account: Acc
   const seek = element('form', { class: 'find' }, find, trouble);
   const logout = element('button', { class: 'plain', title: 'Log out' }, 'Log out');
   const me = element('header', { class: 'me' }, avatar(account.name), element('strong', {}, account.name), logout);
-  const side = element('aside', {}, me, seek, list);
+  const side = element('aside', {}, me, seek, list, linking(client, account));
   const main = element('main', { class: 'conversation' }, nobody());
   const frame = element('div', { class: 'frame' }, side, main);
   app.replaceChildren(banner, memory, frame);

@@ -29,6 +29,10 @@ export function said(error: ChasquiError): string {
       return 'This device is full. Make some room.';
     case 'too_large':
       return 'That is too long for one message.';
+    case 'not_linked':
+      return 'Link this device first: it takes no part in encrypted conversations yet.';
+    case 'linking_failed':
+      return 'Nothing was linked: it was cancelled, or interrupted.';
     default:
       return error.message;
   }

@@ -37,6 +37,7 @@ fn print(stats: &Stats) {
     line("devices", format!("{}, {} revoked", stats.devices, stats.devices_revoked));
     line("mail waiting", format!("{} messages, {} of bodies", stats.messages, bytes(stats.body_bytes)));
     line("entries", stats.entries.to_string());
+    line("encrypted", format!("{} conversations, {} key packages", stats.groups, stats.key_packages));
     line("oldest message", since(stats.oldest_at));
     line("segments", format!("{}, {}", stats.segments, bytes(stats.segment_bytes)));
     line("database", bytes(stats.database_bytes));

@@ -237,8 +237,35 @@ const RULES: &[Rule] = &[
         says: "answers name a position that their conversation has not given",
     },
     Rule {
-        broken: "SELECT 1 FROM (SELECT conversation, seq FROM accepted GROUP BY conversation, seq HAVING count(*) > 1)",
+        broken: "SELECT 1 FROM (SELECT conversation, seq FROM accepted WHERE NOT is_resend
+                     GROUP BY conversation, seq HAVING count(*) > 1)",
         says: "positions were given twice",
+    },
+    Rule {
+        broken: "SELECT 1 FROM envelope
+                 WHERE is_for_one AND (waiting > 1 OR change IS NOT NULL) OR resend_of IS NOT NULL AND NOT is_for_one",
+        says: "messages for one device are for several, or no messages",
+    },
+    Rule {
+        broken: "SELECT 1 FROM conversation WHERE (epoch > 0) <>
+                     EXISTS (SELECT 1 FROM roster WHERE roster.conversation = conversation.conversation)",
+        says: "conversations have an epoch without devices, or devices without an epoch",
+    },
+    Rule {
+        broken: "SELECT 1 FROM conversation WHERE epoch <> 0 AND protection <> 2
+                 UNION ALL SELECT 1 FROM envelope JOIN conversation USING (conversation)
+                 WHERE envelope.epoch > conversation.epoch OR (is_welcome AND change IS NULL)",
+        says: "conversations or messages are of an epoch that there cannot be",
+    },
+    Rule {
+        broken: "SELECT 1 FROM roster JOIN device USING (device) WHERE NOT EXISTS (SELECT 1 FROM member
+                     WHERE member.conversation = roster.conversation AND member.user = device.user)",
+        says: "devices are in the group of a conversation that their user is not in",
+    },
+    Rule {
+        broken: "SELECT 1 FROM key_package JOIN device USING (device)
+                 WHERE device.revoked_at IS NOT NULL OR device.linked_at IS NULL",
+        says: "key packages are of devices that were revoked or not linked",
     },
     Rule {
         broken: "SELECT 1 FROM node WHERE era <> (SELECT coalesce(max(number), 0) FROM era)",

@@ -26,6 +26,10 @@ pub struct Stats {
     pub messages: u64,
     /// Entries in all mailboxes: messages, receipts, read marks and gaps.
     pub entries: u64,
+    /// Encrypted conversations that have a group.
+    pub groups: u64,
+    /// Key packages that others can claim.
+    pub key_packages: u64,
     /// Bytes of the bodies of those messages.
     pub body_bytes: u64,
     /// When the oldest of them was accepted, in milliseconds since 1970.
@@ -98,6 +102,8 @@ impl Inspection {
             devices_revoked: number("SELECT count(*) FROM device WHERE revoked_at IS NOT NULL")?,
             messages: number("SELECT count(*) FROM envelope")?,
             entries: number("SELECT count(*) FROM mailbox")?,
+            groups: number("SELECT count(*) FROM conversation WHERE epoch > 0")?,
+            key_packages: number("SELECT count(*) FROM key_package WHERE given_at IS NULL")?,
             body_bytes: number("SELECT coalesce(sum(length), 0) FROM envelope")?,
             oldest_at: time("SELECT min(accepted_at) FROM envelope")?,
             next_expiry_at: time("SELECT min(expires_at) FROM envelope")?,

@@ -56,6 +56,9 @@ pub(crate) struct Metrics {
     segments: Gauge,
     era: Gauge,
     expired: Counter,
+    commits: Counter,
+    packages_given: Counter,
+    last_resorts_given: Counter,
     failures: Counter,
     failing: Gauge,
 }
@@ -87,6 +90,9 @@ impl Metrics {
             delivered: add(r, "entries_delivered", "Mailbox entries handed to sockets, repeats too"),
             acknowledged: add(r, "entries_acknowledged", "Mailbox entries that devices confirmed"),
             expired: add(r, "messages_expired", "Messages whose time-to-live ran out for somebody"),
+            commits: add(r, "epochs", "Commits of encrypted conversations that were taken"),
+            packages_given: add(r, "key_packages_given", "One-time key packages that were given away"),
+            last_resorts_given: add(r, "last_resorts_given", "Times that a key package of last resort was given"),
             entries: add(r, "entries_waiting", "Mailbox entries that wait"),
             bodies: add(r, "bodies_waiting", "Messages whose bodies wait"),
             body_bytes: add(r, "bodies_waiting_bytes", "Bytes of the bodies that wait"),
@@ -136,6 +142,9 @@ impl Metrics {
         set(&self.era, now.era.into());
         set(&self.failing, now.is_failing.into());
         self.expired.inc_by(now.expired - before.expired);
+        self.commits.inc_by(now.commits - before.commits);
+        self.packages_given.inc_by(now.packages_given - before.packages_given);
+        self.last_resorts_given.inc_by(now.last_resorts_given - before.last_resorts_given);
         self.failures.inc_by(now.failures - before.failures);
     }
 

@@ -3,7 +3,7 @@
 //! Also how an entry leaves a mailbox in any other way (expired, revoked): the last one takes the body with it.
 
 use bytes::Bytes;
-use chasqui_wire::{Ack, AckItem, AckOutcome, EntryKind, ReceiptKind, Seq, SeqRange, SeqRanges};
+use chasqui_wire::{Ack, AckItem, AckOutcome, EntryKind, MessageId, ReceiptKind, Seq, SeqRange, SeqRanges};
 use rusqlite::{OptionalExtension as _, Row};
 
 use super::notices::ReceiptKey;
@@ -18,6 +18,11 @@ pub(super) struct Held {
     pub(super) sender_user: UserRow,
     pub(super) seq: Seq,
     pub(super) body: BodyAt,
+    /// A commit, a Welcome of one, or for one device: no message that anybody could miss.
+    pub(super) is_unmissed: bool,
+    message: MessageId,
+    /// What it repeats.
+    resend_of: Option<MessageId>,
     /// Whose first confirmation the sender was still to be told of.
     awaited: Option<UserRow>,
 }
@@ -29,6 +34,9 @@ fn held(row: &Row<'_>) -> Result<Held, RelayError> {
         seq: Seq::from_raw(row.get(2)?).ok_or(RelayError::Damaged("a position out of bounds"))?,
         body: BodyAt { segment: row.get(3)?, start: row.get(4)?, length: row.get(5)? },
         awaited: row.get(6)?,
+        is_unmissed: row.get(7)?,
+        message: MessageId::from_bytes(row.get(8)?),
+        resend_of: row.get::<_, Option<_>>(9)?.map(MessageId::from_bytes),
     })
 }
 
@@ -135,7 +143,8 @@ impl Step<'_> {
         };
         let mut delete = self.sql(
             "DELETE FROM envelope WHERE envelope = ?1 AND waiting = 1
-             RETURNING conversation, sender_user, seq, segment, start, length, awaited",
+             RETURNING conversation, sender_user, seq, segment, start, length, awaited,
+                 change IS NOT NULL OR is_for_one, message, resend_of",
         )?;
         let last = delete.query([envelope])?.next()?.map(held).transpose()?;
         drop(delete);
@@ -146,7 +155,8 @@ impl Step<'_> {
             }
             None => {
                 let mut query = self.sql(
-                    "SELECT conversation, sender_user, seq, segment, start, length, awaited
+                    "SELECT conversation, sender_user, seq, segment, start, length, awaited,
+                         change IS NOT NULL OR is_for_one, message, resend_of
                      FROM envelope WHERE envelope = ?1",
                 )?;
                 let mut rows = query.query([envelope])?;
@@ -160,10 +170,22 @@ impl Step<'_> {
             }
         };
         if let Some(kind) = news.filter(|_| held.awaited == Some(user)) {
-            let key = ReceiptKey { to: held.sender_user, conversation: held.conversation, about: user, kind };
-            self.tell(key, held.seq)?;
+            self.tell_of(&held, user, kind)?;
         }
         Ok(held)
+    }
+
+    /// Of a message that is sent again, only that it is there now: the rest its first envelope tells, unless that tells
+    /// less than is true by now.
+    fn tell_of(&mut self, held: &Held, about: UserRow, kind: ReceiptKind) -> Result<(), RelayError> {
+        let is_received = kind == ReceiptKind::Received;
+        match held.resend_of {
+            Some(original) if is_received => self.had_by_resend(original)?,
+            Some(_) => return Ok(()),
+            None if !is_received && self.is_had_by_resend(held.message)? => return Ok(()),
+            None => {}
+        }
+        self.tell(ReceiptKey { to: held.sender_user, conversation: held.conversation, about, kind }, held.seq)
     }
 
     /// Whether another device of the user may still store it.

@@ -11,19 +11,31 @@ use super::{Attach, Attached, Event, KnownDevice, RelayError, SessionId, State, 
 use crate::planted::{PlantedBug, planted};
 use crate::store::DeviceRow;
 
+/// What the directory knows of a device that somebody says to be.
+struct Found {
+    who: Who,
+    identity_key: [u8; 32],
+    revoked: bool,
+}
+
 impl Step<'_> {
     pub(super) fn lookup(&mut self, session: SessionId, device: DeviceId) -> Result<(), RelayError> {
         let found = self.find_device(session, device)?;
-        let known = |(who, revoked): (Who, bool)| KnownDevice { user: who.user_id, key: who.device_key, revoked };
+        let known = |Found { who, identity_key, revoked }| KnownDevice {
+            user: who.user_id,
+            identity_key,
+            key: who.device_key,
+            revoked,
+        };
         self.answer(session, Event::Device(found.map(known)));
         Ok(())
     }
 
     pub(super) fn attach(&mut self, session: SessionId, attach: &Attach) -> Result<(), RelayError> {
         let who = match self.find_device(session, attach.device)? {
-            Some((who, false)) => who,
+            Some(Found { who, revoked: false, .. }) => who,
             // Revoked since its signature was verified.
-            Some((_, true)) | None => {
+            Some(Found { revoked: true, .. }) | None => {
                 self.answer(session, Event::Revoked);
                 return Ok(());
             }
@@ -50,7 +62,9 @@ impl Step<'_> {
         eras.extend(self.pending.new_era);
         let checkpoint = self.state.checkpoint(self.era(), self.revision());
         let http_token = http_token.into();
-        let attached = Attached { user: who.user_id, checkpoint, eras, http_token, http_token_expires_at };
+        let key_packages = self.packages_left(who.device)?;
+        let attached =
+            Attached { user: who.user_id, checkpoint, eras, http_token, http_token_expires_at, key_packages };
         self.answer(session, Event::Attached(Box::new(attached)));
         Ok(())
     }
@@ -107,16 +121,17 @@ impl Step<'_> {
         Ok(known)
     }
 
-    /// A device, as this session's; and whether it was revoked.
-    fn find_device(&self, session: SessionId, id: DeviceId) -> Result<Option<(Who, bool)>, RelayError> {
+    /// A device, as this session's.
+    fn find_device(&self, session: SessionId, id: DeviceId) -> Result<Option<Found>, RelayError> {
         let mut query = self.sql(
-            "SELECT device.device, device.key, device.user, user.id, device.revoked_at IS NOT NULL
+            "SELECT device.device, device.key, device.user, user.id, device.revoked_at IS NOT NULL, user.identity_key
              FROM device JOIN user USING (user) WHERE device.id = ?1",
         )?;
         let found = query.query_row([id.as_bytes()], |row| {
             let user_id = UserId::from_bytes(row.get(3)?);
             let (device, device_key, user) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok((Who { session, device, device_id: id, device_key, user, user_id }, row.get(4)?))
+            let who = Who { session, device, device_id: id, device_key, user, user_id };
+            Ok(Found { who, revoked: row.get(4)?, identity_key: row.get(5)? })
         });
         Ok(found.optional()?)
     }

@@ -135,6 +135,9 @@ impl Relay {
         let state = &mut self.state;
         state.tally.is_failing = false;
         state.tally.expired += pending.expired;
+        state.tally.commits += pending.commits;
+        state.tally.packages_given += pending.packages_given;
+        state.tally.last_resorts_given += pending.last_resorts_given;
         state.bodies.keep_appended();
         state.bodies.erase(std::mem::take(&mut pending.erased), now);
         if pending.changed {
@@ -179,6 +182,8 @@ impl Relay {
             }
             Work::Session(session, Op::Read(read)) => Some((*session, rejected(read.id))),
             Work::Session(session, Op::Admit(admit)) => Some((*session, rejected(admit.id))),
+            Work::Session(session, Op::KeyPackages(packages)) => Some((*session, rejected(packages.id))),
+            Work::Session(session, Op::Claim(claim)) => Some((*session, rejected(claim.id))),
             // Only when it was seen and how far it came is lost; the seat is not.
             Work::Session(session, Op::Detach) => {
                 self.state.leave(*session);

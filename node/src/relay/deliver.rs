@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chasqui_wire::{
-    ConversationId, ConversationKind, DeviceId, Entry, EntryKind, Envelope, Limits, MessageId, Protection, Seq,
+    Commit, ConversationId, ConversationKind, DeviceId, Entry, EntryKind, Envelope, Limits, MessageId, Protection, Seq,
     Timestamp, UserId,
 };
 use rusqlite::Row;
 
+use super::epoch::Bounds;
 use super::step::{NewMail, Step};
 use super::{Attach, Event, Relay, RelayError, SessionId, Who};
 use crate::planted::{PlantedBug, planted};
@@ -23,7 +24,7 @@ macro_rules! waiting_mail {
             "SELECT mailbox.entry, mailbox.notice, envelope.segment, envelope.start, envelope.length,
                  envelope.message, conversation.id, conversation.kind, conversation.protection, sender.id,
                  sender_device.id, peer.id, envelope.seq, envelope.accepted_at, envelope.urgent,
-                 envelope.is_request
+                 envelope.is_request, envelope.epoch, envelope.change, envelope.is_welcome, envelope.resend_of
              FROM mailbox
              LEFT JOIN envelope ON envelope.envelope = mailbox.entry AND mailbox.notice IS NULL
              LEFT JOIN conversation ON conversation.conversation = envelope.conversation
@@ -252,12 +253,16 @@ pub(super) fn envelope(row: &Row<'_>, body: bytes::Bytes) -> Result<Envelope, Re
         accepted_at: Timestamp(row.get(13)?),
         body,
         urgent: row.get(14)?,
-        resend_of: None,
-        epoch: 0,
-        commit: None,
-        welcome: false,
+        resend_of: row.get::<_, Option<_>>(19)?.map(MessageId::from_bytes),
+        epoch: row.get(16)?,
+        commit: row.get::<_, Option<Vec<u8>>>(17)?.map(change).transpose()?,
+        welcome: row.get(18)?,
         request: row.get(15)?,
     })
+}
+
+fn change(bytes: Vec<u8>) -> Result<Commit, RelayError> {
+    Commit::decode(bytes.into()).map_err(|_| RelayError::Damaged("a declared change cannot be read"))
 }
 
 /// Mail cut into frames that respect both limits.
@@ -296,7 +301,10 @@ impl Frames {
 /// The most bytes that an entry takes in a frame: fixed fields rounded up, a range 24, an id 18.
 pub(super) fn size_of_entry(kind: &EntryKind) -> usize {
     let variable = match kind {
-        EntryKind::Envelope(envelope) => envelope.body.len(),
+        EntryKind::Envelope(envelope) => {
+            let changes = |commit: &Commit| (commit.added.len() + commit.removed.len()) * Bounds::ENTRY;
+            envelope.body.len() + envelope.commit.as_ref().map_or(0, changes)
+        }
         EntryKind::Receipt(receipt) => 24 * receipt.ranges.iter().count(),
         EntryKind::Read(notice) => 24 * notice.read.ranges.iter().count() + 18 * notice.read.authors.len(),
         EntryKind::Gap(_)

@@ -1,4 +1,4 @@
-//! Who and what the batch's messages name: users, their devices, conversations. Asked of the database once.
+//! Who and what the batch's messages name: users, their devices, conversations, groups. Asked of the database once.
 //!
 //! It follows a batch at once, and one that is rolled back makes it forget everything. What it forgets it asks again, so
 //! nothing but time depends on what it remembers.
@@ -10,6 +10,7 @@ use chasqui_wire::{ConversationId, UserId};
 use rusqlite::OptionalExtension as _;
 
 use super::RelayError;
+use super::roster::Group;
 use super::route::ActiveDevice;
 use super::step::Step;
 use crate::store::{ConversationRow, UserRow};
@@ -23,6 +24,7 @@ pub(super) struct Directory {
     /// With the highest position given so far.
     conversations: BTreeMap<ConversationId, (ConversationRow, u64)>,
     conversation_ids: BTreeMap<ConversationRow, ConversationId>,
+    groups: BTreeMap<ConversationRow, Arc<Group>>,
 }
 
 /// The most that one of the maps remembers: beyond, it begins anew.
@@ -39,6 +41,24 @@ impl Directory {
     /// Which devices somebody has may have changed.
     pub(super) fn forget_devices(&mut self) {
         self.devices.clear();
+        self.groups.clear();
+    }
+
+    /// Which devices can be put in groups may have changed.
+    pub(super) fn forget_groups(&mut self) {
+        self.groups.clear();
+    }
+
+    pub(super) fn forget_group(&mut self, conversation: ConversationRow) {
+        self.groups.remove(&conversation);
+    }
+
+    pub(super) fn group(&self, conversation: ConversationRow) -> Option<Arc<Group>> {
+        self.groups.get(&conversation).map(Arc::clone)
+    }
+
+    pub(super) fn remember_group(&mut self, conversation: ConversationRow, group: Arc<Group>) {
+        remember(&mut self.groups, conversation, group);
     }
 }
 

@@ -132,6 +132,9 @@ impl Step<'_> {
         self.sql("INSERT INTO era (number, began_at_revision) VALUES (?1, ?2)")?
             .execute((era.number, era.began_at_revision))?;
         self.sql("UPDATE node SET era = ?1")?.execute([era.number])?;
+        // Which of them were given away since the copy was made, nobody knows any more, and none may be given twice.
+        self.sql("DELETE FROM key_package WHERE NOT is_last_resort AND given_at IS NULL")?.execute([])?;
+        self.state.directory.forget_groups();
         self.pending.changed = true;
         self.pending.new_era = Some(era);
         let sessions: Vec<SessionId> = self.state.online().values().map(|online| online.who.session).collect();

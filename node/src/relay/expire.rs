@@ -1,4 +1,5 @@
-//! Expire: when a time-to-live ran out, a gap takes the envelope's place in each mailbox, and the sender is told.
+//! Expire: when a time-to-live ran out, a gap takes the envelope's place in each mailbox, and the sender is told. What
+//! nobody would miss (a commit, a Welcome, a message for one device) just goes.
 //!
 //! What is in flight on a living session does not expire: the device may already hold it.
 
@@ -64,35 +65,36 @@ impl Step<'_> {
             )?
             .query_map([envelope], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
             .collect::<Result<_, _>>()?;
-        let gap = EntryKind::Gap(self.gap(envelope, GapReason::Expired)?);
+        let (gap, is_unmissed) = self.gap(envelope, GapReason::Expired)?;
+        let gap = EntryKind::Gap(gap);
         let mut is_any = false;
         for (device, user, is_absent) in waiting {
-            if is_absent {
-                is_any = true;
-                self.let_go(device, user, envelope, ReceiptKind::Expired)?;
-                continue;
-            }
             let online = self.state.online().get(&device);
-            if online.is_some_and(|online| online.in_flight.contains_key(&entry)) {
+            if !is_absent && online.is_some_and(|online| online.in_flight.contains_key(&entry)) {
                 continue;
             }
             is_any = true;
+            if is_absent || is_unmissed {
+                self.let_go(device, user, envelope, ReceiptKind::Expired)?;
+                continue;
+            }
             self.put_gap(device, user, envelope, &gap, ReceiptKind::Expired)?;
             // Wakes the device's backlog, if it is online: the entry is there, or it would be in flight.
             self.pending.mail.entry(device).or_default().push(NewMail { entry, kind: gap.clone(), body_bytes: 0 });
         }
         self.pending.changed |= is_any;
-        self.pending.expired += u64::from(is_any);
+        self.pending.expired += u64::from(is_any && !is_unmissed);
         Ok(is_any)
     }
 
-    /// The body of this entry is lost: a gap takes its place, and no other device's.
+    /// The body of this entry is lost: a gap takes its place (if anybody would miss it), and no other device's.
     pub(super) fn give_up(&mut self, who: Who, entry: u64) -> Result<(), RelayError> {
         let envelope = EnvelopeRow::of_entry(entry);
-        let gap = EntryKind::Gap(self.gap(envelope, GapReason::Other)?);
-        self.put_gap(who.device, who.user, envelope, &gap, ReceiptKind::Unreadable)?;
         self.pending.changed = true;
-        Ok(())
+        match self.gap(envelope, GapReason::Other)? {
+            (_, true) => self.let_go(who.device, who.user, envelope, ReceiptKind::Unreadable),
+            (gap, false) => self.put_gap(who.device, who.user, envelope, &EntryKind::Gap(gap), ReceiptKind::Unreadable),
+        }
     }
 
     /// `told` is what the sender hears if no other device of that user may still store it.
@@ -115,7 +117,8 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// An envelope leaves the mailbox of a device that was away for too long: it is told as a hole.
+    /// An envelope leaves the mailbox of a device that was away for too long: a message is told as a hole. Whoever lacks a
+    /// commit finds out by the next message, and nobody misses it in a history; nor what was for one device.
     pub(super) fn let_go(
         &mut self,
         device: DeviceRow,
@@ -129,12 +132,17 @@ impl Step<'_> {
             self.pending.erased.pop();
         }
         self.count_mail(device, Some(held.sender_user), -1, -i64::from(held.body.length));
+        if held.is_unmissed {
+            return Ok(());
+        }
         self.miss(device, held.conversation, SeqRange::one(held.seq), HoleReason::Absent)
     }
 
-    fn gap(&self, envelope: EnvelopeRow, reason: GapReason) -> Result<Gap, RelayError> {
+    /// What would stand for an envelope, and whether nothing does, because nobody would miss it.
+    fn gap(&self, envelope: EnvelopeRow, reason: GapReason) -> Result<(Gap, bool), RelayError> {
         let mut query = self.sql(
-            "SELECT conversation.id, envelope.seq, conversation.kind, conversation.protection, sender.id, peer.id
+            "SELECT conversation.id, envelope.seq, conversation.kind, conversation.protection, sender.id, peer.id,
+                 envelope.change IS NOT NULL OR envelope.is_for_one
              FROM envelope
              JOIN conversation USING (conversation)
              JOIN user AS sender ON sender.user = envelope.sender_user
@@ -144,7 +152,7 @@ impl Step<'_> {
         let mut rows = query.query([envelope])?;
         let row = rows.next()?.ok_or(RelayError::Damaged("an envelope without its conversation"))?;
         let damaged = || RelayError::Damaged("an envelope is out of bounds");
-        Ok(Gap {
+        let gap = Gap {
             conversation: ConversationId::from_bytes(row.get(0)?),
             seq: Seq::from_raw(row.get(1)?).ok_or_else(damaged)?,
             reason,
@@ -153,6 +161,7 @@ impl Step<'_> {
             sender_user: UserId::from_bytes(row.get(4)?),
             peer: Some(UserId::from_bytes(row.get(5)?)),
             at: self.now,
-        })
+        };
+        Ok((gap, row.get(6)?))
     }
 }

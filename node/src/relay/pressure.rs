@@ -24,7 +24,8 @@ impl Work {
     /// Whether it makes the data grow. What does not may free some of it.
     fn grows(&self) -> bool {
         match self {
-            Self::Session(_, Op::Publish(_) | Op::Read(_) | Op::Admit(_)) | Self::Call(_) => true,
+            Self::Session(_, Op::Publish(_) | Op::Read(_) | Op::Admit(_) | Op::KeyPackages(_) | Op::Claim(_))
+            | Self::Call(_) => true,
             Self::Session(_, Op::Lookup(_) | Op::Attach(_) | Op::Detach | Op::Acknowledge(_)) => false,
         }
     }

@@ -3,22 +3,34 @@
 //! A message id is accepted once. After a refusal nothing of that stream is accepted until it restarts.
 
 use chasqui_wire::{
-    Accepted, ConversationId, ConversationKind, EntryKind, Envelope, ErrorCode, Protection, ReceiptKind, Send, Seq,
-    SeqRange, StorageClass, Timestamp, direct_conversation,
+    Accepted, ConversationId, ConversationKind, ErrorCode, Protection, ReceiptKind, Send, Seq, SeqRange, StorageClass,
+    Timestamp, direct_conversation,
 };
 use rusqlite::OptionalExtension as _;
 
 use super::commit::rejected;
+use super::fan_out::{Cargo, Post};
+use super::group_mail::CommitRoute;
 use super::notices::ReceiptKey;
+use super::one_device::{OnlyDevice, Original, check_only, is_said};
 use super::requests::Gate;
 use super::route::Route;
 use super::step::Step;
 use super::{Event, RelayError, Who};
 use crate::planted::{PlantedBug, planted};
-use crate::store::{ConversationRow, EnvelopeRow, UserRow};
+use crate::store::{ConversationRow, UserRow};
 
-/// Why a send is refused.
-struct No(ErrorCode, &'static str, u32);
+/// Why a send is refused, and after how many milliseconds it may make sense again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct No(pub(super) ErrorCode, pub(super) &'static str, pub(super) u32);
+
+impl No {
+    pub(super) const NO_ROOM: Self =
+        Self(ErrorCode::MailboxFull, "no mailbox that it is for has room for more of this sender", 10_000);
+    /// Mail that was sealed for the group as it was could not be read once the device has changed it.
+    pub(super) const BEHIND: Self =
+        Self(ErrorCode::EpochConflict, "mail of this conversation waits for this device: take that first", 500);
+}
 
 /// What was answered to a message id.
 struct Prior {
@@ -32,9 +44,18 @@ struct Prior {
 struct Plan {
     peer: UserRow,
     conversation: Option<(ConversationRow, u64)>,
-    route: Route,
+    mail: PlannedMail,
+    /// What it repeats, if it does.
+    original: Option<Original>,
     ttl_ms: u64,
     is_request: bool,
+}
+
+/// Who gets what.
+enum PlannedMail {
+    Message(Route),
+    ForOne(OnlyDevice),
+    Commit(CommitRoute),
 }
 
 impl Step<'_> {
@@ -50,7 +71,8 @@ impl Step<'_> {
             && prior.user == who.user
             && prior.conversation == row
         {
-            moves = self.moves(row, head, prior, send)?;
+            // What a commit led to is replaced after a restore, and not given back. A resend has the position of another.
+            moves = send.commit.is_none() && send.resend_of.is_none() && self.moves(row, head, prior, send)?;
             if !moves {
                 self.answer(who.session, Event::Accepted(prior.accepted));
                 return Ok(());
@@ -70,8 +92,8 @@ impl Step<'_> {
             match self.plan(who, send, conversation)? {
                 Ok(plan) => {
                     let accepted = self.accept(who, send, plan)?;
-                    if prior.is_none() {
-                        // As the device counts: a message that moves is none more.
+                    if prior.is_none() && is_said(send) {
+                        // As the device counts: what it says by itself, and a message that moves, is none more.
                         *self.pending.accepted.entry(who.session).or_default() += 1;
                     }
                     self.answer(who.session, Event::Accepted(accepted));
@@ -120,16 +142,16 @@ impl Step<'_> {
         if send.body.len() > limits.body_bytes as usize {
             return Ok(Err(No(ErrorCode::TooLarge, "the body is above limits.body_bytes", 0)));
         }
-        let is_supported = send.kind == ConversationKind::Direct
-            && send.protection == Protection::NodeReadable
-            && send.storage == StorageClass::Durable
-            && send.resend_of.is_none()
-            && send.only_device.is_none()
-            && send.epoch == 0
-            && send.commit.is_none();
+        let is_supported = send.kind == ConversationKind::Direct && send.storage == StorageClass::Durable;
         if !is_supported {
-            let detail = "this node takes durable messages in direct, node-readable conversations";
+            let detail = "this node takes durable messages in direct conversations";
             return Ok(Err(No(ErrorCode::NotSupported, detail, 0)));
+        }
+        if send.protection == Protection::NodeReadable && (send.epoch != 0 || send.commit.is_some()) {
+            return Ok(Err(No(ErrorCode::NotSupported, "a node-readable conversation has no epochs", 0)));
+        }
+        if let Err(no) = check_only(send) {
+            return Ok(Err(no));
         }
         if send.ttl_seconds > ttl_max {
             return Ok(Err(No(ErrorCode::Invalid, "ttl_seconds is above limits.ttl_seconds_max", 0)));
@@ -144,15 +166,13 @@ impl Step<'_> {
             return Ok(Err(No(ErrorCode::UnknownUser, "no such peer", 0)));
         };
         let head = conversation.and_then(|(_, head)| Seq::from_raw(head));
-        if head.is_some_and(|head| head.number() == Seq::NUMBER_MAX && head.era() >= self.era()) {
+        let takes_position = send.resend_of.is_none();
+        if takes_position && head.is_some_and(|head| head.number() == Seq::NUMBER_MAX && head.era() >= self.era()) {
             return Ok(Err(No(ErrorCode::NotSupported, "the conversation has no positions left", 0)));
         }
         let gate = self.gate(conversation.map(|(row, _)| row), who.user, peer)?;
-        let bytes = send.body.len() as u32;
-        let mut route = Route::default();
         if peer != who.user {
-            let devices = self.active_devices(peer)?;
-            if devices.is_empty() {
+            if self.active_devices(peer)?.is_empty() {
                 return Ok(Err(if self.is_deleted(peer)? {
                     No(ErrorCode::AccountDeleted, "the peer deleted the account", 0)
                 } else {
@@ -164,46 +184,108 @@ impl Step<'_> {
                 let detail = "the peer has not accepted yet that this user writes";
                 return Ok(Err(No(ErrorCode::RequestPending, detail, 0)));
             }
-            match self.route_to_peer(who, &devices, bytes)? {
-                Some(to_peer) => route = to_peer,
-                None => {
-                    let detail = "no mailbox of the peer has room for more of this sender";
-                    return Ok(Err(No(ErrorCode::MailboxFull, detail, 10_000)));
+        }
+        let original = match self.original(who, send, conversation.map(|(row, _)| row))? {
+            Ok(original) => original,
+            Err(no) => return Ok(Err(no)),
+        };
+        let mail = match send.protection {
+            Protection::NodeReadable => match send.only_device {
+                Some(device) => self.route_readable_to(who, peer, send, device)?.map(PlannedMail::ForOne),
+                None => self.route_readable(who, peer, send)?.map(PlannedMail::Message),
+            },
+            Protection::EndToEnd => {
+                let row = conversation.map(|(row, _)| row);
+                let group = self.group(row, [who.user, peer])?;
+                match (&send.commit, send.only_device) {
+                    (Some(_), _) if row.map_or(Ok(false), |row| self.is_behind(who.device, row))? => Err(No::BEHIND),
+                    (Some(commit), _) => self.route_commit(who, peer, send, commit, &group)?.map(PlannedMail::Commit),
+                    (None, Some(device)) => {
+                        self.route_encrypted_to(who, peer, send, device, &group)?.map(PlannedMail::ForOne)
+                    }
+                    (None, None) => self.route_encrypted(who, peer, send, &group)?.map(PlannedMail::Message),
                 }
             }
-        }
-        self.route_to_siblings(who, bytes, &mut route)?;
-        let ttl_seconds = if send.ttl_seconds == 0 { ttl_max } else { send.ttl_seconds };
+        };
+        let is_brief = send.ttl_seconds != 0 && send.commit.is_none();
+        // What comes after a commit cannot be read without it, so it waits for as long as anything may.
+        let ttl_seconds = if is_brief { send.ttl_seconds } else { ttl_max };
         let (ttl_ms, is_request) = (u64::from(ttl_seconds) * 1000, gate == Gate::Request);
-        Ok(Ok(Plan { peer, conversation, route, ttl_ms, is_request }))
+        Ok(mail.map(|mail| Plan { peer, conversation, mail, original, ttl_ms, is_request }))
+    }
+
+    /// To every device of both, but the sending one.
+    fn route_readable(&mut self, who: Who, peer: UserRow, send: &Send) -> Result<Result<Route, No>, RelayError> {
+        let bytes = send.body.len() as u32;
+        let mut route = Route::default();
+        if peer != who.user {
+            let devices = self.active_devices(peer)?;
+            match self.route_to_peer(who, &devices, bytes)? {
+                Some(to_peer) => route = to_peer,
+                None => return Ok(Err(No::NO_ROOM)),
+            }
+        }
+        let own = self.active_devices(who.user)?;
+        self.route_to_siblings(who, &own, bytes, &mut route)?;
+        Ok(Ok(route))
     }
 
     fn accept(&mut self, who: Who, send: &Send, plan: Plan) -> Result<Accepted, RelayError> {
         let (conversation, head) = match plan.conversation {
             Some(found) => {
-                self.answering(found.0, who.user)?;
+                if is_said(send) {
+                    self.answering(found.0, who.user)?;
+                }
                 found
             }
-            None => (self.create_direct(send.conversation, send.protection, [who.user, plan.peer])?, 0),
+            None => {
+                let created = self.create_direct(send.conversation, send.protection, [who.user, plan.peer])?;
+                if send.only_device.is_some() {
+                    self.leave_unanswered(created, who.user, plan.peer)?;
+                }
+                (created, 0)
+            }
         };
         if plan.is_request {
-            self.count_request(conversation, plan.peer)?;
+            self.count_request(conversation, plan.peer, send.commit.is_none())?;
         }
-        let seq = self.position(conversation, head, send)?;
-        let revision = self.revision();
+        let (seq, at) = match plan.original {
+            Some(original) => (original.seq, original.at),
+            None => (self.position(conversation, head, send)?, self.now),
+        };
+        let (revision, is_resend) = (self.revision(), plan.original.is_some());
         self.sql(
-            "INSERT INTO accepted (message, device, conversation, seq, at, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (message) DO UPDATE SET seq = ?4, at = ?5, revision = ?6",
+            "INSERT INTO accepted (message, device, conversation, seq, at, revision, is_resend)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (message) DO UPDATE SET seq = ?4, at = ?5, revision = ?6, is_had = 0",
         )?
-        .execute((send.message.as_bytes(), who.device, conversation, seq.raw(), self.now.0, revision))?;
+        .execute((send.message.as_bytes(), who.device, conversation, seq.raw(), at.0, revision, is_resend))?;
         self.pending.changed = true;
-        for &(device, reason) in &plan.route.passed_over {
-            self.miss(device, conversation, SeqRange::one(seq), reason)?;
+        let post = Post {
+            who,
+            send,
+            conversation,
+            peer: plan.peer,
+            seq,
+            accepted_at: at,
+            expires_at: self.now.plus_millis(plan.ttl_ms),
+            is_request: plan.is_request,
+        };
+        match plan.mail {
+            PlannedMail::Message(route) => {
+                for &(device, reason) in &route.passed_over {
+                    self.miss(device, conversation, SeqRange::one(seq), reason)?;
+                }
+                self.fan_out(&post, Cargo::Message(&send.body), &route.takers)?;
+                if planted(PlantedBug::ReceiptBeforeStore) && !route.takers.is_empty() {
+                    let key = ReceiptKey { to: who.user, conversation, about: plan.peer, kind: ReceiptKind::Received };
+                    self.receipt(key, seq);
+                }
+            }
+            PlannedMail::ForOne(only) => self.fan_out(&post, Cargo::ForOne(&send.body, only.user), &[only.row])?,
+            PlannedMail::Commit(route) => self.take_commit(&post, route)?,
         }
-        if !plan.route.takers.is_empty() {
-            self.fan_out(who, send, &plan, conversation, seq)?;
-        }
-        Ok(Accepted { message: send.message, seq: Some(seq), at: self.now, revision })
+        Ok(Accepted { message: send.message, seq: Some(seq), at, revision })
     }
 
     pub(super) fn create_direct(
@@ -291,72 +373,5 @@ impl Step<'_> {
             }
         };
         Ok(seq.number() > head)
-    }
-
-    fn fan_out(
-        &mut self,
-        who: Who,
-        send: &Send,
-        plan: &Plan,
-        conversation: ConversationRow,
-        seq: Seq,
-    ) -> Result<(), RelayError> {
-        let expires_at = self.now.plus_millis(plan.ttl_ms);
-        // Holes come before whatever is newer than they are.
-        for &device in &plan.route.takers {
-            self.tell_missed(device)?;
-        }
-        let envelope = EnvelopeRow::of_entry(self.next_entry());
-        let body = self.state.bodies.append(&send.body)?;
-        self.sql(
-            "INSERT INTO envelope (envelope, message, conversation, sender_user, sender_device, peer, seq, accepted_at,
-                 expires_at, urgent, segment, start, length, waiting, awaited, is_request)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-        )?
-        .execute(rusqlite::params![
-            envelope,
-            send.message.as_bytes(),
-            conversation,
-            who.user,
-            who.device,
-            plan.peer,
-            seq.raw(),
-            self.now.0,
-            expires_at.0,
-            send.urgent,
-            body.segment,
-            body.start,
-            body.length,
-            plan.route.takers.len(),
-            (plan.peer != who.user).then_some(plan.peer),
-            plan.is_request,
-        ])?;
-        let kind = EntryKind::Envelope(Box::new(Envelope {
-            message: send.message,
-            conversation: send.conversation,
-            kind: send.kind,
-            protection: send.protection,
-            sender_user: who.user_id,
-            sender_device: who.device_id,
-            peer: send.peer,
-            seq,
-            accepted_at: self.now,
-            body: send.body.clone(),
-            urgent: send.urgent,
-            resend_of: None,
-            epoch: 0,
-            commit: None,
-            welcome: false,
-            request: plan.is_request,
-        }));
-        for &device in &plan.route.takers {
-            self.add_mail(device, (envelope, who.user), kind.clone(), body.length)?;
-        }
-        if planted(PlantedBug::ReceiptBeforeStore) {
-            let key = ReceiptKey { to: who.user, conversation, about: plan.peer, kind: ReceiptKind::Received };
-            self.receipt(key, seq);
-        }
-        self.pending.expiry = Some(self.pending.expiry.map_or(expires_at, |first| first.min(expires_at)));
-        Ok(())
     }
 }

@@ -50,6 +50,10 @@ pub struct DeviceHeld {
     pub last_seen_at: Option<Timestamp>,
     /// When it was shut out.
     pub revoked_at: Option<Timestamp>,
+    /// When it was linked, for encrypted conversations.
+    pub linked_at: Option<Timestamp>,
+    /// Key packages of it that others can claim.
+    pub key_packages: u64,
     /// Messages and notices that wait for it.
     pub waiting: u64,
 }
@@ -96,6 +100,8 @@ pub(crate) fn report(db: &Connection, user: UserId) -> rusqlite::Result<Option<A
     let subjects = query.query_map([user.as_bytes()], subject)?.collect::<Result<_, _>>()?;
     let mut query = db.prepare_cached(
         "SELECT device.id, device.name, device.created_at, device.last_seen_at, device.revoked_at,
+             device.linked_at,
+             (SELECT count(*) FROM key_package WHERE key_package.device = device.device AND given_at IS NULL),
              (SELECT count(*) FROM mailbox WHERE mailbox.device = device.device)
          FROM device JOIN user USING (user) WHERE user.id = ?1 ORDER BY device.created_at, device.device",
     )?;
@@ -106,7 +112,9 @@ pub(crate) fn report(db: &Connection, user: UserId) -> rusqlite::Result<Option<A
             created_at: Timestamp(row.get(2)?),
             last_seen_at: row.get::<_, Option<i64>>(3)?.map(Timestamp),
             revoked_at: row.get::<_, Option<i64>>(4)?.map(Timestamp),
-            waiting: row.get(5)?,
+            linked_at: row.get::<_, Option<i64>>(5)?.map(Timestamp),
+            key_packages: row.get(6)?,
+            waiting: row.get(7)?,
         })
     };
     let devices = query.query_map([user.as_bytes()], device)?.collect::<Result<_, _>>()?;

@@ -3,9 +3,7 @@
 //! Guarantees: who was not accepted, and was not written to, has at most `request_messages` messages accepted, and hears
 //! nothing of what became of them but that they cannot be delivered. Whoever answers accepts. What was withheld is told then.
 
-use chasqui_wire::{
-    Accepted, Admission, Admit, EntryKind, ErrorCode, Protection, ReceiptKind, Seq, Verdict, direct_conversation,
-};
+use chasqui_wire::{Accepted, Admission, Admit, EntryKind, ErrorCode, ReceiptKind, Seq, Verdict, direct_conversation};
 use rusqlite::OptionalExtension as _;
 
 use super::commit::rejected;
@@ -60,10 +58,15 @@ impl Step<'_> {
         })
     }
 
-    /// A request was accepted for delivery.
-    pub(super) fn count_request(&self, conversation: ConversationRow, peer: UserRow) -> Result<(), RelayError> {
-        self.sql("UPDATE member SET standing = 1, asked = asked + 1 WHERE conversation = ?1 AND user = ?2")?
-            .execute((conversation, peer))?;
+    /// Something of a stranger was accepted for delivery. Only a message counts as a request.
+    pub(super) fn count_request(
+        &self,
+        conversation: ConversationRow,
+        peer: UserRow,
+        is_message: bool,
+    ) -> Result<(), RelayError> {
+        self.sql("UPDATE member SET standing = 1, asked = asked + ?3 WHERE conversation = ?1 AND user = ?2")?
+            .execute((conversation, peer, is_message))?;
         Ok(())
     }
 
@@ -71,6 +74,20 @@ impl Step<'_> {
     pub(super) fn answering(&mut self, conversation: ConversationRow, user: UserRow) -> Result<(), RelayError> {
         if self.state.has_requests && matches!(self.standing(conversation, user)?, Standing::Asked(_)) {
             self.welcome(conversation, user)?;
+        }
+        Ok(())
+    }
+
+    /// A conversation begins, and its first sender has said nothing yet: the other one's writing is as unanswered as before.
+    pub(super) fn leave_unanswered(
+        &self,
+        conversation: ConversationRow,
+        user: UserRow,
+        peer: UserRow,
+    ) -> Result<(), RelayError> {
+        if self.state.options.request_messages > 0 && user != peer {
+            self.sql("UPDATE member SET standing = 1 WHERE conversation = ?1 AND user = ?2")?
+                .execute((conversation, user))?;
         }
         Ok(())
     }
@@ -112,9 +129,6 @@ impl Step<'_> {
     }
 
     fn apply_verdict(&mut self, who: Who, admit: &Admit) -> Result<Option<(ErrorCode, &'static str)>, RelayError> {
-        if admit.protection != Protection::NodeReadable {
-            return Ok(Some((ErrorCode::NotSupported, "this node has node-readable conversations")));
-        }
         let Some(peer) = self.user_by_id(admit.peer)?.filter(|&peer| peer != who.user) else {
             return Ok(Some((ErrorCode::UnknownUser, "no such peer")));
         };

@@ -1,4 +1,5 @@
-//! Revoke: a device is shut out, its mail dropped, and the senders told where nobody else of that user waits.
+//! Revoke: a device is shut out, its mail and key packages are dropped, and the senders told where nobody else of that user
+//! waits.
 
 use chasqui_wire::ReceiptKind;
 
@@ -22,6 +23,7 @@ impl Step<'_> {
             self.leave_envelope(device, user, envelope, Leaving::Without(ReceiptKind::DeviceGone))?;
         }
         self.forget_missed(device)?;
+        self.unlink(device)?;
         self.state.mailboxes.forget(device);
         // Mail that this very batch had addressed to it is gone as well.
         self.pending.mail.remove(&device);

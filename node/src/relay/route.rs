@@ -47,9 +47,14 @@ impl Step<'_> {
         Ok((!route.takers.is_empty()).then_some(route))
     }
 
-    /// Adds the sender's own other devices. What they cannot take, the sending device holds.
-    pub(super) fn route_to_siblings(&mut self, who: Who, bytes: u32, route: &mut Route) -> Result<(), RelayError> {
-        let devices = self.active_devices(who.user)?;
+    /// Adds the sender's own other devices among these. What they cannot take, the sending device holds.
+    pub(super) fn route_to_siblings(
+        &mut self,
+        who: Who,
+        devices: &[ActiveDevice],
+        bytes: u32,
+        route: &mut Route,
+    ) -> Result<(), RelayError> {
         let siblings = devices.iter().filter(|device| device.row != who.device);
         self.route(None, siblings, bytes, route)
     }

@@ -51,6 +51,12 @@ pub(super) struct Pending {
     pub(super) new_era: Option<chasqui_wire::Era>,
     /// Messages that expired for somebody.
     pub(super) expired: u64,
+    /// Commits taken, and key packages given away.
+    pub(super) commits: u64,
+    pub(super) packages_given: u64,
+    pub(super) last_resorts_given: u64,
+    /// Devices of whose key packages there are more or fewer.
+    pub(super) packages_changed: BTreeSet<DeviceRow>,
     /// Whether anything durable changed.
     pub(super) changed: bool,
 }
@@ -78,7 +84,13 @@ impl Step<'_> {
         match op {
             Op::Lookup(device) => return self.lookup(session, *device),
             Op::Attach(attach) => return self.attach(session, attach),
-            Op::Detach | Op::Publish(_) | Op::Read(_) | Op::Admit(_) | Op::Acknowledge(_) => {}
+            Op::Detach
+            | Op::Publish(_)
+            | Op::Read(_)
+            | Op::Admit(_)
+            | Op::KeyPackages(_)
+            | Op::Claim(_)
+            | Op::Acknowledge(_) => {}
         }
         // A session that was displaced or revoked may still have work under way. It must not be done: the newer
         // session has begun a new stream, and what the older one had sent could overtake it.
@@ -89,6 +101,8 @@ impl Step<'_> {
             Op::Publish(send) => self.publish(who, send),
             Op::Read(read) => self.read(who, read),
             Op::Admit(admit) => self.admit(who, admit),
+            Op::KeyPackages(packages) => self.key_packages(who, packages),
+            Op::Claim(claim) => self.claim(who, claim),
             Op::Acknowledge(ack) => self.acknowledge(who, ack),
         }
     }
@@ -96,6 +110,7 @@ impl Step<'_> {
     /// Completes the batch's rows.
     pub(super) fn finish(&mut self) -> Result<(), RelayError> {
         self.deliver_receipts()?;
+        self.tell_packages_left()?;
         self.write_heads()?;
         if self.pending.changed {
             if !self.state.is_opening_written {

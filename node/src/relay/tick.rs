@@ -133,6 +133,8 @@ impl Relay {
         let yesterday = now.0.saturating_sub_unsigned(CODES_REMEMBERED);
         let sql = "DELETE FROM phone_code WHERE since < ?1 AND expires_at < ?2";
         self.db.prepare_cached(sql)?.execute([yesterday, now.0])?;
+        // A device says its key packages again for as long as it has no answer.
+        self.db.prepare_cached("DELETE FROM key_package WHERE given_at < ?1")?.execute([until])?;
         self.state.next_purge = now.plus_millis(PURGE_EVERY);
         Ok(())
     }

@@ -19,6 +19,12 @@ pub struct Vitals {
     pub era: u32,
     /// Messages that expired for somebody, since the process began.
     pub expired: u64,
+    /// Commits of encrypted conversations that were taken, since the process began.
+    pub commits: u64,
+    /// One-time key packages that were given away, since the process began.
+    pub packages_given: u64,
+    /// Times that a key package of last resort was, since the process began.
+    pub last_resorts_given: u64,
     /// Transactions that failed, since the process began.
     pub failures: u64,
     /// Whether the last one did.
@@ -31,6 +37,9 @@ pub struct Vitals {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
     pub(super) expired: u64,
+    pub(super) commits: u64,
+    pub(super) packages_given: u64,
+    pub(super) last_resorts_given: u64,
     pub(super) failures: u64,
     pub(super) is_failing: bool,
 }
@@ -47,6 +56,9 @@ impl Relay {
             segments: held.segments,
             era: state.era,
             expired: tally.expired,
+            commits: tally.commits,
+            packages_given: tally.packages_given,
+            last_resorts_given: tally.last_resorts_given,
             failures: tally.failures,
             is_failing: tally.is_failing,
             erasing_since: state.bodies.erasing_since(),

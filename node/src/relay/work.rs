@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chasqui_wire::http::Sensitive;
 use chasqui_wire::{
-    Accepted, Ack, Admit, Checkpoint, DeviceId, Entry, Era, Progress, Read, Rejected, Send, Timestamp, UserId,
+    Accepted, Ack, Admit, Checkpoint, Claim, Claimed, DeviceId, Entry, Era, KeyPackages, KeyPackagesLeft, Progress,
+    Read, Rejected, Send, Timestamp, UserId,
 };
 
 use super::RelayError;
@@ -38,6 +39,10 @@ pub enum Op {
     Read(Box<Read>),
     /// Answered by [`Event::Accepted`] or [`Event::Rejected`].
     Admit(Box<Admit>),
+    /// Its link was verified. Answered by [`Event::Accepted`] or [`Event::Rejected`].
+    KeyPackages(Box<KeyPackages>),
+    /// Answered by [`Event::Claimed`] or [`Event::Rejected`].
+    Claim(Box<Claim>),
     /// No answer; entries that were not delivered to this session are ignored.
     Acknowledge(Ack),
 }
@@ -68,6 +73,10 @@ pub enum Event {
     Accepted(Accepted),
     /// It is not.
     Rejected(Rejected),
+    /// Answers [`Op::Claim`].
+    Claimed(Box<Claimed>),
+    /// What others can still claim of the device has changed.
+    KeyPackagesLeft(KeyPackagesLeft),
     /// One frame's worth of mail.
     Mail(Vec<Entry>),
     /// Everything that waited when the session attached was delivered.
@@ -91,6 +100,8 @@ pub enum Event {
 pub struct KnownDevice {
     /// Whose it is.
     pub user: UserId,
+    /// The user's Ed25519 public key.
+    pub identity_key: [u8; 32],
     /// Ed25519 public key.
     pub key: [u8; 32],
     /// Whether it was revoked.
@@ -110,6 +121,8 @@ pub struct Attached {
     pub http_token: Sensitive,
     /// When it ends.
     pub http_token_expires_at: Timestamp,
+    /// What others can still claim of the device.
+    pub key_packages: KeyPackagesLeft,
 }
 
 /// Work on accounts whose answer is released only after its commit.

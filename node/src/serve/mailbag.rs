@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use chasqui_wire::EntryKind;
+use chasqui_wire::{Commit, EntryKind, RosterEntry};
 
 use crate::relay::Event;
 
@@ -17,6 +17,8 @@ use crate::relay::Event;
 const ALWAYS: usize = 16 * 1024;
 /// Bytes that an event takes beside what it carries.
 const EVENT: usize = 160;
+/// Bytes that a key package takes beside its body.
+const PACKAGE: usize = 64;
 
 /// Bytes that wait in the bags of all sockets.
 #[derive(Debug)]
@@ -159,9 +161,34 @@ fn wake(mut inner: std::sync::MutexGuard<'_, Inner>) {
 }
 
 fn size(event: &Event) -> usize {
-    let Event::Mail(entries) = event else { return EVENT };
-    let body = |kind: &EntryKind| match kind {
-        EntryKind::Envelope(envelope) => envelope.body.len(),
+    match event {
+        Event::Mail(entries) => EVENT + entries.iter().map(|entry| EVENT + size_of_entry(&entry.kind)).sum::<usize>(),
+        Event::Claimed(claimed) => {
+            let listed = claimed.roster.len() + claimed.gone.len();
+            let packages: usize = claimed.packages.iter().map(|package| PACKAGE + package.body.len()).sum();
+            EVENT + listed * size_of::<RosterEntry>() + packages
+        }
+        Event::Device(_)
+        | Event::Attached(_)
+        | Event::Accepted(_)
+        | Event::Rejected(_)
+        | Event::KeyPackagesLeft(_)
+        | Event::Drained(_)
+        | Event::Displaced
+        | Event::Revoked
+        | Event::Copied
+        | Event::NewEra
+        | Event::Overloaded
+        | Event::Failed => EVENT,
+    }
+}
+
+fn size_of_entry(kind: &EntryKind) -> usize {
+    match kind {
+        EntryKind::Envelope(envelope) => {
+            let changes = |commit: &Commit| (commit.added.len() + commit.removed.len()) * size_of::<RosterEntry>();
+            envelope.body.len() + envelope.commit.as_ref().map_or(0, changes)
+        }
         EntryKind::Receipt(_)
         | EntryKind::Read(_)
         | EntryKind::Gap(_)
@@ -169,8 +196,7 @@ fn size(event: &Event) -> usize {
         | EntryKind::Absence(_)
         | EntryKind::Admission(_)
         | EntryKind::Unknown => 0,
-    };
-    EVENT + entries.iter().map(|entry| EVENT + body(&entry.kind)).sum::<usize>()
+    }
 }
 
 #[cfg(test)]

@@ -256,6 +256,8 @@ impl RelayThread {
             // What the session makes of these is counted as a goodbye, or as nothing.
             Event::Device(_)
             | Event::Attached(_)
+            | Event::Claimed(_)
+            | Event::KeyPackagesLeft(_)
             | Event::Drained(_)
             | Event::Displaced
             | Event::Revoked

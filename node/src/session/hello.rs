@@ -38,7 +38,8 @@ impl Session {
             checkpoint: hello.checkpoint.clone(),
             progress: hello.progress,
         };
-        self.stage = Stage::Attaching(Peer { user: known.user, device: hello.device, key: known.key });
+        let KnownDevice { user, identity_key, key, revoked: _ } = known;
+        self.stage = Stage::Attaching(Peer { user, device: hello.device, key, identity_key });
         vec![Output::Submit(Op::Attach(attach))]
     }
 }

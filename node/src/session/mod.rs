@@ -11,8 +11,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use chasqui_wire::{
-    Challenge, Checkpoint, ClientFrame, Deliver, DeviceId, Drained, FrameError, Goodbye, GoodbyeReason, Limits,
-    NodeFrame, RealmId, Timestamp, UserId, VERSIONS, Welcome,
+    Challenge, Checkpoint, ClientFrame, Deliver, DeviceId, Drained, FrameError, Goodbye, GoodbyeReason,
+    KeyPackagesLeft, Limits, NodeFrame, RealmId, Timestamp, UserId, VERSIONS, Welcome,
 };
 
 use crate::relay::{Event, Op, SessionId};
@@ -64,13 +64,15 @@ pub struct Session {
     stage: Stage,
     opened_at: Timestamp,
     heard_at: Timestamp,
-    /// The bytes of each send and read that the relay has not answered, in order, and their sum.
+    /// The bytes of each send, read and so on that the relay has not answered, in order, and their sum.
     unanswered: VecDeque<u32>,
     unanswered_bytes: u64,
     /// Entries that were delivered here and not acknowledged: at most a window full.
     delivered: BTreeSet<u64>,
     /// The latest that the relay gave; goes into every pong.
     checkpoint: Option<Checkpoint>,
+    /// What others can still claim of the device, as the relay said last; goes into every pong, too.
+    key_packages: Option<KeyPackagesLeft>,
     /// The reason of the goodbye that it said.
     said_goodbye: Option<GoodbyeReason>,
 }
@@ -94,6 +96,8 @@ struct Peer {
     user: UserId,
     device: DeviceId,
     key: [u8; 32],
+    /// The user's, as it was when the socket opened.
+    identity_key: [u8; 32],
 }
 
 /// Bytes of bodies under way to the relay from which on a session takes no more frames.
@@ -116,6 +120,7 @@ impl Session {
             unanswered_bytes: 0,
             delivered: BTreeSet::new(),
             checkpoint: None,
+            key_packages: None,
             said_goodbye: None,
         }
     }
@@ -226,6 +231,7 @@ impl Session {
                 let Stage::Attaching(peer) = self.stage else { return Vec::new() };
                 self.stage = Stage::Open(peer);
                 self.checkpoint = Some(attached.checkpoint.clone());
+                self.key_packages = Some(attached.key_packages);
                 vec![transmit(&NodeFrame::Welcome(Welcome {
                     user: attached.user,
                     limits: self.limits.clone(),
@@ -234,6 +240,7 @@ impl Session {
                     time: now,
                     http_token: attached.http_token,
                     http_token_expires_at: attached.http_token_expires_at,
+                    key_packages: self.key_packages,
                 }))]
             }
             Event::Accepted(accepted) => {
@@ -243,6 +250,14 @@ impl Session {
             Event::Rejected(rejected) => {
                 self.answered();
                 vec![transmit(&NodeFrame::Rejected(rejected))]
+            }
+            Event::Claimed(claimed) => {
+                self.answered();
+                vec![transmit(&NodeFrame::Claimed(*claimed))]
+            }
+            Event::KeyPackagesLeft(left) => {
+                self.key_packages = Some(left);
+                Vec::new()
             }
             Event::Mail(entries) => {
                 self.delivered.extend(entries.iter().map(|entry| entry.number));
@@ -263,7 +278,7 @@ impl Session {
         }
     }
 
-    /// The relay answers a session's sends and reads in their order.
+    /// The relay answers a session's sends, reads, words to requests, key packages and claims in their order.
     fn answered(&mut self) {
         self.unanswered_bytes -= u64::from(self.unanswered.pop_front().unwrap_or(0));
     }

@@ -1,6 +1,9 @@
 //! What a welcomed device may say.
 
-use chasqui_wire::{Ack, ClientFrame, ErrorCode, GoodbyeReason, NodeFrame, Pong, Read, Rejected, Timestamp, signing};
+use chasqui_wire::{
+    Ack, ClientFrame, ErrorCode, GoodbyeReason, KeyPackages, MessageId, NodeFrame, Pong, Read, Rejected, Timestamp,
+    signing,
+};
 
 use super::hello::is_signed;
 use super::{Output, Peer, Session, transmit, unsupported};
@@ -10,14 +13,20 @@ impl Session {
     pub(super) fn open_frame(&mut self, now: Timestamp, peer: Peer, frame: ClientFrame) -> Vec<Output> {
         match frame {
             ClientFrame::Hello(_) => self.goodbye(GoodbyeReason::ProtocolError, "a second hello"),
-            ClientFrame::Send(send) => self.ask(send.body.len(), Op::Publish(send)),
+            ClientFrame::Send(send) => {
+                let welcomes = send.commit.iter().flat_map(|commit| &commit.welcomes);
+                let bytes = send.body.len() + welcomes.map(|welcome| welcome.body.len()).sum::<usize>();
+                self.ask(bytes, Op::Publish(send))
+            }
             ClientFrame::Read(read) => self.read(peer, read),
             ClientFrame::Admit(admit) => self.ask(0, Op::Admit(Box::new(admit))),
             ClientFrame::Ack(ack) => self.acknowledge(ack),
+            ClientFrame::KeyPackages(packages) => self.key_packages(peer, packages),
+            ClientFrame::Claim(claim) => self.ask(0, Op::Claim(Box::new(claim))),
             ClientFrame::Signal(_) => vec![unsupported("this node does not pass signals on")],
             ClientFrame::Ping(ping) => {
-                let checkpoint = self.checkpoint.clone();
-                vec![transmit(&NodeFrame::Pong(Pong { nonce: ping.nonce, time: now, checkpoint }))]
+                let (checkpoint, key_packages) = (self.checkpoint.clone(), self.key_packages);
+                vec![transmit(&NodeFrame::Pong(Pong { nonce: ping.nonce, time: now, checkpoint, key_packages }))]
             }
         }
     }
@@ -28,12 +37,18 @@ impl Session {
         if is_signed(&peer.key, &signed, &read.signature) {
             return self.ask(0, Op::Read(Box::new(read)));
         }
-        vec![transmit(&NodeFrame::Rejected(Rejected {
-            message: read.id,
-            code: ErrorCode::Invalid,
-            detail: "wrong signature".to_owned(),
-            retry_after_ms: 0,
-        }))]
+        vec![rejected(read.id, ErrorCode::Invalid, "wrong signature")]
+    }
+
+    /// Verified here as well: from then on the node knows the device as one that its user has linked.
+    fn key_packages(&mut self, peer: Peer, packages: KeyPackages) -> Vec<Output> {
+        let linked = signing::link(self.realm, peer.user, peer.device, &peer.key);
+        if is_signed(&peer.identity_key, &linked, &packages.link) {
+            let bodies = packages.one_time.iter().chain(&packages.last_resort);
+            let bytes = bodies.map(|body| body.len()).sum();
+            return self.ask(bytes, Op::KeyPackages(Box::new(packages)));
+        }
+        vec![rejected(packages.id, ErrorCode::NotLinked, "the link is not by the user's identity key")]
     }
 
     /// What was not delivered here, or was acknowledged already, costs the relay nothing.
@@ -52,4 +67,9 @@ impl Session {
         self.unanswered_bytes += u64::from(bytes);
         vec![Output::Submit(op)]
     }
+}
+
+/// A refusal that the relay was not asked about.
+fn rejected(message: MessageId, code: ErrorCode, detail: &str) -> Output {
+    transmit(&NodeFrame::Rejected(Rejected { message, code, detail: detail.to_owned(), retry_after_ms: 0 }))
 }

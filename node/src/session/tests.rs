@@ -1,8 +1,8 @@
 //! The handshake and the order of frames, without sockets or a relay.
 
 use chasqui_wire::{
-    Accepted, Ack, AckItem, AckOutcome, ConversationKind, Entry, EntryKind, ErrorCode, Hello, MessageId, Ping,
-    Protection, Read, Send, Seq, SeqRanges, StorageClass, signing,
+    Accepted, Ack, AckItem, AckOutcome, Claim, Claimed, Commit, ConversationKind, Entry, EntryKind, ErrorCode, Hello,
+    KeyPackages, MessageId, Ping, Protection, Read, Send, Seq, SeqRanges, StorageClass, Welcoming, signing,
 };
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
@@ -19,8 +19,14 @@ fn key() -> Ed25519KeyPair {
     Ed25519KeyPair::from_seed_unchecked(&[5; 32]).unwrap()
 }
 
+/// Ana's.
+fn identity() -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&[6; 32]).unwrap()
+}
+
 fn known() -> KnownDevice {
-    KnownDevice { user: ANA, key: key().public_key().as_ref().try_into().unwrap(), revoked: false }
+    let public = |key: Ed25519KeyPair| key.public_key().as_ref().try_into().unwrap();
+    KnownDevice { user: ANA, identity_key: public(identity()), key: public(key()), revoked: false }
 }
 
 fn session() -> Session {
@@ -52,6 +58,7 @@ fn attached() -> Event {
         eras: Vec::new(),
         http_token: "token".to_owned().into(),
         http_token_expires_at: START,
+        key_packages: KeyPackagesLeft { one_time: 3, last_resort: true },
     }))
 }
 
@@ -238,6 +245,7 @@ fn send(length: usize) -> Send {
         only_device: None,
         epoch: 0,
         commit: None,
+        roster_checked: false,
     }
 }
 
@@ -300,4 +308,99 @@ fn every_end_gives_the_seat_back() {
     check(Input::Event(Event::Failed), Some(GoodbyeReason::NodeFailure));
     check(Input::ShutDown { retry_after_ms: 5 }, Some(GoodbyeReason::ShuttingDown));
     check(Input::Lost, None);
+}
+
+fn key_packages() -> KeyPackages {
+    let link = identity().sign(&signing::link(REALM, ANA, ANA_PHONE, &known().key));
+    KeyPackages {
+        id: MessageId::from_bytes([7; 16]),
+        link: link.as_ref().try_into().unwrap(),
+        one_time: vec![vec![1; 500].into(); 3],
+        last_resort: Some(vec![2; 500].into()),
+        replace: false,
+    }
+}
+
+#[test]
+fn key_packages_reach_the_relay_with_a_link_of_the_users_identity_only() {
+    let outputs = frame(&mut welcomed(), ClientFrame::KeyPackages(key_packages()));
+    assert!(matches!(outputs.as_slice(), [Output::Submit(Op::KeyPackages(passed))] if **passed == key_packages()));
+    let by_the_device = signed(&signing::link(REALM, ANA, ANA_PHONE, &known().key));
+    let sign = |bytes: Vec<u8>| identity().sign(&bytes).as_ref().try_into().unwrap();
+    let other = [9; 16];
+    for (link, why) in [
+        ([0; 64], "nobody's"),
+        (by_the_device, "the device's own word"),
+        (sign(signing::link(REALM, ANA, DeviceId::from_bytes(other), &known().key)), "another device's"),
+        (sign(signing::link(REALM, ANA, ANA_PHONE, &[9; 32])), "another key's"),
+        (sign(signing::link(REALM, UserId::from_bytes(other), ANA_PHONE, &known().key)), "another user's"),
+        (sign(signing::link(RealmId::from_bytes(other), ANA, ANA_PHONE, &known().key)), "another app's"),
+    ] {
+        let outputs = frame(&mut welcomed(), ClientFrame::KeyPackages(KeyPackages { link, ..key_packages() }));
+        let [NodeFrame::Rejected(rejected)] = &frames(&outputs)[..] else { panic!("{why}: {outputs:?}") };
+        assert_eq!((rejected.code, rejected.message), (ErrorCode::NotLinked, key_packages().id), "{why}");
+        assert_eq!(outputs.len(), 1, "the relay is not asked");
+    }
+}
+
+fn claim() -> Claim {
+    Claim {
+        id: MessageId::from_bytes([8; 16]),
+        conversation: chasqui_wire::ConversationId::from_bytes([8; 16]),
+        kind: ConversationKind::Direct,
+        protection: Protection::EndToEnd,
+        peer: Some(ANA),
+        anew: false,
+    }
+}
+
+#[test]
+fn claims_and_key_packages_are_answered_in_turn_like_sends() {
+    let mut session = welcomed();
+    let twice = Limits::DEFAULT.sends_in_flight * 2;
+    for number in 0..twice {
+        assert!(session.wants_input());
+        let asked =
+            if number % 2 == 0 { ClientFrame::Claim(claim()) } else { ClientFrame::KeyPackages(key_packages()) };
+        assert_eq!(frame(&mut session, asked).len(), 1);
+    }
+    assert!(!session.wants_input());
+    let claimed = Claimed { id: claim().id, epoch: 4, roster: vec![], gone: vec![], packages: vec![] };
+    let outputs = session.handle(START, Input::Event(Event::Claimed(Box::new(claimed.clone()))));
+    assert_eq!(frames(&outputs), [NodeFrame::Claimed(claimed)]);
+    assert!(session.wants_input(), "it was the oldest that was answered");
+    // The bytes of key packages and Welcomes count as those of bodies do.
+    let mut session = welcomed();
+    let welcome = Welcoming { device: ANA_PHONE, body: vec![0; 60_000].into() };
+    let commit = Commit { hash: [0; 32], added: vec![], removed: vec![], welcomes: vec![welcome; 4], begins: true };
+    for _ in 0..5 {
+        assert!(session.wants_input());
+        frame(&mut session, ClientFrame::Send(Box::new(Send { commit: Some(commit.clone()), ..send(0) })));
+    }
+    assert!(!session.wants_input());
+    let mut session = welcomed();
+    let large = KeyPackages { one_time: vec![vec![0; 4_000].into(); 60], ..key_packages() };
+    for _ in 0..5 {
+        assert!(session.wants_input());
+        frame(&mut session, ClientFrame::KeyPackages(large.clone()));
+    }
+    assert!(!session.wants_input());
+}
+
+#[test]
+fn a_device_hears_in_its_welcome_and_each_pong_what_is_left_of_its_key_packages() {
+    let mut session = session();
+    frame(&mut session, ClientFrame::Hello(hello()));
+    session.handle(START, Input::Event(Event::Device(Some(known()))));
+    let outputs = session.handle(START, Input::Event(attached()));
+    let NodeFrame::Welcome(welcome) = &frames(&outputs)[0] else { panic!("{outputs:?}") };
+    assert_eq!(welcome.key_packages, Some(KeyPackagesLeft { one_time: 3, last_resort: true }));
+    let ping = |session: &mut Session| match &frames(&frame(session, ClientFrame::Ping(Ping { nonce: 1 })))[0] {
+        NodeFrame::Pong(pong) => pong.key_packages,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(ping(&mut session), welcome.key_packages);
+    let left = KeyPackagesLeft { one_time: 2, last_resort: false };
+    assert!(session.handle(START, Input::Event(Event::KeyPackagesLeft(left))).is_empty(), "nobody asked");
+    assert_eq!(ping(&mut session), Some(left));
 }

@@ -21,6 +21,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0007_copies.sql"),
     include_str!("../../migrations/0008_one_number.sql"),
     include_str!("../../migrations/0009_requests.sql"),
+    include_str!("../../migrations/0010_encryption.sql"),
+    include_str!("../../migrations/0011_one_device.sql"),
 ];
 
 /// The schema that this node writes.

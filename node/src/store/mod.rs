@@ -76,7 +76,7 @@ impl Storage {
         // The planner's stability guarantee: without it, some statements are parsed again each time that another value is
         // bound, which costs more than running them (https://sqlite.org/queryplanner-ng.html#qpstab).
         opened.db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        opened.db.set_prepared_statement_cache_capacity(128);
+        opened.db.set_prepared_statement_cache_capacity(192);
         migrate::migrate(&mut opened.db)?;
         Ok(opened)
     }

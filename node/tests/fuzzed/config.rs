@@ -40,5 +40,6 @@ fn welcome(limits: Limits) -> Welcome {
         time: Timestamp(0),
         http_token: String::new().into(),
         http_token_expires_at: Timestamp(0),
+        key_packages: None,
     }
 }

@@ -11,7 +11,9 @@
 
 use std::error::Error;
 
-use chasqui::{Client, Config, ConversationId, Message, MessageContent, MessageState, TimelineItem, UserId};
+use chasqui::{
+    Client, Config, ConversationId, Message, MessageContent, MessageState, Protection, TimelineItem, UserId,
+};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -22,7 +24,11 @@ const ALL: u32 = 1_000_000;
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(folder), Some(node), Some(peer)) = (arguments.next(), arguments.next(), arguments.next()) else {
-        return Err("usage: crash_device FOLDER NODE PEER".into());
+        return Err("usage: crash_device FOLDER NODE PEER [readable]".into());
+    };
+    let protection = match arguments.next().as_deref() {
+        Some("readable") => Protection::NodeReadable,
+        _ => Protection::EndToEnd,
     };
     let peer: UserId = peer.parse()?;
     let client = match Client::open(Config::new(folder, node)).await {
@@ -32,7 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             return Ok(());
         }
     };
-    let conversation = client.open_direct(peer).await?;
+    let conversation = client.open_direct_as(peer, protection).await?;
     say(&json!({ "event": "ready" }));
     let mut orders = BufReader::new(tokio::io::stdin()).lines();
     while let Some(order) = orders.next_line().await? {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use chasqui_tests::sim::{Mutant, Outcome, Weather, control, run, run_in};
+use chasqui_tests::sim::{Mutant, Outcome, Profile, Weather, control, run, run_in};
 use clap::Parser;
 
 /// Runs the simulation.
@@ -26,6 +26,9 @@ struct Arguments {
     /// small-mailboxes | strangers | copies.
     #[arg(long, value_parser = weather)]
     weather: Option<Weather>,
+    /// What sort of conversations people have: readable | e2ee.
+    #[arg(long, value_parser = profile, default_value = "readable")]
+    profile: Profile,
     /// List the bugs that can be planted.
     #[arg(long)]
     mutants: bool,
@@ -55,8 +58,8 @@ fn main() -> ExitCode {
         }
     };
     let play = |seed, keep_lines| match arguments.weather {
-        None => run(seed, mutant, keep_lines),
-        Some(weather) => run_in(weather, seed, mutant, keep_lines),
+        None if arguments.profile == Profile::Readable => run(seed, mutant, keep_lines),
+        weather => run_in(weather.unwrap_or(Weather::Any), arguments.profile, seed, mutant, keep_lines),
     };
     match arguments.seed {
         Some(seed) => replay(seed, &play(seed, true)),
@@ -67,6 +70,14 @@ fn main() -> ExitCode {
 fn weather(name: &str) -> Result<Weather, String> {
     let found = Weather::ALL.into_iter().find(|&(known, _)| known == name);
     found.map(|(_, weather)| weather).ok_or_else(|| "no such weather".to_owned())
+}
+
+fn profile(name: &str) -> Result<Profile, String> {
+    match name {
+        "readable" => Ok(Profile::Readable),
+        "e2ee" => Ok(Profile::Encrypted),
+        _ => Err("no such profile".to_owned()),
+    }
 }
 
 fn replay(seed: u64, outcome: &Outcome) -> ExitCode {

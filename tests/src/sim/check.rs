@@ -211,7 +211,16 @@ impl World {
         // Within one era every position between; across eras the rest of the older one cannot be counted.
         let era_begins = Seq::new(next.era(), 1).map_or(0, Seq::raw);
         let from = last.map_or(era_begins, |last| era_begins.max(last.raw() + 1));
-        (from..next.raw()).all(lost)
+        (from..next.raw()).all(|raw| lost(raw) || self.is_group_change(conversation, raw))
+    }
+
+    /// Whether a group changed at this position, where nobody said anything then.
+    fn is_group_change(&self, conversation: ConversationId, raw: u64) -> bool {
+        let sql = "SELECT EXISTS (SELECT 1 FROM group_change WHERE conversation = ? AND seq = ?)";
+        self.devices.iter().any(|device| {
+            let parameters = (conversation.as_bytes(), raw.cast_signed());
+            device.database().query_row(sql, parameters, |row| row.get(0)).expect("the history can be queried")
+        })
     }
 
     /// What one device wrote stands in the order in which it wrote it: message ids of a device grow.
@@ -424,7 +433,7 @@ impl World {
         let pairs = users.clone().flat_map(|one| users.clone().map(move |other| (one, other)));
         let mut of = pairs.filter(|&(one, other)| {
             let (one, other) = (self.users[one], self.users[other]);
-            chasqui_wire::direct_conversation(one, other, chasqui::Protection::NodeReadable) == conversation
+            chasqui_wire::direct_conversation(one, other, self.protection) == conversation
         });
         of.next().map(|(one, other)| BTreeSet::from([one, other])).unwrap_or_default()
     }
@@ -435,7 +444,7 @@ impl World {
 
     /// Whether it was there whenever somebody read.
     fn heard_of_reading(&self, index: usize) -> bool {
-        self.was_there_from_the_start(index) && !self.was_absent(index)
+        self.was_there_from_the_start(index) && !self.was_absent(index) && !self.devices[index].had_twin
     }
 
     /// Whether receipts and read marks were not kept for the device for a while.

@@ -34,6 +34,8 @@ pub(super) struct Device {
     pub(super) from_the_start: bool,
     /// Another folder has the same keys.
     has_twin: bool,
+    /// It had one at some time: what one of the two read, the other, who is in its place now, may not have heard of.
+    pub(super) had_twin: bool,
     /// It was told that its folder is a copy, and is a new device since.
     pub(super) is_new_again: bool,
     /// The process, while it runs.
@@ -94,6 +96,7 @@ impl Device {
             enrolled: false,
             from_the_start: false,
             has_twin: false,
+            had_twin: false,
             is_new_again: false,
             running: None,
             parked: Some(database(&failing, Connection::open_in_memory().expect("a database in memory"))),
@@ -203,7 +206,7 @@ impl World {
                 user,
                 name: name.clone(),
                 password_hash: String::new(),
-                identity_key: key,
+                identity_key: public_key(&self.identities[self.devices[index].user]),
                 device: enrolment,
             };
             node.register(clock, &new).map(|answer| answer.map(drop))
@@ -223,7 +226,7 @@ impl World {
             name: name.clone(),
             device: id,
             device_seed: seed,
-            identity_seed: None,
+            identity_seed: Some(self.identities[self.devices[index].user].clone()),
         };
         self.command(index, Command::BeginEnrolment(Box::new(enrolment)));
         self.command(index, Command::ConfirmEnrolment { user, name, device: id });
@@ -329,7 +332,7 @@ impl World {
                     self.note(format!("device {index} is {state:?}"));
                     self.heed_being_a_copy(index);
                 }
-                Output::Changed(_) | Output::HttpToken(..) => {}
+                Output::Changed(_) | Output::HttpToken(..) | Output::Linking(_) => {}
             }
         }
     }

@@ -59,6 +59,16 @@ pub enum Weather {
     Copies,
 }
 
+/// What sort of conversations people have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// The node could read them.
+    #[default]
+    Readable,
+    /// End-to-end encrypted.
+    Encrypted,
+}
+
 impl Weather {
     /// All of them, under their names.
     pub const ALL: [(&str, Self); 7] = [
@@ -108,6 +118,8 @@ pub(super) struct Climate {
     pub(super) small_segments: bool,
     /// Messages that a stranger may write before the recipient accepts; `None` = any number.
     pub(super) requests: Option<u32>,
+    /// Conversations are end-to-end encrypted.
+    pub(super) encrypted: bool,
 }
 
 impl Climate {
@@ -137,6 +149,7 @@ impl Climate {
             clock_set: sometimes(rng, 100, 600),
             clones: if rng.chance(200) { rng.between(1, 2) } else { 0 },
             requests: None,
+            encrypted: false,
         };
         if climate.drop_socket + climate.device_crash + climate.node_crash == 0 {
             climate.drop_socket = 20;
@@ -178,6 +191,12 @@ impl Climate {
         if weather != Weather::Copies {
             self.clones = 0;
         }
+        self
+    }
+
+    /// Groups are kept in step whatever the weather.
+    pub(super) fn with_profile(mut self, profile: Profile) -> Self {
+        self.encrypted = profile == Profile::Encrypted;
         self
     }
 

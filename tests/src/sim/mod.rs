@@ -16,7 +16,7 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub use faults::{Injected, Weather};
+pub use faults::{Injected, Profile, Weather};
 pub use mutants::Mutant;
 use world::World;
 
@@ -41,18 +41,18 @@ pub struct Outcome {
 
 /// Runs one seed, with a bug planted if one is given, in the weather in which that shows.
 pub fn run(seed: u64, mutant: Option<Mutant>, keep_lines: bool) -> Outcome {
-    run_in(mutants::weather(mutant), seed, mutant, keep_lines)
+    run_in(mutants::weather(mutant), mutants::profile(mutant), seed, mutant, keep_lines)
 }
 
 /// Runs the world in which a bug is to show, without the bug.
 pub fn control(seed: u64, mutant: Mutant) -> Outcome {
-    run_in(mutants::weather(Some(mutant)), seed, None, false)
+    run_in(mutants::weather(Some(mutant)), mutants::profile(Some(mutant)), seed, None, false)
 }
 
 /// Runs one seed in a weather.
-pub fn run_in(weather: Weather, seed: u64, mutant: Option<Mutant>, keep_lines: bool) -> Outcome {
+pub fn run_in(weather: Weather, profile: Profile, seed: u64, mutant: Option<Mutant>, keep_lines: bool) -> Outcome {
     mutants::plant(mutant);
-    let mut world = World::new(seed, weather, keep_lines);
+    let mut world = World::new(seed, weather, profile, keep_lines);
     let ended = catch_unwind(AssertUnwindSafe(|| world.run()));
     mutants::plant(None);
     let broken = match ended {

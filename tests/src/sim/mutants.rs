@@ -3,7 +3,7 @@
 use chasqui::PlantedBug as Core;
 use chasqui_node::PlantedBug as Node;
 
-use super::faults::Weather;
+use super::faults::{Profile, Weather};
 
 /// A bug that the simulation must catch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,7 @@ pub struct Mutant {
     pub about: &'static str,
     place: Place,
     weather: Weather,
+    profile: Profile,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,9 @@ impl Mutant {
         core("forget-in-flight", "what was unanswered is not sent again on a new socket", Core::ForgetInFlight),
         core("sibling-read-ignored", "read marks of the own other devices are ignored", Core::SiblingReadIgnored),
         core("full-disk-is-poison", "mail that found no room is given up like damaged mail", Core::FullDiskIsPoison),
+        core("unreadable-for-good", "what could not be read is never asked for again", Core::UnreadableForGood)
+            .within(Weather::SmallMailboxes)
+            .encrypted(),
         node("no-idempotency", "a repeated message id is accepted anew", Node::NoIdempotency),
         node("emit-before-commit", "the node answers although its commit failed", Node::EmitBeforeCommit),
         node("delete-before-ack", "the node deletes what it delivered", Node::DeleteBeforeAck),
@@ -80,11 +84,11 @@ impl Mutant {
 }
 
 const fn core(name: &'static str, about: &'static str, bug: Core) -> Mutant {
-    Mutant { name, about, place: Place::Core(bug), weather: Weather::Any }
+    Mutant { name, about, place: Place::Core(bug), weather: Weather::Any, profile: Profile::Readable }
 }
 
 const fn node(name: &'static str, about: &'static str, bug: Node) -> Mutant {
-    Mutant { name, about, place: Place::Node(bug), weather: Weather::Any }
+    Mutant { name, about, place: Place::Node(bug), weather: Weather::Any, profile: Profile::Readable }
 }
 
 impl Mutant {
@@ -92,11 +96,21 @@ impl Mutant {
         self.weather = weather;
         self
     }
+
+    const fn encrypted(mut self) -> Self {
+        self.profile = Profile::Encrypted;
+        self
+    }
 }
 
 /// Where it shows; any, if there is none.
 pub(super) fn weather(mutant: Option<Mutant>) -> Weather {
     mutant.map_or(Weather::Any, |mutant| mutant.weather)
+}
+
+/// In which conversations.
+pub(super) fn profile(mutant: Option<Mutant>) -> Profile {
+    mutant.map_or(Profile::Readable, |mutant| mutant.profile)
 }
 
 pub(super) fn plant(mutant: Option<Mutant>) {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use chasqui_node::relay::{DiskImage, Event, Relay, RelayOptions, SessionId, SimDisk, Storage, Work};
 use chasqui_node::session::{self, Session};
-use chasqui_wire::{ConversationId, Limits, Timestamp};
+use chasqui_wire::{ConversationId, DeviceId, Limits, Timestamp};
 use rusqlite::Connection;
 use rusqlite::backup::Backup;
 
@@ -66,7 +66,9 @@ impl NodeProcess {
             options.limits.ttl_seconds_max = ttl;
         }
         if climate.small_segments {
-            (options.limits.body_bytes, options.segment_bytes, options.segments_kept) = (2_048, 2_048, 1);
+            // A Welcome with the tree of a few devices takes three kilobytes.
+            let bytes = if climate.encrypted { 8_192 } else { 2_048 };
+            (options.limits.body_bytes, options.segment_bytes, options.segments_kept) = (bytes, bytes, 1);
         }
         if let Some(entries) = climate.mailbox {
             options.limits.mailbox_entries = entries;
@@ -112,6 +114,14 @@ impl NodeProcess {
         let sql = format!("SELECT count(*) FROM {table}");
         let count = database.expect("a database").query_row(&sql, [], |row| row.get::<_, i64>(0));
         count.expect("the node's database can be queried").cast_unsigned()
+    }
+
+    /// Whether the device takes part in encrypted conversations.
+    pub(super) fn is_linked(&self, device: DeviceId) -> bool {
+        let database = self.relay.as_ref().map(Relay::connection).or(self.parked.as_ref());
+        let sql = "SELECT EXISTS (SELECT 1 FROM device WHERE id = ? AND linked_at IS NOT NULL)";
+        let linked = database.expect("a database").query_row(sql, [device.as_bytes()], |row| row.get(0));
+        linked.expect("the node's database can be queried")
     }
 
     /// The highest position that was given in a conversation.

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chasqui::engine::{Command, Input, ResolvedUser, SocketId};
+use chasqui::engine::{Command, Input, ResolvedUser, Secret, SocketId, public_key};
 use chasqui::{ConversationId, MessageId, Protection, Seq, UserId};
 use chasqui_node::relay::SessionId;
 use chasqui_wire::direct_conversation;
 
 use super::Outcome;
 use super::device::Device;
-use super::faults::{Climate, Fault, Injected, Weather};
+use super::faults::{Climate, Fault, Injected, Profile, Weather};
 use super::network::{Arrival, Wire, WireId};
 use super::node::{BETWEEN_RESTORES, NodeProcess};
 use super::rng::Rng;
@@ -20,6 +20,9 @@ use super::trace::Trace;
 const EPOCH_MS: i64 = 1_767_312_000_000;
 /// Everything must be at rest this long after the last fault, in simulated milliseconds.
 const REST_WITHIN_MS: u64 = 2 * 3600 * 1000;
+
+/// The first word is said so long after devices begin to connect.
+const LINKED_WITHIN_MS: u64 = 20_000;
 
 /// What is due at some time.
 #[derive(Debug)]
@@ -84,6 +87,9 @@ pub(super) struct World {
     /// Faults strike until then.
     pub(super) calm: bool,
     pub(super) users: Vec<UserId>,
+    /// Of each user. All devices of a user have it, as if they had been linked.
+    pub(super) identities: Vec<Secret>,
+    pub(super) protection: Protection,
     pub(super) devices: Vec<Device>,
     pub(super) node: NodeProcess,
     pub(super) wires: BTreeMap<WireId, Wire>,
@@ -100,10 +106,10 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, weather: Weather, keep_lines: bool) -> Self {
+    pub(super) fn new(seed: u64, weather: Weather, profile: Profile, keep_lines: bool) -> Self {
         let mut rng = Rng::new(seed);
         let mut aside = Rng::new(seed ^ 0x6173_6964_6500);
-        let climate = Climate::draw(&mut rng).with_requests(&mut aside).in_weather(weather);
+        let climate = Climate::draw(&mut rng).with_requests(&mut aside).in_weather(weather).with_profile(profile);
         let mut trace = Trace::new(keep_lines);
         trace.note(0, &format!("seed {seed}: {climate:?}"));
         let node = NodeProcess::new(&mut rng, &climate);
@@ -117,6 +123,11 @@ impl World {
             injected: Injected::new(),
             calm: false,
             users: Vec::new(),
+            identities: Vec::new(),
+            protection: match profile {
+                Profile::Readable => Protection::NodeReadable,
+                Profile::Encrypted => Protection::EndToEnd,
+            },
             devices: Vec::new(),
             node,
             wires: BTreeMap::new(),
@@ -181,7 +192,7 @@ impl World {
     }
 
     pub(super) fn conversation(&self, device: usize, peer: usize) -> ConversationId {
-        direct_conversation(self.users[self.devices[device].user], self.users[peer], Protection::NodeReadable)
+        direct_conversation(self.users[self.devices[device].user], self.users[peer], self.protection)
     }
 
     /// Two to four people with one to three devices each, and what they will do.
@@ -189,6 +200,8 @@ impl World {
         for user in 0..self.rng.between(2, 4) as usize {
             let id = self.rng.id(EPOCH_MS);
             self.users.push(id);
+            let both = [*id.as_bytes(), *id.as_bytes()].concat();
+            self.identities.push(Secret::new(both.try_into().expect("32 bytes")));
             for nth in 0..self.rng.between(1, 3) {
                 let device = self.devices.len();
                 let fresh = Device::new(&mut self.rng, user, &self.climate);
@@ -217,10 +230,13 @@ impl World {
         if self.devices.iter().any(|device| device.skew_ms != 0) || self.node.skew_ms != 0 {
             self.count(Fault::ClockSkewed);
         }
-        self.plans();
+        if self.protection == Protection::NodeReadable {
+            self.plans();
+        }
     }
 
     fn plans(&mut self) {
+        let base = self.now;
         let span = self.rng.between(60_000, 600_000);
         let bursts = self.rng.between(4, 16);
         let mut text = 0;
@@ -235,52 +251,52 @@ impl World {
                 let (chance, most) = if self.climate.small_segments { (400, 1_800) } else { (50, 20_000) };
                 let padding = if self.rng.chance(chance) { self.rng.between(500, most) } else { 0 };
                 let text = format!("message {text} of many {}", "x".repeat(padding as usize));
-                self.at(at, Happening::User(Action::Send { device, peer, text }));
+                self.at(base + at, Happening::User(Action::Send { device, peer, text }));
                 at += self.rng.between(0, 200);
             }
         }
         for _ in 0..self.rng.between(2, 10) {
             let (device, peer) = (self.rng.below(self.devices.len()), self.rng.below(self.users.len()));
             let at = self.rng.between(span / 4, span + 20_000);
-            self.at(at, Happening::User(Action::Read { device, peer }));
+            self.at(base + at, Happening::User(Action::Read { device, peer }));
         }
         if self.climate.requests.is_some() {
             self.count(Fault::StrangersAsk);
             for _ in 0..self.aside.between(4, 16) {
                 let (device, peer) = (self.aside.below(self.devices.len()), self.aside.below(self.users.len()));
                 let at = self.aside.between(span / 4, span + 20_000);
-                self.at(at, Happening::User(Action::Accept { device, peer }));
+                self.at(base + at, Happening::User(Action::Accept { device, peer }));
             }
         }
         for device in 0..self.devices.len() {
             if self.rng.chance(self.climate.offline) {
                 let (from, length) = (self.rng.between(0, span), self.rng.between(5_000, span));
-                self.at(from, Happening::User(Action::GoOffline(device, length)));
+                self.at(base + from, Happening::User(Action::GoOffline(device, length)));
             }
             if self.rng.chance(self.climate.full_disk) {
                 let (from, length) = (self.rng.between(0, span), self.rng.between(5_000, span));
-                self.at(from, Happening::User(Action::FillDisk(device, length)));
+                self.at(base + from, Happening::User(Action::FillDisk(device, length)));
             }
             if self.rng.chance(self.climate.clock_set) {
                 for _ in 0..self.rng.between(1, 3) {
                     let at = self.rng.between(0, span);
-                    self.at(at, Happening::User(Action::SetClock(device)));
+                    self.at(base + at, Happening::User(Action::SetClock(device)));
                 }
             }
             if self.rng.chance(self.climate.suspend) {
                 let from = self.rng.between(0, span);
-                self.at(from, Happening::User(Action::Suspend(device)));
+                self.at(base + from, Happening::User(Action::Suspend(device)));
             }
         }
         for _ in 0..self.climate.node_full {
             let at = self.rng.between(1_000, span);
-            self.at(at, Happening::NodeDiskFills(true));
+            self.at(base + at, Happening::NodeDiskFills(true));
         }
         for _ in 0..self.climate.clones {
             let (device, at) = (self.rng.below(self.devices.len()), self.rng.between(span / 8, span));
-            self.at(at, Happening::User(Action::Clone(device)));
+            self.at(base + at, Happening::User(Action::Clone(device)));
         }
-        self.storm_ends_at = span + self.rng.between(20_000, 60_000);
+        self.storm_ends_at = base + span + self.rng.between(20_000, 60_000);
         if self.climate.restores > 1 && self.rng.chance(500) {
             self.plan_wrong_copy_first(span);
             return;
@@ -288,30 +304,41 @@ impl World {
         for _ in 0..self.climate.restores {
             let copied = self.rng.between(1_000, span);
             let restored = copied + self.rng.between(1_000, 60_000);
-            self.at(copied, Happening::TakeCopy);
-            self.at(restored, Happening::RestoreCopy(None));
+            self.at(base + copied, Happening::TakeCopy);
+            self.at(base + restored, Happening::RestoreCopy(None));
             // Whoever has restored one copy may want another, or the same once more.
             for _ in 0..self.rng.between(0, 2) {
-                let again = self.rng.between(restored, restored.max(self.storm_ends_at));
-                self.at(again, Happening::RestoreCopy(None));
+                let again = self.rng.between(restored, restored.max(self.storm_ends_at - base));
+                self.at(base + again, Happening::RestoreCopy(None));
             }
         }
     }
 
     /// An operator restores an older copy, notices, and restores the newer one.
     fn plan_wrong_copy_first(&mut self, span: u64) {
+        let base = self.now;
         let older = self.rng.between(1_000, span / 3);
         let newer = older + self.rng.between(10_000, 120_000);
         let wrong = newer + self.rng.between(1_000, 30_000);
         let right = wrong + BETWEEN_RESTORES + self.rng.between(0, 60_000);
-        self.at(older, Happening::TakeCopy);
-        self.at(newer, Happening::TakeCopy);
-        self.at(wrong, Happening::RestoreCopy(Some(0)));
-        self.at(right, Happening::RestoreCopy(Some(1)));
-        self.storm_ends_at = self.storm_ends_at.max(right + 20_000);
+        self.at(base + older, Happening::TakeCopy);
+        self.at(base + newer, Happening::TakeCopy);
+        self.at(base + wrong, Happening::RestoreCopy(Some(0)));
+        self.at(base + right, Happening::RestoreCopy(Some(1)));
+        self.storm_ends_at = self.storm_ends_at.max(base + right + 20_000);
     }
 
     pub(super) fn run(&mut self) -> Result<(), String> {
+        if self.protection == Protection::EndToEnd {
+            // A device takes part from when it gave the node its key packages.
+            while self.now < LINKED_WITHIN_MS {
+                self.next_happening()?;
+            }
+            for index in 0..self.devices.len() {
+                self.devices[index].from_the_start &= self.node.is_linked(self.devices[index].id);
+            }
+            self.plans();
+        }
         while self.now < self.storm_ends_at {
             self.next_happening()?;
         }
@@ -352,7 +379,9 @@ impl World {
             Happening::DeviceHasRoom(device) => self.device_has_room(device),
             Happening::LogInAgain(device) => self.log_in_again(device),
             Happening::Named(device, user) => {
-                let answer = ResolvedUser { name: format!("user {user}"), identity_key: [0; 32] };
+                let known = self.users.iter().position(|&known| known == user);
+                let identity_key = known.map_or([0; 32], |known| public_key(&self.identities[known]));
+                let answer = ResolvedUser { name: format!("user {user}"), identity_key };
                 self.input(device, Input::Resolved(user, Some(answer)));
             }
             Happening::NodeCommit => self.node_commit(),
@@ -395,7 +424,7 @@ impl World {
                 let conversation = self.conversation(device, peer);
                 let millis = self.clock(0).0;
                 let message = self.rng.id(millis);
-                self.command(device, Command::OpenDirect(self.users[peer]));
+                self.command(device, Command::OpenDirect(self.users[peer], self.protection));
                 self.command(device, Command::SendText { conversation, message, text });
             }
             Action::Accept { device, peer } => {

@@ -36,7 +36,7 @@ async fn both_begin_at_once_and_see_the_same() {
     let relay = Relay::start().await;
     let (ana, bo) = tokio::join!(Device::registered(&relay, "ana"), Device::registered(&relay, "bo"));
     let (to_bo, to_ana) = (ana.find_user("bo").await.unwrap().user, bo.find_user("ana").await.unwrap().user);
-    let (chat, same) = tokio::join!(ana.open_direct(to_bo), bo.open_direct(to_ana));
+    let (chat, same) = tokio::join!(ana.open_readable(to_bo), bo.open_readable(to_ana));
     let chat = chat.unwrap();
     assert_eq!(Ok(chat), same);
     let say = async |who: &Device, name: &str| {
@@ -127,7 +127,7 @@ async fn unread_is_counted_and_read_everywhere() {
     let Pair { relay, ana, bo, chat } = Pair::meet().await;
     let laptop = Device::logged_in(&relay, "bo").await;
     let cleo = Device::registered(&relay, "cleo").await;
-    let other = cleo.open_direct(bo.user().await).await.unwrap();
+    let other = cleo.open_readable(bo.user().await).await.unwrap();
     for number in 1..=5 {
         ana.send_text(chat, format!("{number}")).await.unwrap();
     }
@@ -216,11 +216,11 @@ async fn notes_to_oneself() {
     let phone = Device::registered(&relay, "ana").await;
     let laptop = Device::logged_in(&relay, "ana").await;
     let own = phone.user().await;
-    let notes = phone.open_direct(own).await.unwrap();
+    let notes = phone.open_readable(own).await.unwrap();
     let message = sent(&phone, notes, "buy potatoes").await;
     until_state(&phone, &message, MessageState::Sent).await;
     laptop.gets(notes, "buy potatoes").await;
-    assert_eq!(laptop.open_direct(own).await.unwrap(), notes);
+    assert_eq!(laptop.open_readable(own).await.unwrap(), notes);
     laptop.send_text(notes, "and maize").await.unwrap();
     phone.gets(notes, "and maize").await;
     for device in [&phone, &laptop] {
@@ -296,7 +296,7 @@ async fn texts_of_every_sort_and_size() {
 async fn a_message_to_nobody_fails_alone() {
     let Pair { relay: _relay, ana, bo, chat } = Pair::meet().await;
     let nobody: UserId = "0190f5f0-0000-7000-8000-000000000001".parse().unwrap();
-    let nowhere = ana.open_direct(nobody).await.unwrap();
+    let nowhere = ana.open_readable(nobody).await.unwrap();
     let lost = ana.send_text(nowhere, "anybody?").await.unwrap();
     let also = ana.send_text(nowhere, "hello?").await.unwrap();
     ana.send_text(chat, "hi").await.unwrap();

@@ -56,7 +56,7 @@ async fn a_folder_without_its_keys_logs_in_again_and_loses_no_word() {
     client.login("ana", PASSWORD, "phone, again").await.unwrap();
     let again = Device { client, folder: ana.folder };
     again.online().await;
-    again.open_direct(bo.user().await).await.unwrap();
+    again.open_readable(bo.user().await).await.unwrap();
     again.send_text(chat, "I am back").await.unwrap();
     bo.gets(chat, "I am back").await;
 }

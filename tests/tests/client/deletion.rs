@@ -43,7 +43,7 @@ async fn what_was_sent_arrives_and_what_is_sent_afterwards_fails_clearly() {
     let newcomer = Device::registered(&relay, "ana").await;
     let found = bo.find_user("ana").await.unwrap();
     assert_eq!(found.user, newcomer.user().await);
-    let other = bo.open_direct(found.user).await.unwrap();
+    let other = bo.open_readable(found.user).await.unwrap();
     assert_ne!(other, chat);
     bo.reopen(&relay).await;
     assert!(bo.conversation(chat).await.unwrap().unwrap().peer_deleted, "remembered");

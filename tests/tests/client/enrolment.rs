@@ -12,7 +12,7 @@ async fn a_blank_client_is_nobodys() {
     assert_eq!(device.account().await.unwrap(), None);
     assert_eq!(device.connection(), ConnectionState::Blocked(Blocked::NotEnrolled));
     let somebody = "0190f5f0-0000-7000-8000-000000000001".parse().unwrap();
-    assert_eq!(device.open_direct(somebody).await, Err(Error::NotEnrolled));
+    assert_eq!(device.open_readable(somebody).await, Err(Error::NotEnrolled));
     assert_eq!(device.devices().await, Err(Error::NotEnrolled));
     assert_eq!(device.find_user("ana").await, Err(Error::NotEnrolled));
     assert_eq!(device.logout().await, Err(Error::NotEnrolled));

@@ -54,7 +54,7 @@ async fn people_with_telephones_talk_to_each_other() {
     ana.enrol_with_code(&challenge, &code, None, "phone").await.unwrap();
     let (challenge, code) = stage.code(&bo, "+12015550123").await;
     let bo_account = bo.enrol_with_code(&challenge, &code, None, "phone").await.unwrap();
-    let chat = ana.open_direct(bo_account.user).await.unwrap();
+    let chat = ana.open_readable(bo_account.user).await.unwrap();
     ana.send_text(chat, "hello").await.unwrap();
     bo.gets(chat, "hello").await;
 }

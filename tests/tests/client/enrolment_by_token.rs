@@ -54,7 +54,7 @@ async fn people_of_the_app_talk_to_each_other() {
     assert_eq!(laptop.enrol_with_token(&token("user-2"), "laptop").await.unwrap().user, bo.user().await);
     assert_eq!(bo.devices().await.unwrap().len(), 2);
 
-    let chat = ana.open_direct(ana.find_user("user-2").await.unwrap().user).await.unwrap();
+    let chat = ana.open_readable(ana.find_user("user-2").await.unwrap().user).await.unwrap();
     ana.send_text(chat, "hello").await.unwrap();
     bo.gets(chat, "hello").await;
     laptop.gets(chat, "hello").await;

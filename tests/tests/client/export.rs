@@ -52,7 +52,7 @@ async fn what_is_exported_is_the_history() {
     }
     bo.gets(chat, "\"599\"\n¿qué tal?").await;
     bo.mark_read(chat, None).await.unwrap();
-    let to_self = bo.open_direct(bo.user().await).await.unwrap();
+    let to_self = bo.open_readable(bo.user().await).await.unwrap();
     bo.send_text(to_self, "a note").await.unwrap();
     bo.send_text(chat, "an answer").await.unwrap();
     ana.gets(chat, "an answer").await;

@@ -50,7 +50,7 @@ async fn a_full_disk_loses_nothing_and_is_left_by_itself() {
     let small = Small::mount();
     let bo = Client::open(Config::new(small.path().join("bo"), relay.url())).await.unwrap();
     bo.register("bo", crate::stage::PASSWORD, "phone").await.unwrap();
-    let chat = ana.open_direct(bo.account().await.unwrap().unwrap().user).await.unwrap();
+    let chat = ana.open_readable(bo.account().await.unwrap().unwrap().user).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let bo = Device { client: bo, folder };
     ana.send_text(chat, "before").await.unwrap();

@@ -6,6 +6,7 @@ mod conversation;
 mod copies;
 mod damage;
 mod deletion;
+mod encrypted;
 mod enrolment;
 mod enrolment_by_code;
 mod enrolment_by_token;
@@ -15,6 +16,7 @@ mod full_disk;
 #[path = "../../../node/tests/app/mod.rs"]
 mod gateway;
 mod lifecycle;
+mod linking;
 mod observers;
 mod peek;
 mod refusals;

@@ -111,8 +111,8 @@ async fn the_first_change_after_opening_is_seen() {
 async fn changes_lead_to_the_query_under_a_burst() {
     let Pair { relay, ana, bo, chat } = Pair::meet().await;
     let cleo = Device::registered(&relay, "cleo").await;
-    let other = cleo.open_direct(bo.user().await).await.unwrap();
-    bo.open_direct(ana.user().await).await.unwrap();
+    let other = cleo.open_readable(bo.user().await).await.unwrap();
+    bo.open_readable(ana.user().await).await.unwrap();
     let burst = async |device: &Device, chat| {
         for number in 0..60 {
             device.send_text(chat, format!("{number}")).await.unwrap();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use chasqui::{Blocked, Client, Config, ConnectionState, Error, MessageState, Peeked};
+use chasqui::{Blocked, Client, Config, ConnectionState, Error, Message, MessageState, Peeked};
 
 use crate::stage::{DEADLINE, Device, PASSWORD, Pair, Relay};
 
@@ -87,7 +87,7 @@ async fn a_client_that_is_open_is_not_in_the_way() {
     bo.client = Client::open(Config::new(bo.folder.path(), NOWHERE)).await.unwrap();
     ana.send_text(chat, "hello").await.unwrap();
     ana.until(chat, "sent", |messages| messages[0].state == MessageState::Sent).await;
-    assert_eq!(bo.open_direct(ana.user().await).await, Ok(chat));
+    assert_eq!(bo.open_readable(ana.user().await).await, Ok(chat));
     let own = bo.send_text(chat, "written meanwhile").await.unwrap();
     let peeked = peek(bo.folder.path(), &relay).await.unwrap();
     assert_eq!((texts(&peeked), peeked.unread), (vec!["hello"], 1));
@@ -252,4 +252,34 @@ async fn a_bound_folder_is_peeked_into_with_its_secret_only_and_none_is_bound_by
     let copy = Client::open(config().device_binding([2; 32]).adopt_copy()).await.unwrap();
     assert_eq!(copy.connection(), ConnectionState::Blocked(Blocked::Copied));
     assert_eq!(peek(config().device_binding([2; 32])).await, Err(Error::NotEnrolled), "a copy gets nobody's mail");
+}
+
+/// A notification says what an encrypted message says, and takes nothing of what the app needs to read it.
+#[tokio::test(flavor = "multi_thread")]
+async fn encrypted_mail_is_shown_as_often_as_wanted_and_still_read_afterwards() {
+    let Pair { relay, ana, mut bo, chat } = Pair::in_secret().await;
+    ana.send_text(chat, "the first").await.unwrap();
+    bo.gets(chat, "the first").await;
+    let to_bo = bo.user().await;
+    bo.close().await.unwrap();
+    // Also what comes after the group has changed meanwhile.
+    let laptop = Device::logged_in(&relay, "ana").await;
+    super::linking::link(&ana, &laptop).await;
+    assert_eq!(laptop.open_direct(to_bo).await, Ok(chat));
+    ana.send_text(chat, "closed").await.unwrap();
+    laptop.send_text(chat, "from the laptop").await.unwrap();
+    let sent = |messages: &[&Message]| messages.iter().all(|message| message.state != MessageState::Pending);
+    ana.until(chat, "sent", sent).await;
+    laptop.until(chat, "sent", |messages| messages.len() == 2 && sent(messages)).await;
+    for _ in 0..3 {
+        let peeked = peek(bo.folder.path(), &relay).await.unwrap();
+        let mut shown = texts(&peeked);
+        shown.sort_unstable();
+        assert_eq!((shown, peeked.unread), (vec!["closed", "from the laptop"], 3));
+    }
+    bo.reopen(&relay).await;
+    bo.gets(chat, "closed").await;
+    bo.gets(chat, "from the laptop").await;
+    assert_eq!(bo.total_unread().await.unwrap(), 3);
+    assert_eq!(peek(bo.folder.path(), &relay).await.unwrap(), Peeked { unread: 3, ..Peeked::default() });
 }

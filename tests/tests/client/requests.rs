@@ -98,7 +98,7 @@ async fn declined_is_gone_everywhere_and_may_be_asked_again_but_blocked_is_final
         .await;
 
     // A change of mind.
-    let again = bo.open_direct(ana.user().await).await.unwrap();
+    let again = bo.open_readable(ana.user().await).await.unwrap();
     assert_eq!(again, chat);
     bo.send_text(chat, "well?").await.unwrap();
     ana.gets(chat, "well?").await;

@@ -12,7 +12,7 @@ fn texts(page: &TimelinePage) -> Vec<String> {
 async fn history() -> (Relay, Device, ConversationId, Vec<String>) {
     let relay = Relay::start().await;
     let ana = Device::registered(&relay, "ana").await;
-    let notes = ana.open_direct(ana.user().await).await.unwrap();
+    let notes = ana.open_readable(ana.user().await).await.unwrap();
     let written: Vec<String> = (0..120).map(|number| format!("note {number}")).collect();
     for text in &written {
         ana.send_text(notes, text.as_str()).await.unwrap();

@@ -7,7 +7,8 @@ use chasqui_node::relay::RelayError;
 use chasqui_node::serve::{self, ServeError};
 use chasqui_wire::{
     Ack, AckItem, AckOutcome, ClientFrame, Content, ContentKind, DeviceId, EntryKind, ErrorCode, GoodbyeReason, Limits,
-    Ping, Protection, Read, ReceiptKind, Seq, SeqRanges, Signal, StorageClass, Timestamp, UserId, signing,
+    Ping, Protection, Read, ReceiptKind, Seq, SeqRanges, Signal, StorageClass, Timestamp, UserId, direct_conversation,
+    signing,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -25,7 +26,7 @@ struct Neighbours {
 impl Neighbours {
     async fn meet() -> Self {
         let pair = Pair::meet().await;
-        pair.bo.open_direct(pair.ana.user().await).await.unwrap();
+        pair.bo.open_readable(pair.ana.user().await).await.unwrap();
         let mut neighbours = Self { pair, said: Vec::new() };
         neighbours.are_unharmed("the beginning").await;
         neighbours
@@ -162,6 +163,7 @@ async fn what_is_refused_leaves_the_socket_open() {
     let chat = neighbours.pair.chat;
     let mallory = Intruder::enrolled(neighbours.relay()).await;
     let anas_message = neighbours.pair.ana.messages(chat).await[0].id;
+    let bos_device = neighbours.pair.bo.devices().await.unwrap()[0].device;
     let mut socket = mallory.welcomed().await;
 
     socket.say_bytes(vec![0xFA, 0x7F, 0]).await;
@@ -190,10 +192,28 @@ async fn what_is_refused_leaves_the_socket_open() {
         ("the conversation of others", Box::new(|send| send.conversation = chat), ErrorCode::Invalid),
         ("no recipient", Box::new(|send| send.peer = None), ErrorCode::Invalid),
         ("a year to live", Box::new(|send| send.ttl_seconds = 365 * 24 * 3600), ErrorCode::Invalid),
-        ("encryption", Box::new(|send| send.protection = Protection::EndToEnd), ErrorCode::NotSupported),
+        ("another protection", Box::new(|send| send.protection = Protection::EndToEnd), ErrorCode::Invalid),
+        (
+            "encryption without a link",
+            Box::new(|send| {
+                send.protection = Protection::EndToEnd;
+                send.conversation = direct_conversation(mallory.user, bo, Protection::EndToEnd);
+            }),
+            ErrorCode::NotLinked,
+        ),
         ("a call", Box::new(|send| send.storage = StorageClass::Transient), ErrorCode::NotSupported),
         ("an epoch", Box::new(|send| send.epoch = 1), ErrorCode::NotSupported),
-        ("a resend", Box::new(|send| send.resend_of = Some(anas_message)), ErrorCode::NotSupported),
+        ("a resend to everybody", Box::new(|send| send.resend_of = Some(anas_message)), ErrorCode::Invalid),
+        (
+            "a device of nobody",
+            Box::new(|send| send.only_device = Some(DeviceId::from_bytes([9; 16]))),
+            ErrorCode::NotFound,
+        ),
+        (
+            "a resend of what somebody else said",
+            Box::new(|send| (send.resend_of, send.only_device) = (Some(anas_message), Some(bos_device))),
+            ErrorCode::NotFound,
+        ),
     ];
     for (number, (what, change, code)) in (1..).zip(sends) {
         let mut send = mallory.send(bo, number);

@@ -57,6 +57,7 @@ impl FakeNode {
             time: Timestamp(0),
             http_token: "token".to_owned().into(),
             http_token_expires_at: Timestamp(i64::MAX),
+            key_packages: None,
         }
     }
 

@@ -107,6 +107,7 @@ impl Intruder {
             only_device: None,
             epoch: 0,
             commit: None,
+            roster_checked: false,
         }
     }
 

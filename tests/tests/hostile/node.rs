@@ -265,7 +265,13 @@ async fn lies_within_the_protocol_do_no_harm() {
         ("rejected, by an unknown code", rejected(ErrorCode::Unknown(u32::MAX)).encode()),
         (
             "a pong that nobody asked for",
-            NodeFrame::Pong(Pong { nonce: 1, time: Timestamp(0), checkpoint: Some(socket.checkpoint()) }).encode(),
+            NodeFrame::Pong(Pong {
+                nonce: 1,
+                time: Timestamp(0),
+                checkpoint: Some(socket.checkpoint()),
+                key_packages: None,
+            })
+            .encode(),
         ),
         ("welcome again", NodeFrame::Welcome(captive.fake.welcome(&socket)).encode()),
         ("drained again", NodeFrame::Drained(Drained { checkpoint: socket.checkpoint() }).encode()),

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use chasqui::{
-    Client, Config, ConnectionState, ConversationId, ConversationSummary, Message, MessageContent, TimelineItem, UserId,
+    Client, Config, ConnectionState, ConversationId, ConversationSummary, Error, Message, MessageContent, Protection,
+    TimelineItem, UserId,
 };
 use chasqui_node::config::Config as NodeConfig;
 use chasqui_node::serve::{self, Running};
@@ -135,6 +136,11 @@ impl Device {
         self.account().await.unwrap().expect("enrolled").user
     }
 
+    /// The conversation with somebody that the node can read.
+    pub(crate) async fn open_readable(&self, peer: UserId) -> Result<ConversationId, Error> {
+        self.open_direct_as(peer, Protection::NodeReadable).await
+    }
+
     pub(crate) async fn is(&self, state: ConnectionState) {
         let mut states = self.observe_connection();
         let what = format!("the connection to be {state:?}");
@@ -202,7 +208,7 @@ pub(crate) fn text(message: &Message) -> String {
     }
 }
 
-/// Ana and Bo, a phone each, and their conversation.
+/// Ana and Bo, a phone each, and their conversation, which the node can read: how mail travels does not depend on what is in it.
 pub(crate) struct Pair {
     pub(crate) relay: Relay,
     pub(crate) ana: Device,
@@ -217,7 +223,14 @@ impl Pair {
 
     pub(crate) async fn at(relay: Relay) -> Self {
         let (ana, bo) = tokio::join!(Device::registered(&relay, "ana"), Device::registered(&relay, "bo"));
-        let chat = ana.open_direct(bo.user().await).await.unwrap();
+        let chat = ana.open_readable(bo.user().await).await.unwrap();
         Self { relay, ana, bo, chat }
+    }
+
+    /// With a conversation that nobody else can read.
+    pub(crate) async fn in_secret() -> Self {
+        let pair = Self::meet().await;
+        let chat = pair.ana.open_direct(pair.bo.user().await).await.unwrap();
+        Self { chat, ..pair }
     }
 }

@@ -65,6 +65,10 @@ pub(crate) fn npm() -> Result<PathBuf, String> {
     let mut pack = Command::new("npm");
     pack.args(["pack", "--silent", "--pack-destination"]).arg(&packed);
     let name = said(in_folder(&mut pack, &package))?;
+    // Here, because every test of the package comes by.
+    if let Some(above) = sizes()?.iter().find(|size| size.budget.is_some_and(|budget| size.bytes > budget)) {
+        return Err(format!("{} is above its budget: {} bytes", above.what, above.bytes));
+    }
     Ok(packed.join(name.lines().last().unwrap_or_default()))
 }
 
@@ -78,7 +82,11 @@ pub(super) fn sizes() -> Result<Vec<Size>, String> {
     check(&package)?;
     let wasm = package.join("dist/core_bg.wasm");
     let compressed = Command::new("brotli").args(["--stdout", "--quality=11"]).arg(&wasm).output();
-    let compressed = compressed.map_err(|error| format!("brotli: {error}"))?.stdout.len() as u64;
+    let compressed = compressed.map_err(|error| format!("brotli: {error}"))?;
+    if !compressed.status.success() {
+        return Err(format!("brotli ended with {}", compressed.status));
+    }
+    let compressed = compressed.stdout.len() as u64;
     let size = |what: &str, bytes, budget| Size { what: what.to_owned(), bytes, budget };
     Ok(vec![
         size(&format!("npm: {name}"), bytes(&tarball)?, None),

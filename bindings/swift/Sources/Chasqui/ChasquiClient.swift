@@ -174,9 +174,54 @@ public final class ChasquiClient: Sendable {
         try await call { try await $0.findUser(name: name) }
     }
 
-    /// The direct conversation with somebody, or with oneself. Works offline; both sides may do it at once.
+    /// The direct conversation with somebody, or with oneself, end-to-end encrypted. Works offline; both sides may do it at once.
     public func openDirect(with peer: UserId) async throws -> ConversationId {
         try await call { try await $0.openDirect(peer: peer) }
+    }
+
+    /// As ``openDirect(with:)``, of the kind that the app wants. There are two conversations with everybody, and each stays what it is:
+    /// the encrypted one, and one that the node, and whoever runs it, can read: for bots, and where messages are moderated.
+    public func openDirectAs(_ protection: Protection, with peer: UserId) async throws -> ConversationId {
+        try await call { try await $0.openDirectAs(peer: peer, protection: protection) }
+    }
+
+    // MARK: Linking devices
+
+    /// On a device that only logged in (``Account/isLinked`` is false): begins to link it. Show the code that this returns, about 80
+    /// letters of ASCII, as a QR code or as text, to a device of the same user that is linked, which reads it by
+    /// ``linkDevice(code:)``; then wait for ``linkingNumber()``. Called again, it begins anew, with another code.
+    ///
+    /// - Throws: ``ChasquiError/invalid(detail:)`` when the device is linked, ``ChasquiError/notEnrolled``.
+    public func beginLinking() async throws -> String {
+        try await call { try await $0.beginLinking() }
+    }
+
+    /// On the device to be linked: the number, of six digits, that both devices show once the other has read the code. People
+    /// compare them; if they are the same, call ``confirmLinking()`` on both. Throws ``ChasquiError/linkingFailed(detail:)``.
+    public func linkingNumber() async throws -> String {
+        try await call { try await $0.linkingNumber() }
+    }
+
+    /// On a device that is linked: reads the code that another device of the same user shows, and returns the number that the other
+    /// one shows as well. Waits until that one is connected, or this is cancelled.
+    ///
+    /// - Throws: ``ChasquiError/invalid(detail:)`` when that is no such code, ``ChasquiError/notLinked`` when this device is not
+    ///   linked itself, ``ChasquiError/linkingFailed(detail:)``.
+    public func linkDevice(code: String) async throws -> String {
+        try await call { try await $0.linkDevice(code: code) }
+    }
+
+    /// On either device: people saw the same number on both. On the device to be linked it returns when that takes part in
+    /// encrypted conversations, with what is written from then on.
+    ///
+    /// - Throws: ``ChasquiError/invalid(detail:)`` when no number was shown, ``ChasquiError/linkingFailed(detail:)``.
+    public func confirmLinking() async throws {
+        try await call { try await $0.confirmLinking() }
+    }
+
+    /// On either device: nothing is to come of it. The other one is told.
+    public func cancelLinking() async throws {
+        try await call { try await $0.cancelLinking() }
     }
 
     /// Sends a text: it is in the outbox when this returns, and goes out in order as soon as it can. Cancelled, it is there as a

@@ -3,6 +3,14 @@ import Foundation
 
 private func render(_ lines: [TimelineItem]) { print(lines) }
 
+private func showCode(_ code: String) { print(code) }
+
+/// What people say who look at both devices.
+private func isSame(_ number: String) -> Bool {
+    print(number)
+    return true
+}
+
 /// The Swift of docs/bindings.md, so that it compiles; a test of the workspace compares.
 enum Documented {
     static func open(folder: URL) async throws -> ChasquiClient {
@@ -65,6 +73,23 @@ enum Documented {
     static func exportAndClose(_ client: ChasquiClient) async throws {
         try await client.export(to: URL(fileURLWithPath: "export.jsonl"))
         try await client.close()
+    }
+
+    static func beLinked(_ client: ChasquiClient) async throws {
+        showCode(try await client.beginLinking())
+        if isSame(try await client.linkingNumber()) {
+            try await client.confirmLinking()
+        } else {
+            try await client.cancelLinking()
+        }
+    }
+
+    static func link(_ client: ChasquiClient, code: String) async throws {
+        if isSame(try await client.linkDevice(code: code)) {
+            try await client.confirmLinking()
+        } else {
+            try await client.cancelLinking()
+        }
     }
 
     static func log() {

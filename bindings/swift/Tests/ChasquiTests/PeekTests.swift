@@ -5,7 +5,7 @@ import Testing
 /// What a notification service extension shows, without taking it.
 @Suite struct Peeking {
     @Test func aNotificationShowsWhatWaitsAndTakesNothing() async throws {
-        let pair = try await Pair.meet()
+        let pair = try await Pair.meet(.nodeReadable)
         try await pair.bo.client.suspend()
         let sent = try await pair.ana.client.sendText("are you there?", to: pair.chat)
         try await pair.ana.client.until(pair.chat, "sent") { $0.first?.state == .sent }

@@ -107,6 +107,19 @@ final class Device: Sendable {
     }
 }
 
+/// Links `laptop` by `phone`, as people do.
+func link(_ phone: Device, _ laptop: Device) async throws {
+    let code = try await laptop.client.beginLinking()
+    try await within("the link") {
+        async let there = laptop.client.linkingNumber()
+        let numbers = [try await phone.client.linkDevice(code: code), try await there]
+        #expect(numbers[0] == numbers[1])
+        async let confirmed: Void = laptop.client.confirmLinking()
+        try await phone.client.confirmLinking()
+        try await confirmed
+    }
+}
+
 /// Ana and Bo, a phone each, and their conversation.
 struct Pair {
     let node: Node
@@ -114,12 +127,12 @@ struct Pair {
     let bo: Device
     let chat: ConversationId
 
-    static func meet() async throws -> Pair {
+    static func meet(_ protection: Protection = .endToEnd) async throws -> Pair {
         let node = try Node.start()
         let ana = try await Device.registered(node, "ana")
         let bo = try await Device.registered(node, "bo")
         let found = try await ana.client.findUser(name: "bo")
-        return Pair(node: node, ana: ana, bo: bo, chat: try await ana.client.openDirect(with: found.user))
+        return Pair(node: node, ana: ana, bo: bo, chat: try await ana.client.openDirectAs(protection, with: found.user))
     }
 }
 

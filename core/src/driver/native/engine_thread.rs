@@ -1,4 +1,7 @@
 //! The engine's thread: waits for what happens, and hands it to the engine's loop.
+//!
+//! It is a pool of rayon's with one thread. openmls works by rayon, whose own pool would be a thread a processor, of every process that
+//! the SDK is part of, for good; within this one all of that is done here, and the thread ends with the client.
 
 use std::ops::ControlFlow;
 use std::sync::mpsc;
@@ -22,8 +25,11 @@ pub(super) fn start(
         }
         Err(error) => drop(opened.send(Err(error))),
     };
-    let thread = std::thread::Builder::new().name("chasqui-engine".into()).spawn(run);
-    thread.map_err(|error| Error::Internal { detail: error.to_string() })?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).thread_name(|_| "chasqui-engine".into());
+    // As with any thread: whoever waits for an answer hears that nobody will give it.
+    let pool = pool.panic_handler(drop).build().map_err(|error| Error::Internal { detail: error.to_string() })?;
+    // Without its owner the pool ends with its last work, which this is.
+    pool.spawn(run);
     Ok(opening)
 }
 

@@ -1,6 +1,7 @@
 //! Phones, desktops and servers: the engine owns the writing connection on a thread of its own, queries run on a second
 //! thread with a reading connection, sockets and HTTP on a small tokio runtime.
 
+mod connect;
 mod engine_thread;
 mod folder;
 mod http;

@@ -11,10 +11,11 @@ use chasqui_wire::Limits;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio_tungstenite::tungstenite::{Message, protocol::WebSocketConfig};
-use tokio_tungstenite::{Connector, connect_async_tls_with_config};
+use tokio_tungstenite::client_async_with_config;
+use tokio_tungstenite::tungstenite::{Message, http::Uri, protocol::WebSocketConfig};
 
 use super::Net;
+use super::connect::connect;
 use crate::driver::api::Api;
 use crate::driver::engine_loop::ToEngine;
 use crate::engine::{Input, SocketId};
@@ -78,9 +79,12 @@ async fn run(
         .write_buffer_size(BUFFER_BYTES)
         .max_message_size(Some(frame_bytes))
         .max_frame_size(Some(frame_bytes));
-    let connector = api.http.tls().map(Connector::Rustls);
-    let connect = connect_async_tls_with_config(api.socket_url(), Some(config), true, connector);
-    let (mut socket, _) = tokio::time::timeout(CONNECT_WITHIN, connect).await??;
+    let address: Uri = api.socket_url().parse()?;
+    let open = async {
+        let stream = connect(&address, api.http.tls()).await?;
+        client_async_with_config(&address, stream, Some(config)).await
+    };
+    let (mut socket, _) = tokio::time::timeout(CONNECT_WITHIN, open).await??;
     engine.send(ToEngine::Input(Input::Connected(id)))?;
     // Read, and waiting for room. Nothing more is read before it has found some.
     let mut held: Option<Bytes> = None;

@@ -196,7 +196,7 @@ fn what_is_acknowledged_is_counted() {
 fn names_that_nobody_knows_do_not_stand_in_the_way_of_others() {
     let mut ana = Ana::new();
     for number in 100..150 {
-        ana.handle(vec![Input::Command(CommandId(1), Command::OpenDirect(id(number)))]);
+        ana.handle(vec![Input::Command(CommandId(1), Command::OpenDirect(id(number), Protection::NodeReadable))]);
     }
     ana.connect();
     let mut waiting: Vec<UserId> = ana.engine.resolving.iter().copied().collect();

@@ -35,6 +35,7 @@ impl Ana {
             time,
             http_token: String::new().into(),
             http_token_expires_at: time.plus_millis(900_000),
+            key_packages: None,
         }))
     }
 }

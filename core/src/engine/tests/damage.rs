@@ -150,7 +150,11 @@ fn survive(folder: &Path, whole: &[u8], seed: u64) -> Outcome {
     assert_eq!(report.keys_lost, engine.account.is_none());
     if report.keys_lost {
         assert_eq!(engine.connection(), ConnectionState::Blocked(Blocked::KeysLost));
-        let refused = engine.handle(&mut store, NOW, vec![Input::Command(CommandId(1), Command::OpenDirect(id(20)))]);
+        let refused = engine.handle(
+            &mut store,
+            NOW,
+            vec![Input::Command(CommandId(1), Command::OpenDirect(id(20), Protection::NodeReadable))],
+        );
         let is_told = |output: &Output| matches!(output, Output::Reply(_, Err(Error::LogInAgain)));
         assert!(refused.unwrap().outputs.iter().any(is_told));
         let again = Enrolment {

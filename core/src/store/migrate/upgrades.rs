@@ -15,6 +15,8 @@ const FIXTURES: [&str; MIGRATIONS.len()] = [
     include_str!("../../../migrations/fixtures/0006.sql"),
     include_str!("../../../migrations/fixtures/0007.sql"),
     include_str!("../../../migrations/fixtures/0008.sql"),
+    include_str!("../../../migrations/fixtures/0009.sql"),
+    include_str!("../../../migrations/fixtures/0010.sql"),
 ];
 
 /// A history that the version of this schema left behind.

@@ -7,7 +7,7 @@ pub struct Content {
     /// The author's clock.
     #[prost(int64, tag = "2")]
     pub created_at: i64,
-    #[prost(oneof = "content::Kind", tags = "3")]
+    #[prost(oneof = "content::Kind", tags = "3, 4, 5")]
     pub kind: ::core::option::Option<content::Kind>,
 }
 /// Nested message and enum types in `Content`.
@@ -16,10 +16,60 @@ pub mod content {
     pub enum Kind {
         #[prost(message, tag = "3")]
         Text(super::Text),
+        #[prost(message, tag = "4")]
+        ResendRequest(super::ResendRequest),
+        #[prost(message, tag = "5")]
+        Linking(super::Linking),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Text {
     #[prost(string, tag = "1")]
     pub text: ::prost::alloc::string::String,
+}
+/// From device to device, in encrypted conversations: messages arrived here and could not be read. Whose they are sends them
+/// again.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResendRequest {
+    /// Message ids, at most 100.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
+/// From device to device of one user, in the node-readable conversation with oneself: how a new device gets the user's
+/// identity. See docs/security.md.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Linking {
+    /// The commitment of the device to be linked, which it showed: SHA-256, 32 bytes. Names the attempt.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub attempt: ::prost::bytes::Bytes,
+    #[prost(oneof = "linking::Step", tags = "2, 3, 4, 5")]
+    pub step: ::core::option::Option<linking::Step>,
+}
+/// Nested message and enum types in `Linking`.
+pub mod linking {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Step {
+        /// X25519 public key of the device that links.
+        #[prost(bytes, tag = "2")]
+        Offer(::prost::bytes::Bytes),
+        /// X25519 public key of the device to be linked, as it was committed to.
+        #[prost(bytes, tag = "3")]
+        Reveal(::prost::bytes::Bytes),
+        /// A sealed LinkingGrant.
+        #[prost(bytes, tag = "4")]
+        Grant(::prost::bytes::Bytes),
+        /// Nothing comes of it.
+        #[prost(message, tag = "5")]
+        Refusal(super::LinkingRefusal),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LinkingRefusal {
+}
+/// What the user has, and a device that the user links gets.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LinkingGrant {
+    /// Ed25519 seed of the identity key, 32 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub identity_seed: ::prost::bytes::Bytes,
 }

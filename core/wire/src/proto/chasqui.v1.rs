@@ -3,7 +3,7 @@
 
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClientFrame {
-    #[prost(oneof = "client_frame::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "client_frame::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub kind: ::core::option::Option<client_frame::Kind>,
 }
 /// Nested message and enum types in `ClientFrame`.
@@ -24,11 +24,15 @@ pub mod client_frame {
         Ping(super::Ping),
         #[prost(message, tag = "7")]
         Admit(super::Admit),
+        #[prost(message, tag = "8")]
+        KeyPackages(super::KeyPackages),
+        #[prost(message, tag = "9")]
+        Claim(super::Claim),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct NodeFrame {
-    #[prost(oneof = "node_frame::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "node_frame::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub kind: ::core::option::Option<node_frame::Kind>,
 }
 /// Nested message and enum types in `NodeFrame`.
@@ -55,6 +59,8 @@ pub mod node_frame {
         Unsupported(super::Unsupported),
         #[prost(message, tag = "10")]
         Goodbye(super::Goodbye),
+        #[prost(message, tag = "11")]
+        Claimed(super::Claimed),
     }
 }
 // ---------------------------------------------------------------------------------------------- handshake
@@ -145,6 +151,9 @@ pub struct Welcome {
     pub http_token: ::prost::alloc::string::String,
     #[prost(int64, tag = "7")]
     pub http_token_expires_at: i64,
+    /// What others can still claim of this device. Missing: the node has no encrypted conversations.
+    #[prost(message, optional, tag = "8")]
+    pub key_packages: ::core::option::Option<KeyPackagesLeft>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Era {
@@ -210,9 +219,11 @@ pub struct Send {
     /// Given back to a restored node: the position that an earlier era had given to this message. 0 = none.
     #[prost(uint64, tag = "11")]
     pub reclaim_seq: u64,
-    /// This envelope carries again what one device could not read: the message it repeats, and the only addressee.
+    /// With `only_device`: an earlier message of this user in this conversation, which this one repeats at the position that
+    /// it had. Takes no position of its own.
     #[prost(bytes = "bytes", tag = "12")]
     pub resend_of: ::prost::bytes::Bytes,
+    /// The only addressee: a device that the message would reach, and not the sending one. Nobody else is told anything.
     #[prost(bytes = "bytes", tag = "13")]
     pub only_device: ::prost::bytes::Bytes,
     /// Encrypted conversations (RFC 9420). `commit` makes this a change of epoch: a compare-and-set on `epoch`.
@@ -224,6 +235,9 @@ pub struct Send {
     /// restored: this one must stand behind it. 0 = none.
     #[prost(uint64, tag = "16")]
     pub after_seq: u64,
+    /// The device has claimed at this epoch and put in the group whom it could: do not answer `roster_stale`.
+    #[prost(bool, tag = "17")]
+    pub roster_checked: bool,
 }
 /// A change of an encrypted conversation's members, declared so that the node can fan out and members can compare.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -237,9 +251,10 @@ pub struct Commit {
     pub removed: ::prost::alloc::vec::Vec<RosterEntry>,
     #[prost(message, repeated, tag = "4")]
     pub welcomes: ::prost::alloc::vec::Vec<Welcoming>,
-    /// Key packages used up by this commit, by reference.
-    #[prost(bytes = "bytes", repeated, tag = "5")]
-    pub key_packages: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// Begins a group: the conversation's first (at epoch 0), or a new one in place of one that is lost. The roster is then the sender's
+    /// device and `added`.
+    #[prost(bool, tag = "6")]
+    pub begins: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RosterEntry {
@@ -260,10 +275,10 @@ pub struct Welcoming {
 pub struct Accepted {
     #[prost(bytes = "bytes", tag = "1")]
     pub message: ::prost::bytes::Bytes,
-    /// Position in the conversation; 0 for a `Read`, which has none.
+    /// Position in the conversation, of a resend that of what it repeats; 0 for a `Read`, which has none.
     #[prost(uint64, tag = "2")]
     pub seq: u64,
-    /// The node's clock.
+    /// The node's clock; of a resend as `seq`.
     #[prost(int64, tag = "3")]
     pub at: i64,
     /// The commit that made it durable.
@@ -333,6 +348,80 @@ pub struct Admit {
     #[prost(uint64, tag = "5")]
     pub up_to: u64,
 }
+// ---------------------------------------------------------------------------------------------- encryption
+
+/// What others need to put this device in a group (MLS KeyPackages, opaque to the node). Answered by `Accepted` with seq 0,
+/// or by `Rejected`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeyPackages {
+    /// Names it in the answer.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: ::prost::bytes::Bytes,
+    /// The user's word for this device: Ed25519 by the identity key over
+    ///    "chasqui/v1/link" || realm || user || device || device key.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub link: ::prost::bytes::Bytes,
+    /// Each is given away once.
+    #[prost(bytes = "bytes", repeated, tag = "3")]
+    pub one_time: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// Given away when there is no other, as often as that is.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub last_resort: ::prost::bytes::Bytes,
+    /// In place of all that the node has: their secrets are lost.
+    #[prost(bool, tag = "5")]
+    pub replace: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeyPackagesLeft {
+    #[prost(uint32, tag = "1")]
+    pub one_time: u32,
+    #[prost(bool, tag = "2")]
+    pub last_resort: bool,
+}
+/// Who should be in the group of a conversation? Answered by `Claimed` or `Rejected`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Claim {
+    /// Names it in the answer.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub conversation: ::prost::bytes::Bytes,
+    #[prost(enumeration = "ConversationKind", tag = "3")]
+    pub kind: i32,
+    #[prost(enumeration = "Protection", tag = "4")]
+    pub protection: i32,
+    /// Direct conversations: the other user.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub peer: ::prost::bytes::Bytes,
+    /// Key packages of all devices, to begin a group; otherwise of those that the roster lacks.
+    #[prost(bool, tag = "6")]
+    pub anew: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Claimed {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: ::prost::bytes::Bytes,
+    /// Of the conversation now; 0 = it has no group.
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+    #[prost(message, repeated, tag = "3")]
+    pub roster: ::prost::alloc::vec::Vec<RosterEntry>,
+    /// Devices of the roster that are not there any more.
+    #[prost(message, repeated, tag = "4")]
+    pub gone: ::prost::alloc::vec::Vec<RosterEntry>,
+    /// Of other devices than the asking one.
+    #[prost(message, repeated, tag = "5")]
+    pub packages: ::prost::alloc::vec::Vec<KeyPackage>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeyPackage {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub user: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub device: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub body: ::prost::bytes::Bytes,
+}
 // ---------------------------------------------------------------------------------------------- delivery
 
 /// Mail for this device, in order. Stays in the mailbox until acknowledged on this very socket.
@@ -396,6 +485,7 @@ pub struct Envelope {
     pub body: ::prost::bytes::Bytes,
     #[prost(bool, tag = "11")]
     pub urgent: bool,
+    /// The message that this one repeats for this device; `seq` and `accepted_at` are of that.
     #[prost(bytes = "bytes", tag = "12")]
     pub resend_of: ::prost::bytes::Bytes,
     #[prost(uint64, tag = "13")]
@@ -553,6 +643,9 @@ pub struct Pong {
     pub time: i64,
     #[prost(message, optional, tag = "3")]
     pub checkpoint: ::core::option::Option<Checkpoint>,
+    /// As in `Welcome`.
+    #[prost(message, optional, tag = "4")]
+    pub key_packages: ::core::option::Option<KeyPackagesLeft>,
 }
 /// The answer to a frame kind that this node does not know. The connection stays.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use chasqui_wire::{
-    Absence, Accepted, Ack, AckItem, AckOutcome, Admission, Admit, Challenge, Checkpoint, ClientFrame, Commit, Content,
-    ContentKind, ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era,
-    ErrorCode, Gap, GapReason, Goodbye, GoodbyeReason, Hello, Hole, HoleReason, Limits, MessageId, NodeFrame, Ping,
-    Pong, Progress, Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq,
-    SeqRange, SeqRanges, Signal, StorageClass, Timestamp, Unsupported, UserId, Verdict, Welcome, Welcoming,
+    Absence, Accepted, Ack, AckItem, AckOutcome, Admission, Admit, Challenge, Checkpoint, Claim, Claimed, ClientFrame,
+    Commit, Content, ContentKind, ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind,
+    Envelope, Era, ErrorCode, Gap, GapReason, Goodbye, GoodbyeReason, Hello, Hole, HoleReason, KeyPackage, KeyPackages,
+    KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame, Ping, Pong, Progress, Protection, Read,
+    ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRange, SeqRanges, Signal,
+    StorageClass, Timestamp, Unsupported, UserId, Verdict, Welcome, Welcoming,
 };
 
 pub(crate) const REALM: RealmId = RealmId::from_bytes(id(0x10));
@@ -45,6 +46,9 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
         ("ack-held", ClientFrame::Ack(Ack { held: ranges(), ..ack() })),
         ("signal", ClientFrame::Signal(Signal { sender: None, ..signal() })),
         ("admit", ClientFrame::Admit(admit())),
+        ("send-begins", ClientFrame::Send(Box::new(send_begins()))),
+        ("key-packages", ClientFrame::KeyPackages(key_packages())),
+        ("claim", ClientFrame::Claim(claim())),
         ("ping", ClientFrame::Ping(Ping { nonce: 0x0102_0304_0506_0708 })),
     ];
     let node = [
@@ -64,13 +68,26 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
         ("deliver-absence", deliver(EntryKind::Absence(Absence { since: NOON }))),
         ("drained", NodeFrame::Drained(Drained { checkpoint: checkpoint() })),
         ("signal", NodeFrame::Signal(signal())),
-        ("pong", NodeFrame::Pong(Pong { nonce: 0x0102_0304_0506_0708, time: NOON, checkpoint: Some(checkpoint()) })),
+        ("pong", NodeFrame::Pong(pong())),
         ("unsupported", NodeFrame::Unsupported(Unsupported { detail: "frame kind 99".to_owned() })),
+        ("claimed", NodeFrame::Claimed(claimed())),
+        ("welcome-encrypted", NodeFrame::Welcome(Welcome { key_packages: Some(LEFT), ..welcome() })),
+        ("pong-encrypted", NodeFrame::Pong(Pong { key_packages: Some(LEFT), ..pong() })),
         ("goodbye", NodeFrame::Goodbye(goodbye())),
         ("goodbye-copied", NodeFrame::Goodbye(Goodbye { reason: GoodbyeReason::Copied, ..goodbye() })),
     ];
     let text = ContentKind::Text("¿Qué tal, Bo? \u{1f999}".to_owned());
-    let content = [("text", Content { message: MESSAGE, created_at: NOON, kind: text })];
+    let request = ContentKind::ResendRequest(vec![MESSAGE, MESSAGE]);
+    let linking = |step| ContentKind::Linking(Linking { attempt: [7; 32], step });
+    let content = [
+        ("text", text),
+        ("resend-request", request),
+        ("linking-offer", linking(LinkingStep::Offer([8; 32]))),
+        ("linking-reveal", linking(LinkingStep::Reveal([9; 32]))),
+        ("linking-grant", linking(LinkingStep::Grant(Bytes::from_static(b"sealed")))),
+        ("linking-refusal", linking(LinkingStep::Refusal)),
+    ];
+    let content = content.map(|(name, kind)| (name, Content { message: MESSAGE, created_at: NOON, kind }));
 
     let client = client.into_iter().map(|(name, frame)| (format!("client-{name}"), Sample::Client(frame)));
     let node = node.into_iter().map(|(name, frame)| (format!("node-{name}"), Sample::Node(frame)));
@@ -124,6 +141,7 @@ fn welcome() -> Welcome {
         time: NOON,
         http_token: "a bearer token".to_owned().into(),
         http_token_expires_at: NOON.plus_millis(900_000),
+        key_packages: None,
     }
 }
 
@@ -151,7 +169,12 @@ fn send() -> Send {
         only_device: None,
         epoch: 0,
         commit: None,
+        roster_checked: false,
     }
+}
+
+fn send_begins() -> Send {
+    Send { commit: Some(Commit { begins: true, ..commit() }), roster_checked: true, ..send_commit() }
 }
 
 fn send_commit() -> Send {
@@ -181,7 +204,7 @@ fn commit() -> Commit {
         added: vec![RosterEntry { user: BO, device: PHONE }, RosterEntry { user: BO, device: LAPTOP }],
         removed: vec![RosterEntry { user: ANA, device: LAPTOP }],
         welcomes: vec![Welcoming { device: PHONE, body: Bytes::from_static(b"an MLS Welcome") }],
-        key_packages: vec![Bytes::from_static(&[0x6b; 32])],
+        begins: false,
     }
 }
 
@@ -213,6 +236,41 @@ fn admit() -> Admit {
 
 fn admission() -> Admission {
     Admission { conversation: CHAT, verdict: Verdict::Block, up_to: Some(seq(3, 500)), at: NOON }
+}
+
+// ---- encryption
+
+const LEFT: KeyPackagesLeft = KeyPackagesLeft { one_time: 41, last_resort: true };
+
+fn pong() -> Pong {
+    Pong { nonce: 0x0102_0304_0506_0708, time: NOON, checkpoint: Some(checkpoint()), key_packages: None }
+}
+
+fn key_packages() -> KeyPackages {
+    KeyPackages {
+        id: MESSAGE,
+        link: [0x11; 64],
+        one_time: vec![Bytes::from_static(b"a key package"), Bytes::from_static(b"another")],
+        last_resort: Some(Bytes::from_static(b"the last one")),
+        replace: true,
+    }
+}
+
+fn claim() -> Claim {
+    Claim {
+        id: MESSAGE,
+        conversation: CHAT,
+        kind: ConversationKind::Direct,
+        protection: Protection::EndToEnd,
+        peer: Some(BO),
+        anew: true,
+    }
+}
+
+fn claimed() -> Claimed {
+    let (phone, laptop) = (RosterEntry { user: BO, device: PHONE }, RosterEntry { user: BO, device: LAPTOP });
+    let package = KeyPackage { entry: laptop, body: Bytes::from_static(b"a key package") };
+    Claimed { id: MESSAGE, epoch: 41, roster: vec![phone, laptop], gone: vec![phone], packages: vec![package] }
 }
 
 // ---- delivery

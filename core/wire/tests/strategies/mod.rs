@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use chasqui_wire::{
-    Absence, Accepted, Ack, AckItem, AckOutcome, Admission, Admit, Challenge, Checkpoint, ClientFrame, Commit, Content,
-    ContentKind, ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era,
-    ErrorCode, Gap, GapReason, Goodbye, GoodbyeReason, Hello, Hole, HoleReason, Limits, MessageId, NodeFrame, Ping,
-    Pong, Progress, Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq,
-    SeqRange, SeqRanges, Signal, StorageClass, Timestamp, Unsupported, UserId, Verdict, Welcome, Welcoming,
+    Absence, Accepted, Ack, AckItem, AckOutcome, Admission, Admit, Challenge, Checkpoint, Claim, Claimed, ClientFrame,
+    Commit, Content, ContentKind, ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind,
+    Envelope, Era, ErrorCode, Gap, GapReason, Goodbye, GoodbyeReason, Hello, Hole, HoleReason, KeyPackage, KeyPackages,
+    KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame, Ping, Pong, Progress, Protection, Read,
+    ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRange, SeqRanges, Signal,
+    StorageClass, Timestamp, Unsupported, UserId, Verdict, Welcome, Welcoming,
 };
 use proptest::array::{uniform16, uniform32};
 use proptest::collection::vec;
@@ -23,6 +24,8 @@ pub(crate) fn client_frame() -> impl Strategy<Value = ClientFrame> {
         signal().prop_map(ClientFrame::Signal),
         any::<u64>().prop_map(|nonce| ClientFrame::Ping(Ping { nonce })),
         admit().prop_map(ClientFrame::Admit),
+        key_packages().prop_map(ClientFrame::KeyPackages),
+        claim().prop_map(ClientFrame::Claim),
     ]
 }
 
@@ -35,18 +38,26 @@ pub(crate) fn node_frame() -> impl Strategy<Value = NodeFrame> {
         vec(entry(), 0..6).prop_map(|entries| NodeFrame::Deliver(Deliver { entries })),
         checkpoint().prop_map(|checkpoint| NodeFrame::Drained(Drained { checkpoint })),
         signal().prop_map(NodeFrame::Signal),
-        (any::<u64>(), timestamp(), maybe(checkpoint())).prop_map(|(nonce, time, checkpoint)| NodeFrame::Pong(Pong {
-            nonce,
-            time,
-            checkpoint
-        })),
+        pong().prop_map(NodeFrame::Pong),
         text().prop_map(|detail| NodeFrame::Unsupported(Unsupported { detail })),
         goodbye().prop_map(NodeFrame::Goodbye),
+        claimed().prop_map(NodeFrame::Claimed),
     ]
 }
 
 pub(crate) fn content() -> impl Strategy<Value = Content> {
-    let kind = prop_oneof![".{0,200}".prop_map(ContentKind::Text), Just(ContentKind::Unknown)];
+    let request = vec(message(), 0..=Content::RESENT_MAX).prop_map(ContentKind::ResendRequest);
+    let step = prop_oneof![
+        uniform32(any::<u8>()).prop_map(LinkingStep::Offer),
+        uniform32(any::<u8>()).prop_map(LinkingStep::Reveal),
+        vec(any::<u8>(), 0..100).prop_map(|sealed| LinkingStep::Grant(sealed.into())),
+        Just(LinkingStep::Refusal),
+        Just(LinkingStep::Unknown),
+    ];
+    let linking =
+        (uniform32(any::<u8>()), step).prop_map(|(attempt, step)| ContentKind::Linking(Linking { attempt, step }));
+    let text = ".{0,200}".prop_map(ContentKind::Text);
+    let kind = prop_oneof![text, request, linking, Just(ContentKind::Unknown)];
     (message(), timestamp(), kind).prop_map(|(message, created_at, kind)| Content { message, created_at, kind })
 }
 
@@ -109,8 +120,8 @@ fn limits() -> impl Strategy<Value = Limits> {
 
 fn welcome() -> impl Strategy<Value = Welcome> {
     let era = any::<(u32, u64)>().prop_map(|(number, began_at_revision)| Era { number, began_at_revision });
-    (user(), limits(), checkpoint(), vec(era, 0..5), timestamp(), text(), timestamp()).prop_map(
-        |(user, limits, checkpoint, eras, time, http_token, http_token_expires_at)| Welcome {
+    (user(), limits(), checkpoint(), vec(era, 0..5), timestamp(), text(), timestamp(), maybe(left())).prop_map(
+        |(user, limits, checkpoint, eras, time, http_token, http_token_expires_at, key_packages)| Welcome {
             user,
             limits,
             checkpoint,
@@ -118,6 +129,7 @@ fn welcome() -> impl Strategy<Value = Welcome> {
             time,
             http_token: http_token.into(),
             http_token_expires_at,
+            key_packages,
         },
     )
 }
@@ -154,7 +166,7 @@ fn send() -> impl Strategy<Value = Send> {
     let storage = select([StorageClass::Durable, StorageClass::Transient, StorageClass::Ephemeral].as_slice());
     let how = (storage, any::<bool>(), any::<u32>(), any::<bool>());
     let repeats = (maybe(seq()), maybe(message()), maybe(device()), maybe(seq()));
-    (what, how, repeats, any::<u64>(), maybe(commit())).prop_map(|(what, how, repeats, epoch, commit)| Send {
+    (what, how, repeats, any::<(u64, bool)>(), maybe(commit())).prop_map(|(what, how, repeats, roster, commit)| Send {
         message: what.0,
         conversation: what.1,
         kind: what.2,
@@ -169,17 +181,66 @@ fn send() -> impl Strategy<Value = Send> {
         after_seq: repeats.3,
         resend_of: repeats.1,
         only_device: repeats.2,
-        epoch,
+        epoch: roster.0,
         commit,
+        roster_checked: roster.1,
     })
 }
 
-fn commit() -> impl Strategy<Value = Commit> {
-    let roster = || vec((user(), device()).prop_map(|(user, device)| RosterEntry { user, device }), 0..4);
+pub(crate) fn commit() -> impl Strategy<Value = Commit> {
     let welcomes = vec((device(), body()).prop_map(|(device, body)| Welcoming { device, body }), 0..4);
-    (key(), roster(), roster(), welcomes, vec(body(), 0..4)).prop_map(
-        |(hash, added, removed, welcomes, key_packages)| Commit { hash, added, removed, welcomes, key_packages },
+    (key(), roster(), roster(), welcomes, any::<bool>()).prop_map(|(hash, added, removed, welcomes, begins)| Commit {
+        hash,
+        added,
+        removed,
+        welcomes,
+        begins,
+    })
+}
+
+fn roster_entry() -> impl Strategy<Value = RosterEntry> {
+    (user(), device()).prop_map(|(user, device)| RosterEntry { user, device })
+}
+
+fn roster() -> impl Strategy<Value = Vec<RosterEntry>> {
+    vec(roster_entry(), 0..4)
+}
+
+// ---- encryption
+
+fn left() -> impl Strategy<Value = KeyPackagesLeft> {
+    any::<(u32, bool)>().prop_map(|(one_time, last_resort)| KeyPackagesLeft { one_time, last_resort })
+}
+
+fn package() -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 1..300).prop_map(Bytes::from)
+}
+
+fn key_packages() -> impl Strategy<Value = KeyPackages> {
+    (message(), signature(), vec(package(), 0..4), maybe(package()), any::<bool>())
+        .prop_map(|(id, link, one_time, last_resort, replace)| KeyPackages { id, link, one_time, last_resort, replace })
+}
+
+fn claim() -> impl Strategy<Value = Claim> {
+    (message(), conversation(), kind(), protection(), maybe(user()), any::<bool>()).prop_map(
+        |(id, conversation, kind, protection, peer, anew)| Claim { id, conversation, kind, protection, peer, anew },
     )
+}
+
+fn claimed() -> impl Strategy<Value = Claimed> {
+    let packages = vec((roster_entry(), body()).prop_map(|(entry, body)| KeyPackage { entry, body }), 0..4);
+    (message(), any::<u64>(), roster(), roster(), packages).prop_map(|(id, epoch, roster, gone, packages)| Claimed {
+        id,
+        epoch,
+        roster,
+        gone,
+        packages,
+    })
+}
+
+fn pong() -> impl Strategy<Value = Pong> {
+    (any::<u64>(), timestamp(), maybe(checkpoint()), maybe(left()))
+        .prop_map(|(nonce, time, checkpoint, key_packages)| Pong { nonce, time, checkpoint, key_packages })
 }
 
 fn accepted() -> impl Strategy<Value = Accepted> {

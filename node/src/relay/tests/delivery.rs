@@ -120,3 +120,38 @@ fn what_was_accepted_survives_a_crash() {
         assert_eq!(envelope(&mail_of(&events)[0]).body, "one");
     }
 }
+
+#[test]
+fn no_envelope_takes_more_of_a_frame_than_it_is_reckoned_at() {
+    let entry = chasqui_wire::RosterEntry { user: ANA, device: ANA_PHONE };
+    let commit = chasqui_wire::Commit {
+        hash: [1; 32],
+        added: vec![entry; 9],
+        removed: vec![entry],
+        welcomes: vec![],
+        begins: true,
+    };
+    let largest = Envelope {
+        message: MessageId::from_bytes([1; 16]),
+        conversation: conversation(),
+        kind: ConversationKind::Channel,
+        protection: Protection::EndToEnd,
+        sender_user: ANA,
+        sender_device: ANA_PHONE,
+        peer: Some(BO),
+        seq: Seq::new(Seq::ERA_MAX, Seq::NUMBER_MAX).unwrap(),
+        accepted_at: Timestamp(-1),
+        body: vec![7; 65_536].into(),
+        urgent: true,
+        resend_of: Some(MessageId::from_bytes([2; 16])),
+        epoch: u64::MAX,
+        commit: Some(commit),
+        welcome: true,
+        request: true,
+    };
+    let kind = EntryKind::Envelope(Box::new(largest));
+    let reckoned = deliver::size_of_entry(&kind);
+    let entries = vec![Entry { number: u64::MAX, kind }];
+    let bytes = chasqui_wire::NodeFrame::Deliver(chasqui_wire::Deliver { entries }).encode().len();
+    assert!(bytes <= reckoned && reckoned <= bytes + 160, "{bytes} in a frame, reckoned at {reckoned}");
+}

@@ -7,9 +7,11 @@ mod copies;
 mod delete;
 mod delivery;
 mod disk_faults;
+mod encryption;
 mod eras;
 mod forgetting;
 mod mailbox_limits;
+mod one_device;
 mod phone;
 #[cfg(feature = "planted-bugs")]
 mod planted;
@@ -171,6 +173,7 @@ pub(super) fn send(from: UserId, to: UserId, number: u8, text: &str) -> Send {
         only_device: None,
         epoch: 0,
         commit: None,
+        roster_checked: false,
     }
 }
 

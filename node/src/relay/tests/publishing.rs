@@ -53,9 +53,11 @@ fn refusals() {
     };
     check(|send| send.body = vec![0; 65_537].into(), ErrorCode::TooLarge);
     check(|send| send.kind = ConversationKind::Group, ErrorCode::NotSupported);
-    check(|send| send.protection = Protection::EndToEnd, ErrorCode::NotSupported);
+    check(|send| send.protection = Protection::EndToEnd, ErrorCode::Invalid);
+    check(|send| send.epoch = 1, ErrorCode::NotSupported);
     check(|send| send.storage = StorageClass::Ephemeral, ErrorCode::NotSupported);
-    check(|send| send.only_device = Some(BO_PHONE), ErrorCode::NotSupported);
+    check(|send| send.only_device = Some(ANA_PHONE), ErrorCode::NotFound);
+    check(|send| send.resend_of = Some(MessageId::from_bytes([9; 16])), ErrorCode::Invalid);
     check(|send| send.ttl_seconds = u32::MAX, ErrorCode::Invalid);
     check(|send| send.peer = None, ErrorCode::Invalid);
     check(|send| send.peer = Some(ANA), ErrorCode::Invalid);

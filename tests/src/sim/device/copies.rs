@@ -17,12 +17,12 @@ impl World {
         let original = &self.devices[index];
         (twin.id, twin.seed) = (original.id, original.seed.clone());
         (twin.enrolled, twin.from_the_start) = (true, original.from_the_start);
-        (twin.has_twin, twin.is_new_again) = (true, original.is_new_again);
+        (twin.has_twin, twin.had_twin, twin.is_new_again) = (true, true, original.is_new_again);
         (twin.promised, twin.ranks) = (original.on_disk(), original.ranks.clone());
         // Past the enrolment, which the copy has behind it.
         twin.commands = original.commands;
         twin.parked = Some(database(&twin.failing, node::copy_of(original.database())));
-        self.devices[index].has_twin = true;
+        (self.devices[index].has_twin, self.devices[index].had_twin) = (true, true);
         self.devices.push(twin);
         let delay = self.rng.between(0, 20_000);
         self.after(delay, Happening::DeviceRestart(clone));
@@ -80,7 +80,7 @@ impl World {
             name: name.clone(),
             device: id,
             device_seed: seed,
-            identity_seed: None,
+            identity_seed: Some(self.identities[self.devices[index].user].clone()),
         };
         self.command(index, Command::BeginEnrolment(Box::new(enrolment)));
         self.command(index, Command::ConfirmEnrolment { user, name, device: id });

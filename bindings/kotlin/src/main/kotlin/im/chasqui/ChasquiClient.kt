@@ -222,8 +222,59 @@ public class ChasquiClient private constructor(private val native: NativeClient)
      */
     public suspend fun findUser(name: String): UserInfo = calls.call { native.findUser(name) }
 
-    /** The direct conversation with somebody, or with oneself. Works offline; both sides may do it at once. */
+    /**
+     * The direct conversation with somebody, or with oneself, end-to-end encrypted. Works offline; both sides may do it
+     * at once.
+     */
     public suspend fun openDirect(peer: UserId): ConversationId = calls.call { native.openDirect(peer) }
+
+    /**
+     * As [openDirect], of the kind that the app wants. There are two conversations with everybody, and each stays what
+     * it is: the encrypted one, and one that the node, and whoever runs it, can read: for bots, and where messages are
+     * moderated.
+     */
+    public suspend fun openDirectAs(peer: UserId, protection: Protection): ConversationId =
+        calls.call { native.openDirectAs(peer, protection) }
+
+    /**
+     * On a device that only logged in ([Account.isLinked] is false): begins to link it. Show the code that this returns,
+     * about 80 letters of ASCII, as a QR code or as text, to a device of the same user that is linked, which reads it by
+     * [linkDevice]; then wait for [linkingNumber]. Called again, it begins anew, with another code.
+     *
+     * @throws ChasquiException.Invalid when the device is linked
+     * @throws ChasquiException.NotEnrolled
+     */
+    public suspend fun beginLinking(): String = calls.call { native.beginLinking() }
+
+    /**
+     * On the device to be linked: the number, of six digits, that both devices show once the other has read the code.
+     * People compare them; if they are the same, call [confirmLinking] on both.
+     *
+     * @throws ChasquiException.LinkingFailed
+     */
+    public suspend fun linkingNumber(): String = calls.call { native.linkingNumber() }
+
+    /**
+     * On a device that is linked: reads the code that another device of the same user shows, and returns the number that
+     * the other one shows as well. Waits until that one is connected, or this is cancelled.
+     *
+     * @throws ChasquiException.Invalid when that is no such code
+     * @throws ChasquiException.NotLinked when this device is not linked itself
+     * @throws ChasquiException.LinkingFailed
+     */
+    public suspend fun linkDevice(code: String): String = calls.call { native.linkDevice(code) }
+
+    /**
+     * On either device: people saw the same number on both. On the device to be linked it returns when that takes part in
+     * encrypted conversations, with what is written from then on.
+     *
+     * @throws ChasquiException.Invalid when no number was shown
+     * @throws ChasquiException.LinkingFailed
+     */
+    public suspend fun confirmLinking(): Unit = calls.call { native.confirmLinking() }
+
+    /** On either device: nothing is to come of it. The other one is told. */
+    public suspend fun cancelLinking(): Unit = calls.call { native.cancelLinking() }
 
     /**
      * Sends a text: it is in the outbox when this returns, and goes out in order as soon as it can. Cancelled, it is

@@ -5,6 +5,11 @@ import java.util.logging.Logger
 
 private fun render(lines: List<TimelineItem>) = println(lines)
 
+private fun showCode(code: String) = println(code)
+
+/** What people say who look at both devices. */
+private fun isSame(number: String) = println(number).let { true }
+
 /** The Kotlin of docs/bindings.md, so that it compiles; a test of the workspace compares. */
 @Suppress("unused")
 internal object Documented {
@@ -66,6 +71,15 @@ internal object Documented {
     suspend fun exportAndClose(client: ChasquiClient) {
         client.export(File("export.jsonl"))
         client.close()
+    }
+
+    suspend fun beLinked(client: ChasquiClient) {
+        showCode(client.beginLinking())
+        if (isSame(client.linkingNumber())) client.confirmLinking() else client.cancelLinking()
+    }
+
+    suspend fun link(client: ChasquiClient, code: String) {
+        if (isSame(client.linkDevice(code))) client.confirmLinking() else client.cancelLinking()
     }
 
     fun log() {

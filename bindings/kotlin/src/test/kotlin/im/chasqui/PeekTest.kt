@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Test
 class PeekTest {
     @Test
     fun `a notification shows what waits and takes nothing`() = test {
-        Pair.meet {
+        Pair.meet(Protection.NODE_READABLE) {
             bo.client.suspend()
             val sent = ana.client.sendText(chat, "are you there?")
             ana.until(chat, "sent") { messages -> messages.any { it.state == MessageState.Sent } }
@@ -35,7 +35,7 @@ class PeekTest {
 
     @Test
     fun `beside an app of another process that is frozen with the folder open`() = test {
-        Pair.meet {
+        Pair.meet(Protection.NODE_READABLE) {
             bo.client.close()
             Holder.start(bo.folder, node).use { app ->
                 app.signal("STOP")

@@ -6,6 +6,8 @@ import java.nio.file.Files
 import java.util.concurrent.TimeUnit
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.async
+import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.runBlocking
@@ -113,7 +115,22 @@ class Device(var client: ChasquiClient, val folder: File, private val node: Node
 
         suspend fun registered(node: Node, name: String): Device =
             blank(node).apply { client.register(name, PASSWORD, "phone") }
+
+        /** Of somebody who has a phone; not linked by it. */
+        suspend fun loggedIn(node: Node, name: String): Device =
+            blank(node).apply { client.login(name, PASSWORD, "laptop") }
     }
+}
+
+/** Links [laptop] by [phone], as people do. */
+suspend fun link(phone: Device, laptop: Device): Unit = coroutineScope {
+    val code = laptop.client.beginLinking()
+    val there = async { laptop.client.linkingNumber() }
+    val here = phone.client.linkDevice(code)
+    check(here == there.await()) { "two numbers" }
+    val confirmed = async { laptop.client.confirmLinking() }
+    phone.client.confirmLinking()
+    confirmed.await()
 }
 
 val Message.text: String
@@ -122,12 +139,12 @@ val Message.text: String
 /** Ana and Bo, a phone each, and their conversation. */
 class Pair(val node: Node, val ana: Device, val bo: Device, val chat: ConversationId) {
     companion object {
-        suspend fun meet(body: suspend Pair.() -> Unit) {
+        suspend fun meet(protection: Protection = Protection.END_TO_END, body: suspend Pair.() -> Unit) {
             withContext(Dispatchers.IO) { Node.start() }.use { node ->
                 val ana = Device.registered(node, "ana")
                 val bo = Device.registered(node, "bo")
                 try {
-                    Pair(node, ana, bo, ana.client.openDirect(bo.user())).body()
+                    Pair(node, ana, bo, ana.client.openDirectAs(bo.user(), protection)).body()
                 } finally {
                     for (device in listOf(ana, bo)) {
                         device.client.close()

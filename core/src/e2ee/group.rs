@@ -1,0 +1,308 @@
+//! What is done with a group: begin it, join it, change who is in it, say and read something in it.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use chasqui_wire::{Commit, DeviceId, KeyPackage as Claimed, RosterEntry, UserId, Welcoming};
+use openmls::prelude::{
+    KeyPackage, LeafNode, LeafNodeIndex, MlsGroup, MlsGroupJoinConfig, MlsMessageIn,
+    PURE_CIPHERTEXT_WIRE_FORMAT_POLICY, ProcessedMessageContent, Proposal, ProtocolMessage, Sender,
+    SenderRatchetConfiguration, StagedCommit, StagedWelcome, Welcome,
+};
+use ring::digest::{SHA256, digest};
+use ring::rand::SecureRandom as _;
+use tls_codec::DeserializeBytes as _;
+
+use super::key_package::capabilities;
+use super::{Fault, Leaf, Mls, SUITE, welcome};
+use crate::store::StoreError;
+
+/// Names a group: random, made by who begins it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GroupId(pub(crate) [u8; 16]);
+
+impl GroupId {
+    pub(crate) fn random() -> Result<Self, StoreError> {
+        let mut bytes = [0; 16];
+        let filled = ring::rand::SystemRandom::new().fill(&mut bytes);
+        filled.map_err(|_| StoreError::Corrupt("the system has no random numbers"))?;
+        Ok(Self(bytes))
+    }
+
+    fn mls(self) -> openmls::prelude::GroupId {
+        openmls::prelude::GroupId::from_slice(&self.0)
+    }
+}
+
+/// Texts are padded to a multiple of this, so that their length says less.
+const PADDING: usize = 64;
+/// Bytes that a message grows by when it is sealed, at most: header, signature, tag and padding.
+pub(crate) const SEALED_BYTES: usize = 320;
+/// The node keeps the order, so hardly any key is needed later than the one after it.
+const OUT_OF_ORDER: u32 = 8;
+/// What a device missed (a full mailbox, a long absence) is skipped: a hash each.
+const SKIPPED_MAX: u32 = 100_000;
+
+/// A change of who is in a group, made here and not yet in force.
+#[derive(Debug)]
+pub(crate) struct Change {
+    /// To all who were in it.
+    pub(crate) commit: Bytes,
+    /// As it is declared to the node.
+    pub(crate) declared: Commit,
+}
+
+impl Change {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.declared.added.is_empty() && self.declared.removed.is_empty()
+    }
+
+    /// Whether a group that it begins has a device of `peer`, if that is somebody else.
+    pub(crate) fn reaches(&self, peer: Option<UserId>, own: UserId) -> bool {
+        peer.is_none_or(|peer| peer == own || self.declared.added.iter().any(|entry| entry.user == peer))
+    }
+}
+
+/// What was said in a group.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) sender: Leaf,
+    pub(crate) content: Vec<u8>,
+}
+
+impl Mls<'_> {
+    /// Begins a group of this device and of those whose key packages are given. It is there when it is in force: see
+    /// [`Self::merge`].
+    ///
+    /// A key package that is not what it says is left out; `check` refuses whoever does not belong there.
+    pub(crate) fn begin(
+        &self,
+        id: GroupId,
+        packages: &[Claimed],
+        check: impl Fn(&Leaf) -> Result<(), Fault>,
+    ) -> Result<Change, Fault> {
+        let mut group = MlsGroup::builder()
+            .with_group_id(id.mls())
+            .ciphersuite(SUITE)
+            .with_capabilities(capabilities())
+            .with_wire_format_policy(PURE_CIPHERTEXT_WIRE_FORMAT_POLICY)
+            .padding_size(PADDING)
+            .max_past_epochs(0)
+            .sender_ratchet_configuration(SenderRatchetConfiguration::new(OUT_OF_ORDER, SKIPPED_MAX))
+            .use_ratchet_tree_extension(true)
+            .build(&self.provider, &self.own.signer, self.own.credential.clone())
+            .map_err(|error| self.fault(error))?;
+        let change = self.stage(&mut group, packages, &[], check)?;
+        Ok(Change { declared: Commit { begins: true, ..change.declared }, ..change })
+    }
+
+    /// Puts devices in, and takes others out.
+    pub(crate) fn change(
+        &self,
+        id: GroupId,
+        packages: &[Claimed],
+        removed: &[DeviceId],
+        check: impl Fn(&Leaf) -> Result<(), Fault>,
+    ) -> Result<Change, Fault> {
+        self.stage(&mut self.load(id)?, packages, removed, check)
+    }
+
+    fn stage(
+        &self,
+        group: &mut MlsGroup,
+        packages: &[Claimed],
+        removed: &[DeviceId],
+        check: impl Fn(&Leaf) -> Result<(), Fault>,
+    ) -> Result<Change, Fault> {
+        let mut added: Vec<(KeyPackage, Leaf)> = Vec::new();
+        for package in packages {
+            match self.claimed(package).and_then(|found| check(&found.1).map(|()| found)) {
+                Ok(found) => added.push(found),
+                Err(Fault::Store(error)) => return Err(error.into()),
+                Err(fault) => tracing::warn!(%fault, "a device cannot be put in a group"),
+            }
+        }
+        let mut leaving: Vec<(LeafNodeIndex, Leaf)> = Vec::new();
+        for member in group.members() {
+            let leaf = Leaf::verified(self.own.realm, &member.credential, &member.signature_key)?;
+            if removed.contains(&leaf.device) {
+                leaving.push((member.index, leaf));
+            }
+        }
+        let bundle = group
+            .commit_builder()
+            .propose_removals(leaving.iter().map(|(index, _)| *index))
+            .propose_adds(added.iter().map(|(package, _)| package.clone()))
+            .load_psks(&self.provider.storage)
+            .map_err(|error| self.fault(error))?
+            .build(&self.provider.crypto, &self.provider.crypto, &self.own.signer, |_| true)
+            .map_err(|error| self.fault(error))?
+            .stage_commit(&self.provider)
+            .map_err(|error| self.fault(error))?;
+        let commit: Bytes = bundle.commit().to_bytes().map_err(|error| self.fault(error))?.into();
+        let mut welcomes = Vec::new();
+        for (package, leaf) in &added {
+            let Some(welcome) = bundle.welcome() else { break };
+            let reference = package.hash_ref(&self.provider.crypto).map_err(|error| self.fault(error))?;
+            let body = welcome::for_one(welcome, reference.as_slice()).map_err(|error| self.fault(error))?;
+            welcomes.push(Welcoming { device: leaf.device, body: body.into() });
+        }
+        let declared = Commit {
+            hash: digest(&SHA256, &commit).as_ref().try_into().expect("SHA-256 has 32 bytes"),
+            added: added.iter().map(|(_, leaf)| leaf.entry()).collect(),
+            removed: leaving.iter().map(|(_, leaf)| leaf.entry()).collect(),
+            welcomes,
+            begins: false,
+        };
+        Ok(Change { commit, declared })
+    }
+
+    /// What was made here last is in force: the node has taken it.
+    pub(crate) fn merge(&self, id: GroupId) -> Result<(), Fault> {
+        self.load(id)?.merge_pending_commit(&self.provider).map_err(|error| self.fault(error))
+    }
+
+    /// What was made here last is not in force: another change came first.
+    pub(crate) fn withdraw(&self, id: GroupId) -> Result<(), Fault> {
+        self.load(id)?.clear_pending_commit(&self.provider.storage).map_err(|error| self.fault(error))
+    }
+
+    /// Takes over the change that somebody else made, if it is the one that was declared.
+    pub(crate) fn follow(
+        &self,
+        id: GroupId,
+        message: &[u8],
+        declared: &Commit,
+        check: impl Fn(&Leaf) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let mut group = self.load(id)?;
+        let (_, content) = self.process(&mut group, message, None)?;
+        let ProcessedMessageContent::StagedCommitMessage(staged) = content else {
+            return Err(Fault::Unreadable("not a commit".into()));
+        };
+        let (added, removed) = self.delta(&group, &staged)?;
+        added.iter().try_for_each(check)?;
+        let entries = |leaves: &[Leaf]| leaves.iter().map(Leaf::entry).collect::<BTreeSet<RosterEntry>>();
+        let said = |entries: &[RosterEntry]| entries.iter().copied().collect::<BTreeSet<_>>();
+        if entries(&added) != said(&declared.added) || entries(&removed) != said(&declared.removed) {
+            return Err(Fault::Untrusted("a commit does something else than was declared"));
+        }
+        group.merge_staged_commit(&self.provider, *staged).map_err(|error| self.fault(error))
+    }
+
+    /// Who a commit adds and removes. It may do nothing else than that, and renew the committer's own keys.
+    fn delta(&self, group: &MlsGroup, staged: &StagedCommit) -> Result<(Vec<Leaf>, Vec<Leaf>), Fault> {
+        let (mut added, mut removed) = (Vec::new(), Vec::new());
+        for queued in staged.queued_proposals() {
+            match queued.proposal() {
+                Proposal::Add(add) => added.push(self.verified(add.key_package().leaf_node())?),
+                Proposal::Remove(remove) => removed.push(self.member(group, remove.removed())?),
+                _ => return Err(Fault::Untrusted("a commit does more than to add and remove")),
+            }
+        }
+        if let Some(renewed) = staged.update_path_leaf_node() {
+            let renewed = self.verified(renewed)?;
+            let is_member = group.members().any(|member| member.signature_key == renewed.key);
+            if !is_member {
+                return Err(Fault::Untrusted("a commit gives its author another key"));
+            }
+        }
+        Ok((added, removed))
+    }
+
+    fn verified(&self, leaf: &LeafNode) -> Result<Leaf, Fault> {
+        Leaf::verified(self.own.realm, leaf.credential(), leaf.signature_key().as_slice())
+    }
+
+    fn member(&self, group: &MlsGroup, index: LeafNodeIndex) -> Result<Leaf, Fault> {
+        let member = group.member_at(index).ok_or(Fault::Untrusted("nobody is there"))?;
+        Leaf::verified(self.own.realm, &member.credential, &member.signature_key)
+    }
+
+    /// Joins a group; every leaf in it passes `check`.
+    pub(crate) fn join(&self, bytes: &[u8], check: impl Fn(&Leaf) -> Result<(), Fault>) -> Result<GroupId, Fault> {
+        let welcome = Welcome::tls_deserialize_exact_bytes(bytes).map_err(|error| self.fault(error))?;
+        let config = MlsGroupJoinConfig::builder()
+            .wire_format_policy(PURE_CIPHERTEXT_WIRE_FORMAT_POLICY)
+            .padding_size(PADDING)
+            .max_past_epochs(0)
+            .sender_ratchet_configuration(SenderRatchetConfiguration::new(OUT_OF_ORDER, SKIPPED_MAX))
+            .use_ratchet_tree_extension(true)
+            .build();
+        let staged = StagedWelcome::build_from_welcome(&self.provider, &config, welcome)
+            .and_then(|builder| builder.skip_lifetime_validation().replace_old_group().build())
+            .map_err(|error| self.fault(error))?;
+        for member in staged.members() {
+            check(&Leaf::verified(self.own.realm, &member.credential, &member.signature_key)?)?;
+        }
+        let id = staged.group_context().group_id().as_slice().try_into();
+        let id = GroupId(id.map_err(|_| Fault::Unreadable("a group's id is not 16 bytes".into()))?);
+        staged.into_group(&self.provider).map_err(|error| self.fault(error))?;
+        Ok(id)
+    }
+
+    /// For all in the group. `header` is what is said about it in clear: whoever reads it has to have the same.
+    pub(crate) fn seal(&self, id: GroupId, header: &[u8], content: &[u8]) -> Result<Bytes, Fault> {
+        let mut group = self.load(id)?;
+        group.set_aad(header.to_vec());
+        let sealed = group.create_message(&self.provider, &self.own.signer, content);
+        let sealed = sealed.map_err(|error| self.fault(error))?.to_bytes();
+        Ok(sealed.map_err(|error| self.fault(error))?.into())
+    }
+
+    /// Reads what was sealed, once.
+    pub(crate) fn open(&self, id: GroupId, header: &[u8], message: &[u8]) -> Result<Opened, Fault> {
+        let mut group = self.load(id)?;
+        let (sender, content) = self.process(&mut group, message, Some(header))?;
+        match content {
+            ProcessedMessageContent::ApplicationMessage(content) => {
+                Ok(Opened { sender, content: content.into_bytes() })
+            }
+            _ => Err(Fault::Unreadable("not a message".into())),
+        }
+    }
+
+    fn process(
+        &self,
+        group: &mut MlsGroup,
+        message: &[u8],
+        header: Option<&[u8]>,
+    ) -> Result<(Leaf, ProcessedMessageContent), Fault> {
+        let message = MlsMessageIn::tls_deserialize_exact_bytes(message).map_err(|error| self.fault(error))?;
+        let message: ProtocolMessage = message.try_into_protocol_message().map_err(|error| self.fault(error))?;
+        if message.group_id() != group.group_id() || message.epoch() != group.epoch() {
+            return Err(Fault::Epoch);
+        }
+        let processed = group.process_message(&self.provider, message).map_err(|error| self.fault(error))?;
+        if header.is_some_and(|header| header != processed.aad()) {
+            return Err(Fault::Untrusted("a message is not what its header says"));
+        }
+        let Sender::Member(index) = *processed.sender() else {
+            return Err(Fault::Untrusted("from outside the group"));
+        };
+        Ok((self.member(group, index)?, processed.into_content()))
+    }
+
+    /// Who is in it.
+    pub(crate) fn members(&self, id: GroupId) -> Result<Vec<Leaf>, Fault> {
+        let group = self.load(id)?;
+        let leaf = |member: openmls::prelude::Member| {
+            Leaf::verified(self.own.realm, &member.credential, &member.signature_key)
+        };
+        group.members().map(leaf).collect()
+    }
+
+    /// Forgets it, with its keys.
+    pub(crate) fn forget(&self, id: GroupId) -> Result<(), Fault> {
+        match self.load(id) {
+            Ok(mut group) => group.delete(&self.provider.storage).map_err(|error| self.fault(error)),
+            Err(Fault::NoGroup) => Ok(()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn load(&self, id: GroupId) -> Result<MlsGroup, Fault> {
+        let group = MlsGroup::load(&self.provider.storage, &id.mls()).map_err(|error| self.fault(error))?;
+        group.filter(MlsGroup::is_active).ok_or(Fault::NoGroup)
+    }
+}

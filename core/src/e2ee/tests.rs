@@ -1,0 +1,346 @@
+//! Devices with a history each, in memory; what one says is handed to the others, as a node would in order.
+
+use chasqui_wire::{Commit, DeviceId, KeyPackage, RealmId, RosterEntry, UserId};
+use rusqlite::Connection;
+
+use super::*;
+use crate::store::Store;
+
+const REALM: RealmId = RealmId::from_bytes([9; 16]);
+const GROUP: GroupId = GroupId([1; 16]);
+
+struct Device {
+    store: Store,
+    own: Own,
+}
+
+/// The device `number` of the user `user`.
+fn device(user: u8, number: u8) -> Device {
+    let (user_id, device) = (UserId::from_bytes([user; 16]), DeviceId::from_bytes([number; 16]));
+    let (device_seed, identity_seed) = (Secret::new([number; 32]), Secret::new([0x80 | user; 32]));
+    Device {
+        store: Store::with_connection(Connection::open_in_memory().unwrap()).unwrap(),
+        own: Own::linked(REALM, user_id, device, &device_seed, &identity_seed).unwrap(),
+    }
+}
+
+impl Device {
+    fn mls(&self) -> Mls<'_> {
+        Mls::new(&self.own, self.store.connection())
+    }
+
+    /// What is done is there in whole, or not at all.
+    fn in_transaction<T>(&self, work: impl Fn(&Mls<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+        let transaction = self.store.connection().unchecked_transaction().unwrap();
+        let done = work(&self.mls())?;
+        transaction.commit().unwrap();
+        Ok(done)
+    }
+
+    fn entry(&self) -> RosterEntry {
+        self.own.leaf.entry()
+    }
+
+    fn package(&self) -> KeyPackage {
+        KeyPackage { entry: self.entry(), body: self.mls().key_package(false).unwrap() }
+    }
+
+    fn members(&self) -> Vec<RosterEntry> {
+        self.mls().members(GROUP).unwrap().iter().map(Leaf::entry).collect()
+    }
+
+    fn says(&self, text: &str, to: &[&Device]) {
+        let sealed = self.mls().seal(GROUP, b"header", text.as_bytes()).unwrap();
+        for other in to {
+            let opened = other.mls().open(GROUP, b"header", &sealed).unwrap();
+            assert_eq!((opened.sender, opened.content.as_slice()), (self.own.leaf, text.as_bytes()));
+        }
+    }
+}
+
+fn anybody(_: &Leaf) -> Result<(), Fault> {
+    Ok(())
+}
+
+fn welcome_of<'a>(declared: &'a Commit, device: &Device) -> &'a [u8] {
+    &declared.welcomes.iter().find(|welcome| welcome.device == device.entry().device).expect("a welcome").body
+}
+
+/// `first` begins a group with the others.
+fn together(first: &Device, others: &[&Device]) {
+    let packages: Vec<_> = others.iter().map(|other| other.package()).collect();
+    let change = first.mls().begin(GROUP, &packages, anybody).unwrap();
+    first.mls().merge(GROUP).unwrap();
+    for other in others {
+        assert_eq!(other.mls().join(welcome_of(&change.declared, other), anybody).unwrap(), GROUP);
+    }
+}
+
+#[test]
+fn a_group_is_begun_and_all_read_what_is_said() {
+    let (ana, bo, bos_laptop) = (device(1, 11), device(2, 21), device(2, 22));
+    let change = ana.mls().begin(GROUP, &[bo.package(), bos_laptop.package()], anybody).unwrap();
+    assert_eq!(change.declared.added, [bo.entry(), bos_laptop.entry()]);
+    assert!(change.declared.begins && change.declared.removed.is_empty());
+    ana.mls().merge(GROUP).unwrap();
+    for joining in [&bo, &bos_laptop] {
+        joining.mls().join(welcome_of(&change.declared, joining), anybody).unwrap();
+    }
+    for one in [&ana, &bo, &bos_laptop] {
+        assert_eq!(one.members(), [ana.entry(), bo.entry(), bos_laptop.entry()]);
+    }
+    ana.says("one", &[&bo, &bos_laptop]);
+    bo.says("two", &[&ana, &bos_laptop]);
+    ana.says("three", &[&bos_laptop, &bo]);
+}
+
+#[test]
+fn a_welcome_is_for_one_device_and_once() {
+    let (ana, bo, cho) = (device(1, 11), device(2, 21), device(3, 31));
+    let change = ana.mls().begin(GROUP, &[bo.package(), cho.package()], anybody).unwrap();
+    let for_bo = welcome_of(&change.declared, &bo);
+    assert!(matches!(cho.mls().join(for_bo, anybody), Err(Fault::Unreadable(_))));
+    bo.mls().join(for_bo, anybody).unwrap();
+    bo.mls().forget(GROUP).unwrap();
+    assert!(matches!(bo.mls().join(for_bo, anybody), Err(Fault::Unreadable(_))), "its key is used up");
+}
+
+#[test]
+fn a_last_resort_serves_again_until_it_is_forgotten() {
+    let (ana, bo) = (device(1, 11), device(2, 21));
+    let last = KeyPackage { entry: bo.entry(), body: bo.mls().key_package(true).unwrap() };
+    for _ in 0..2 {
+        ana.mls().forget(GROUP).unwrap();
+        let change = ana.mls().begin(GROUP, std::slice::from_ref(&last), anybody).unwrap();
+        ana.mls().merge(GROUP).unwrap();
+        bo.mls().join(welcome_of(&change.declared, &bo), anybody).unwrap();
+        bo.says("again", &[&ana]);
+    }
+    bo.mls().forget_key_packages().unwrap();
+    ana.mls().forget(GROUP).unwrap();
+    let change = ana.mls().begin(GROUP, &[last], anybody).unwrap();
+    assert!(matches!(bo.mls().join(welcome_of(&change.declared, &bo), anybody), Err(Fault::Unreadable(_))));
+}
+
+#[test]
+fn devices_come_and_go_and_who_is_out_reads_nothing_more() {
+    let (ana, bo, lost, new) = (device(1, 11), device(2, 21), device(2, 22), device(2, 23));
+    together(&ana, &[&bo, &lost]);
+    let change = ana.mls().change(GROUP, &[new.package()], &[lost.entry().device], anybody).unwrap();
+    assert_eq!((&change.declared.added[..], &change.declared.removed[..]), (&[new.entry()][..], &[lost.entry()][..]));
+    bo.mls().follow(GROUP, &change.commit, &change.declared, anybody).unwrap();
+    ana.mls().merge(GROUP).unwrap();
+    new.mls().join(welcome_of(&change.declared, &new), anybody).unwrap();
+    ana.says("without them", &[&bo, &new]);
+    new.says("here I am", &[&ana, &bo]);
+    let sealed = bo.mls().seal(GROUP, b"header", b"secret").unwrap();
+    assert!(matches!(lost.mls().open(GROUP, b"header", &sealed), Err(Fault::Epoch)));
+}
+
+#[test]
+fn of_two_changes_at_once_one_counts() {
+    let (ana, bo, cho) = (device(1, 11), device(2, 21), device(2, 22));
+    together(&ana, &[&bo]);
+    let by_ana = ana.mls().change(GROUP, &[cho.package()], &[], anybody).unwrap();
+    bo.mls().change(GROUP, &[cho.package()], &[], anybody).unwrap();
+    bo.mls().withdraw(GROUP).unwrap();
+    bo.mls().follow(GROUP, &by_ana.commit, &by_ana.declared, anybody).unwrap();
+    ana.mls().merge(GROUP).unwrap();
+    cho.mls().join(welcome_of(&by_ana.declared, &cho), anybody).unwrap();
+    bo.says("after all", &[&ana, &cho]);
+}
+
+#[test]
+fn what_is_repeated_damaged_or_of_another_header_is_refused_and_the_next_is_read() {
+    let (ana, bo) = (device(1, 11), device(2, 21));
+    together(&ana, &[&bo]);
+    let sealed = ana.mls().seal(GROUP, b"header", b"once").unwrap();
+    let refused = |header: &[u8], message: &[u8]| {
+        let outcome = bo.in_transaction(|mls| mls.open(GROUP, header, message));
+        assert!(matches!(outcome, Err(Fault::Unreadable(_) | Fault::Untrusted(_) | Fault::Epoch)), "{outcome:?}");
+    };
+    refused(b"another", &sealed);
+    for at in [0, 1, 5, 20, sealed.len() / 2, sealed.len() - 1] {
+        let mut damaged = sealed.to_vec();
+        damaged[at] ^= 1;
+        refused(b"header", &damaged);
+        refused(b"header", &sealed[..at]);
+    }
+    assert_eq!(bo.mls().open(GROUP, b"header", &sealed).unwrap().content, b"once");
+    refused(b"header", &sealed);
+    ana.says("next", &[&bo]);
+}
+
+#[test]
+fn a_message_hides_its_length_somewhat() {
+    let (ana, bo) = (device(1, 11), device(2, 21));
+    together(&ana, &[&bo]);
+    let length = |text: &str| ana.mls().seal(GROUP, b"", text.as_bytes()).unwrap().len();
+    assert_eq!(length("yes"), length("no, not today"));
+    for bytes in [0, 1, 63, 64, 65, 1_000, 16_000, 65_536] {
+        let grown = length(&"x".repeat(bytes)) - bytes;
+        assert!(grown <= SEALED_BYTES, "{bytes} bytes grow by {grown}");
+    }
+}
+
+#[test]
+fn a_device_without_its_users_word_gets_into_no_group() {
+    let (ana, bo, forger) = (device(1, 11), device(2, 21), device(2, 22));
+    // Says that it is Bo's, on its own word.
+    let own = Own::linked(
+        REALM,
+        UserId::from_bytes([2; 16]),
+        DeviceId::from_bytes([22; 16]),
+        &Secret::new([22; 32]),
+        &Secret::new([0x77; 32]),
+    );
+    let forger = Device { own: own.unwrap(), ..forger };
+    let is_known = |leaf: &Leaf| match leaf.user {
+        user if user == bo.own.leaf.user && leaf.identity_key != bo.own.leaf.identity_key => {
+            Err(Fault::Untrusted("another identity"))
+        }
+        _ => Ok(()),
+    };
+    let change = ana.mls().begin(GROUP, &[forger.package(), bo.package()], is_known).unwrap();
+    assert_eq!(change.declared.added, [bo.entry()], "it is left out, the others are not");
+    // A package under another's name, and one of another app.
+    let mislabelled = KeyPackage { entry: bo.entry(), ..device(3, 31).package() };
+    let stranger = device(2, 24);
+    let seeds = (Secret::new([24; 32]), Secret::new([0x82; 32]));
+    let other_app =
+        Own::linked(RealmId::from_bytes([8; 16]), ana.own.leaf.user, stranger.own.leaf.device, &seeds.0, &seeds.1);
+    let other_app = other_app.unwrap();
+    let damaged = KeyPackage { body: vec![1, 2, 3].into(), ..bo.package() };
+    let mls = Mls::new(&other_app, stranger.store.connection());
+    assert_eq!(mls.begin(GROUP, &[bo.package()], anybody).unwrap().declared.added, [], "signed for another app");
+    let fresh = device(1, 12);
+    let change = fresh.mls().begin(GROUP, &[mislabelled, damaged], anybody).unwrap();
+    assert_eq!((change.declared.added, change.declared.welcomes), (vec![], vec![]));
+    // Who joins looks at everybody who is there.
+    let change = forger.mls().begin(GROUP, &[ana.package()], anybody).unwrap();
+    let joined = device(1, 11).mls().join(welcome_of(&change.declared, &ana), is_known);
+    assert!(joined.is_err());
+    assert!(matches!(ana.mls().join(welcome_of(&change.declared, &ana), is_known), Err(Fault::Untrusted(_))));
+}
+
+#[test]
+fn a_commit_that_does_something_else_than_declared_is_not_followed() {
+    let (ana, bo, cho, dan) = (device(1, 11), device(2, 21), device(2, 22), device(2, 23));
+    together(&ana, &[&bo, &cho]);
+    let change = ana.mls().change(GROUP, &[dan.package()], &[cho.entry().device], anybody).unwrap();
+    let nobody = Commit { added: vec![], ..change.declared.clone() };
+    let stays = Commit { removed: vec![], ..change.declared.clone() };
+    let another = Commit { removed: vec![ana.entry()], ..change.declared.clone() };
+    for declared in [nobody, stays, another] {
+        let followed = bo.in_transaction(|mls| mls.follow(GROUP, &change.commit, &declared, anybody));
+        assert!(matches!(followed, Err(Fault::Untrusted(_))), "{followed:?}");
+    }
+    let refused = bo.in_transaction(|mls| {
+        mls.follow(GROUP, &change.commit, &change.declared, |_| Err(Fault::Untrusted("not in this conversation")))
+    });
+    assert!(refused.is_err());
+    bo.mls().follow(GROUP, &change.commit, &change.declared, anybody).unwrap();
+}
+
+/// Every write to the history fails once, at each step of a group's life; the step is undone, done again, and all is well.
+#[test]
+fn a_crash_at_any_write_breaks_no_group() {
+    let (ana, bo, cho) = (device(1, 11), device(2, 21), device(2, 22));
+    let package = crashing(&bo, |mls| mls.key_package(false));
+    let package = KeyPackage { entry: bo.entry(), body: package };
+    let begun = crashing(&ana, |mls| mls.begin(GROUP, std::slice::from_ref(&package), anybody));
+    crashing(&ana, |mls| mls.merge(GROUP));
+    crashing(&bo, |mls| mls.join(welcome_of(&begun.declared, &bo), anybody));
+    let sealed = crashing(&ana, |mls| mls.seal(GROUP, b"header", b"one"));
+    assert_eq!(crashing(&bo, |mls| mls.open(GROUP, b"header", &sealed)).content, b"one");
+    crashing(&bo, |mls| mls.change(GROUP, &[cho.package()], &[], anybody));
+    crashing(&bo, |mls| mls.withdraw(GROUP));
+    let change = crashing(&ana, |mls| mls.change(GROUP, &[cho.package()], &[], anybody));
+    crashing(&ana, |mls| mls.merge(GROUP));
+    crashing(&bo, |mls| mls.follow(GROUP, &change.commit, &change.declared, anybody));
+    cho.mls().join(welcome_of(&change.declared, &cho), anybody).unwrap();
+    bo.says("two", &[&ana, &cho]);
+    cho.says("three", &[&ana, &bo]);
+    crashing(&ana, |mls| mls.forget(GROUP));
+    assert!(matches!(ana.mls().members(GROUP), Err(Fault::NoGroup)));
+    let left: u32 = ana.store.connection().query_row("SELECT count(*) FROM mls", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0, "nothing is left of it");
+}
+
+/// Lets the first write fail, then the second, and so on, until none is left to fail.
+fn crashing<T>(device: &Device, step: impl Fn(&Mls<'_>) -> Result<T, Fault>) -> T {
+    let db = device.store.connection();
+    let set = |writes: u32| {
+        db.execute_batch("CREATE TEMP TABLE IF NOT EXISTS countdown (writes INTEGER)").unwrap();
+        for (event, name) in [("INSERT", "i"), ("UPDATE", "u"), ("DELETE", "d")] {
+            let sql = format!(
+                "CREATE TEMP TRIGGER IF NOT EXISTS fail_{name} BEFORE {event} ON main.mls BEGIN
+                     UPDATE countdown SET writes = writes - 1;
+                     SELECT raise(ABORT, 'crash') FROM countdown WHERE writes = 0;
+                 END"
+            );
+            db.execute_batch(&sql).unwrap();
+        }
+        db.execute("DELETE FROM countdown", []).unwrap();
+        db.execute("INSERT INTO countdown VALUES (?)", [writes]).unwrap();
+    };
+    for writes in 1..1_000 {
+        set(writes);
+        match device.in_transaction(&step) {
+            Err(Fault::Store(_)) => {}
+            Err(fault) => panic!("write {writes}: {fault}"),
+            Ok(done) => {
+                assert!(writes > 1, "nothing was written");
+                set(0);
+                return done;
+            }
+        }
+    }
+    panic!("writes without end")
+}
+
+/// Values lie in the history by position, so whatever lays them out otherwise (another openmls, another codec) cannot read them, and
+/// would perhaps read something else. It comes with a migration that deletes them as [`crate::store::forget_groups`] does, and then
+/// with another `written.sql` (`CHASQUI_BLESS=1`), which has what a device wrote at each step of this test's first half.
+#[test]
+fn the_format_is_that_of_this_schema() {
+    let (ana, bo, cho) = (device(1, 11), device(2, 21), device(2, 22));
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/e2ee/written.sql");
+    if std::env::var_os("CHASQUI_BLESS").is_some() {
+        together(&ana, &[&bo]);
+        let said = bo.mls().seal(GROUP, b"header", b"said").unwrap();
+        let change = ana.mls().change(GROUP, &[cho.package()], &[], anybody).unwrap();
+        let elsewhere = cho.mls().begin(GroupId([2; 16]), &[ana.package()], anybody).unwrap();
+        let written = [("said", said.as_ref()), ("welcome", welcome_of(&elsewhere.declared, &ana))];
+        assert!(!change.is_empty());
+        std::fs::write(path, dump(&ana, &written)).unwrap();
+    }
+    let ana = device(1, 11);
+    let db = ana.store.connection();
+    db.execute_batch("CREATE TEMP TABLE written (name TEXT, message BLOB)").unwrap();
+    db.execute_batch(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let written = |name: &str| -> Vec<u8> {
+        db.query_row("SELECT message FROM written WHERE name = ?", [name], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(ana.mls().open(GROUP, b"header", &written("said")).unwrap().content, b"said");
+    ana.mls().merge(GROUP).unwrap();
+    assert_eq!(ana.members(), [ana.entry(), bo.entry(), cho.entry()]);
+    assert_eq!(ana.mls().join(&written("welcome"), anybody).unwrap(), GroupId([2; 16]));
+}
+
+/// What a device keeps, and messages to it, as statements.
+fn dump(device: &Device, messages: &[(&str, &[u8])]) -> String {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mut query = device.store.connection().prepare("SELECT label, key, item, value FROM mls ORDER BY id").unwrap();
+    let kept = query.query_map([], |row| {
+        let blob = |column| row.get::<_, Vec<u8>>(column).map(|bytes| hex(&bytes));
+        let (label, key, item, value) = (row.get::<_, u8>(0)?, blob(1)?, blob(2)?, blob(3)?);
+        let row = format!("({label}, x'{key}', x'{item}', x'{value}')");
+        Ok(format!("INSERT INTO mls (label, key, item, value) VALUES {row};\n"))
+    });
+    let messages = messages.iter().map(|(name, message)| {
+        let message = hex(message);
+        format!("INSERT INTO written VALUES ('{name}', x'{message}');\n")
+    });
+    kept.unwrap().map(Result::unwrap).chain(messages).collect()
+}

@@ -1,0 +1,132 @@
+//! Which group an encrypted conversation has, and what is encrypted and under way.
+
+use bytes::Bytes;
+use chasqui_wire::{ConversationId, Seq};
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::{MessageKey, Sql, StoreError, conversation};
+use crate::e2ee::GroupId;
+
+/// How a conversation's group stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SecuredRow {
+    /// `None`: there is none, or it is lost.
+    pub(crate) group: Option<GroupId>,
+    /// The node's, at which the group stands.
+    pub(crate) epoch: u64,
+    /// The commit that made it stand so.
+    pub(crate) since: Option<Seq>,
+    /// A commit of this device that the node has not answered: the frame, and the group that it begins.
+    pub(crate) offer: Option<(Bytes, Option<GroupId>)>,
+}
+
+fn group(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<GroupId>> {
+    Ok(row.get::<_, Option<[u8; 16]>>(column)?.map(GroupId))
+}
+
+impl SecuredRow {
+    pub(crate) fn get(connection: &Connection, conversation: ConversationId) -> Result<Self, StoreError> {
+        let sql = "SELECT mls_group, epoch, since, offer, offered_group FROM secured WHERE conversation = ?";
+        let read = |row: &Row<'_>| {
+            let (offer, offered) = (row.get::<_, Option<Vec<u8>>>("offer")?, group(row, "offered_group")?);
+            Ok(Self {
+                group: group(row, "mls_group")?,
+                epoch: row.get::<_, i64>("epoch")?.cast_unsigned(),
+                since: Seq::from_raw(row.get::<_, i64>("since")?.cast_unsigned()),
+                offer: offer.map(|frame| (frame.into(), offered)),
+            })
+        };
+        let found = connection.prepare_cached(sql)?.query_row([Sql(conversation)], read).optional()?;
+        Ok(found.unwrap_or_default())
+    }
+
+    pub(crate) fn put(&self, connection: &Connection, conversation: ConversationId) -> Result<(), StoreError> {
+        let sql = "INSERT INTO secured (conversation, mls_group, epoch, since, offer, offered_group)
+                   VALUES (?, ?, ?, ?, ?, ?)
+                   ON CONFLICT (conversation) DO UPDATE SET mls_group = excluded.mls_group, epoch = excluded.epoch,
+                       since = excluded.since, offer = excluded.offer,
+                       offered_group = excluded.offered_group";
+        let (frame, offered) = match &self.offer {
+            Some((frame, offered)) => (Some(frame.as_ref()), *offered),
+            None => (None, None),
+        };
+        let parameters = (
+            Sql(conversation),
+            self.group.map(|group| group.0),
+            self.epoch.cast_signed(),
+            conversation::raw(self.since),
+            frame,
+            offered.map(|group| group.0),
+        );
+        connection.prepare_cached(sql)?.execute(parameters)?;
+        Ok(())
+    }
+}
+
+/// Nothing is said at this position, and nothing is missing there.
+pub(crate) fn note_group_change(
+    connection: &Connection,
+    conversation: ConversationId,
+    seq: Seq,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO group_change (conversation, seq) VALUES (?, ?) ON CONFLICT DO NOTHING";
+    connection.prepare_cached(sql)?.execute((Sql(conversation), Sql(seq)))?;
+    Ok(())
+}
+
+/// From here on what this connection writes of groups, and of who is in them, goes into copies, which are gone with it. Where
+/// temporary tables lie is decided when it is opened: in memory, because these are keys.
+///
+/// A temporary table is found before one of the same name in the file (<https://www.sqlite.org/lang_naming.html>).
+pub(crate) fn shadow_groups(connection: &Connection) -> Result<(), StoreError> {
+    connection.pragma_update(None, "query_only", false)?;
+    for table in ["mls", "secured", "group_change", "conversation", "user", "account"] {
+        let sql = "SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND name = ?";
+        let sql: String = connection.query_row(sql, [table], |row| row.get(0))?;
+        connection.execute_batch(&sql.replacen("CREATE TABLE", "CREATE TEMP TABLE", 1))?;
+        connection.execute_batch(&format!("INSERT INTO temp.{table} SELECT * FROM main.{table}"))?;
+    }
+    Ok(())
+}
+
+/// Whoever this device is next has no part in what it was in.
+pub(crate) fn forget_groups(connection: &Connection) -> Result<(), StoreError> {
+    Ok(connection.execute_batch("DELETE FROM flight; DELETE FROM secured; DELETE FROM mls")?)
+}
+
+/// A message as it was encrypted.
+pub(crate) struct FlightRow;
+
+impl FlightRow {
+    /// The body, if it was encrypted for this group at this epoch.
+    pub(crate) fn body(
+        connection: &Connection,
+        message: MessageKey,
+        group: GroupId,
+        epoch: u64,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let sql = "SELECT body FROM flight WHERE message = ? AND mls_group = ? AND epoch = ?";
+        let parameters = (message.0, group.0, epoch.cast_signed());
+        let body = connection.prepare_cached(sql)?.query_row(parameters, |row| row.get::<_, Vec<u8>>(0)).optional()?;
+        Ok(body.map(Bytes::from))
+    }
+
+    pub(crate) fn put(
+        connection: &Connection,
+        message: MessageKey,
+        group: GroupId,
+        epoch: u64,
+        body: &[u8],
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO flight (message, mls_group, epoch, body) VALUES (?, ?, ?, ?)
+                   ON CONFLICT (message) DO UPDATE SET mls_group = excluded.mls_group, epoch = excluded.epoch,
+                       body = excluded.body";
+        connection.prepare_cached(sql)?.execute((message.0, group.0, epoch.cast_signed(), body))?;
+        Ok(())
+    }
+
+    pub(crate) fn remove(connection: &Connection, message: MessageKey) -> Result<(), StoreError> {
+        connection.prepare_cached("DELETE FROM flight WHERE message = ?")?.execute([message.0])?;
+        Ok(())
+    }
+}

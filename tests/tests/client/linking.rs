@@ -1,0 +1,124 @@
+//! Linking a further device, and what a device that was not linked can do.
+
+use chasqui::{Error, MessageContent, MessageState, Protection};
+
+use crate::stage::{Device, PASSWORD, Pair, within};
+
+/// Links `laptop` by `phone`, as people do.
+pub(super) async fn link(phone: &Device, laptop: &Device) {
+    let code = laptop.begin_linking().await.unwrap();
+    let shown = within("both numbers", async { tokio::join!(phone.link_device(&code), laptop.linking_number()) }).await;
+    let (here, there) = (shown.0.unwrap(), shown.1.unwrap());
+    assert_eq!(here, there);
+    let confirmed =
+        within("both to be done", async { tokio::join!(phone.confirm_linking(), laptop.confirm_linking()) });
+    let (here, there) = confirmed.await;
+    here.and(there).unwrap();
+    assert!(laptop.account().await.unwrap().unwrap().is_linked);
+}
+
+#[tokio::test]
+async fn a_linked_device_writes_and_reads_what_is_written_from_then_on() {
+    let Pair { relay, ana, bo, chat } = Pair::in_secret().await;
+    ana.send_text(chat, "before").await.unwrap();
+    bo.gets(chat, "before").await;
+    let laptop = Device::logged_in(&relay, "ana").await;
+    assert!(!laptop.account().await.unwrap().unwrap().is_linked);
+    link(&ana, &laptop).await;
+    // Linking is nobody's conversation.
+    assert!(laptop.conversations(10).await.unwrap().is_empty());
+    bo.send_text(chat, "for both").await.unwrap();
+    laptop.gets(chat, "for both").await;
+    ana.gets(chat, "for both").await;
+    assert_eq!(laptop.open_direct(bo.user().await).await.unwrap(), chat);
+    laptop.send_text(chat, "from the laptop").await.unwrap();
+    bo.gets(chat, "from the laptop").await;
+    ana.gets(chat, "from the laptop").await;
+    assert_eq!(laptop.texts(chat).await, ["for both", "from the laptop"]);
+    assert_eq!(ana.texts(chat).await, ["before", "for both", "from the laptop"]);
+}
+
+#[tokio::test]
+async fn a_device_that_was_not_linked_says_so() {
+    let Pair { relay, ana, bo, chat } = Pair::in_secret().await;
+    let laptop = Device::logged_in(&relay, "ana").await;
+    assert_eq!(laptop.open_direct(bo.user().await).await.unwrap(), chat);
+    assert_eq!(laptop.send_text(chat, "no").await, Err(Error::NotLinked));
+    assert_eq!(laptop.link_device("chasqui:link:1:AAAA").await, Err(Error::NotLinked));
+    // What the node can read goes on.
+    let readable = laptop.open_direct_as(bo.user().await, Protection::NodeReadable).await.unwrap();
+    assert_ne!(readable, chat);
+    laptop.send_text(readable, "yes").await.unwrap();
+    bo.gets(readable, "yes").await;
+    ana.gets(readable, "yes").await;
+    let kinds: Vec<Protection> =
+        ana.conversations(10).await.unwrap().iter().map(|conversation| conversation.protection).collect();
+    assert_eq!(kinds, [Protection::NodeReadable, Protection::EndToEnd]);
+}
+
+#[tokio::test]
+async fn a_wrong_code_or_a_second_thought_links_nobody() {
+    let Pair { relay, ana, bo: _, chat: _ } = Pair::in_secret().await;
+    let laptop = Device::logged_in(&relay, "ana").await;
+    for wrong in ["", "https://example.org", "chasqui:link:1:", "chasqui:link:1:AAAA", "chasqui:link:2:AAAA"] {
+        assert!(matches!(ana.link_device(wrong).await, Err(Error::Invalid { .. })), "{wrong}");
+    }
+    assert!(matches!(ana.begin_linking().await, Err(Error::Invalid { .. })), "linked already");
+    assert!(matches!(ana.confirm_linking().await, Err(Error::Invalid { .. })), "no number is shown");
+    assert!(matches!(laptop.linking_number().await, Err(Error::LinkingFailed { .. })), "nothing was begun");
+
+    // Of somebody else's device: the node knows whose it is.
+    let _dan = Device::registered(&relay, "dan").await;
+    let dans = Device::logged_in(&relay, "dan").await;
+    let code = dans.begin_linking().await.unwrap();
+    let linked = within("the refusal", ana.link_device(&code)).await;
+    assert!(matches!(linked, Err(Error::LinkingFailed { .. })), "{linked:?}");
+
+    let code = laptop.begin_linking().await.unwrap();
+    let shown = within("both numbers", async { tokio::join!(ana.link_device(&code), laptop.linking_number()) }).await;
+    assert_eq!(shown.0.unwrap(), shown.1.unwrap());
+    let (confirmed, cancelled) =
+        within("the end", async { tokio::join!(laptop.confirm_linking(), ana.cancel_linking()) }).await;
+    cancelled.unwrap();
+    assert!(matches!(confirmed, Err(Error::LinkingFailed { .. })), "{confirmed:?}");
+    assert!(!laptop.account().await.unwrap().unwrap().is_linked);
+
+    // Also when it was cancelled before somebody says yes.
+    let code = laptop.begin_linking().await.unwrap();
+    let shown = within("both numbers", async { tokio::join!(ana.link_device(&code), laptop.linking_number()) }).await;
+    assert_eq!(shown.0.unwrap(), shown.1.unwrap());
+    laptop.cancel_linking().await.unwrap();
+    within("the refusal", async {
+        while ana.linking_number().await.is_ok() {
+            tokio::task::yield_now().await
+        }
+    })
+    .await;
+    let confirmed = ana.confirm_linking().await;
+    assert!(matches!(confirmed, Err(Error::LinkingFailed { .. })), "{confirmed:?}");
+    // An old code is of no use, a new one is.
+    link(&ana, &laptop).await;
+}
+
+#[tokio::test]
+async fn whoever_logs_in_again_in_the_same_folder_has_the_identity_still() {
+    let Pair { relay: _relay, ana, bo, chat } = Pair::in_secret().await;
+    ana.send_text(chat, "before").await.unwrap();
+    bo.gets(chat, "before").await;
+    ana.online().await;
+    ana.logout().await.unwrap();
+    assert!(ana.account().await.unwrap().is_none());
+    ana.login("ana", PASSWORD, "phone").await.unwrap();
+    assert!(ana.account().await.unwrap().unwrap().is_linked);
+    let message = ana.send_text(chat, "after").await.unwrap();
+    bo.gets(chat, "after").await;
+    bo.send_text(chat, "and back").await.unwrap();
+    ana.gets(chat, "and back").await;
+    ana.until(chat, "received", |messages| {
+        let of = |state| matches!(state, MessageState::Received | MessageState::Read);
+        messages.iter().any(|shown| shown.id == message && of(shown.state))
+    })
+    .await;
+    let contents = bo.messages(chat).await;
+    assert!(contents.iter().all(|message| matches!(message.content, MessageContent::Text(_))));
+}
