@@ -54,6 +54,7 @@ impl Device {
             http_token: String::new().into(),
             http_token_expires_at: mail.now(),
             key_packages: None,
+            identity_key: None,
         };
         device.handle(mail.now(), vec![Input::Connected(SOCKET)])?;
         for frame in [NodeFrame::Challenge(challenge), NodeFrame::Welcome(welcome)] {

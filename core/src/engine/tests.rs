@@ -87,6 +87,7 @@ impl Ana {
             http_token: String::new().into(),
             http_token_expires_at: self.now,
             key_packages: None,
+            identity_key: None,
         }));
         said.extend(self.say(NodeFrame::Drained(Drained { checkpoint: checkpoint() })));
         assert_eq!(self.engine.connection(), ConnectionState::Online);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::http::Sensitive;
-use crate::parse::{fixed, required, short, wire};
+use crate::parse::{fixed, optional, required, short, wire};
 use crate::{DeviceId, FrameError, KeyPackagesLeft, Limits, RealmId, Timestamp, UserId, proto::v1};
 
 /// The node's first frame.
@@ -156,6 +156,8 @@ pub struct Welcome {
     pub http_token_expires_at: Timestamp,
     /// What others can still claim of this device; `None` = the node has no encrypted conversations.
     pub key_packages: Option<KeyPackagesLeft>,
+    /// The identity key that the node has for the user; `None` = an older node, which does not say.
+    pub identity_key: Option<[u8; 32]>,
 }
 
 /// When a node began anew from an older copy of itself.
@@ -184,6 +186,7 @@ impl Welcome {
             http_token: Sensitive(frame.http_token),
             http_token_expires_at: Timestamp(frame.http_token_expires_at),
             key_packages: frame.key_packages.map(KeyPackagesLeft::parse),
+            identity_key: optional(&frame.identity_key, |key| fixed(key, "welcome.identity_key is not 32 bytes"))?,
         })
     }
 
@@ -198,6 +201,7 @@ impl Welcome {
             http_token: self.http_token.0.clone(),
             http_token_expires_at: self.http_token_expires_at.0,
             key_packages: self.key_packages.as_ref().map(KeyPackagesLeft::wire),
+            identity_key: self.identity_key.as_ref().map(wire).unwrap_or_default(),
         }
     }
 }

@@ -249,14 +249,21 @@ fn limits_hold_and_say_which() {
     check(node([entries(1024), entries(1)].concat()), Some("too many entries in a deliver"));
     check(node([entries(1025), field(5, &[])].concat()), Some("too many entries in a deliver"));
     check(node(entries(9000)), Some("too many parts for its size"));
-    let welcome = |eras: usize| {
+    let welcome_with = |eras: usize, more: Vec<u8>| {
         let limits = [number(1, 10), number(2, 65_536), number(3, 1), number(4, 1), number(6, 1000)].concat();
         let checkpoint = [field(3, &[1; 32]), field(4, &[1; 8])].concat();
-        let fields = [field(1, &ID), field(2, &limits), field(3, &checkpoint), field(4, &number(1, 1)).repeat(eras)];
+        let fields =
+            [field(1, &ID), field(2, &limits), field(3, &checkpoint), field(4, &number(1, 1)).repeat(eras), more];
         field(2, &fields.concat())
     };
-    check(node(welcome(8192)), None);
-    check(node(welcome(8193)), Some("too many eras"));
+    check(node(welcome_with(8192, vec![])), None);
+    check(node(welcome_with(8193, vec![])), Some("too many eras"));
+    for length in [0, 32] {
+        check(node(welcome_with(0, field(9, &vec![1; length]))), None);
+    }
+    for length in [1, 31, 33] {
+        check(node(welcome_with(0, field(9, &vec![1; length]))), Some("welcome.identity_key is not 32 bytes"));
+    }
 
     // Ids and keys.
     for length in [0, 1, 15, 17, 32] {

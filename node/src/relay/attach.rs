@@ -32,8 +32,8 @@ impl Step<'_> {
     }
 
     pub(super) fn attach(&mut self, session: SessionId, attach: &Attach) -> Result<(), RelayError> {
-        let who = match self.find_device(session, attach.device)? {
-            Some(Found { who, revoked: false, .. }) => who,
+        let (who, identity_key) = match self.find_device(session, attach.device)? {
+            Some(Found { who, identity_key, revoked: false }) => (who, identity_key),
             // Revoked since its signature was verified.
             Some(Found { revoked: true, .. }) | None => {
                 self.answer(session, Event::Revoked);
@@ -63,8 +63,15 @@ impl Step<'_> {
         let checkpoint = self.state.checkpoint(self.era(), self.revision());
         let http_token = http_token.into();
         let key_packages = self.packages_left(who.device)?;
-        let attached =
-            Attached { user: who.user_id, checkpoint, eras, http_token, http_token_expires_at, key_packages };
+        let attached = Attached {
+            user: who.user_id,
+            checkpoint,
+            eras,
+            http_token,
+            http_token_expires_at,
+            key_packages,
+            identity_key,
+        };
         self.answer(session, Event::Attached(Box::new(attached)));
         Ok(())
     }

@@ -123,6 +123,8 @@ pub struct Attached {
     pub http_token_expires_at: Timestamp,
     /// What others can still claim of the device.
     pub key_packages: KeyPackagesLeft,
+    /// The user's Ed25519 public key. It may be another one than when the device was looked up.
+    pub identity_key: [u8; 32],
 }
 
 /// Work on accounts whose answer is released only after its commit.

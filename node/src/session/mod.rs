@@ -96,7 +96,7 @@ struct Peer {
     user: UserId,
     device: DeviceId,
     key: [u8; 32],
-    /// The user's, as it was when the socket opened.
+    /// The user's. When it changes, the socket ends.
     identity_key: [u8; 32],
 }
 
@@ -229,7 +229,7 @@ impl Session {
             Event::Device(known) => self.identified(known),
             Event::Attached(attached) => {
                 let Stage::Attaching(peer) = self.stage else { return Vec::new() };
-                self.stage = Stage::Open(peer);
+                self.stage = Stage::Open(Peer { identity_key: attached.identity_key, ..peer });
                 self.checkpoint = Some(attached.checkpoint.clone());
                 self.key_packages = Some(attached.key_packages);
                 vec![transmit(&NodeFrame::Welcome(Welcome {
@@ -241,6 +241,7 @@ impl Session {
                     http_token: attached.http_token,
                     http_token_expires_at: attached.http_token_expires_at,
                     key_packages: self.key_packages,
+                    identity_key: Some(attached.identity_key),
                 }))]
             }
             Event::Accepted(accepted) => {

@@ -52,6 +52,10 @@ fn hello() -> Hello {
 }
 
 fn attached() -> Event {
+    attached_with(known().identity_key)
+}
+
+fn attached_with(identity_key: [u8; 32]) -> Event {
     Event::Attached(Box::new(Attached {
         user: ANA,
         checkpoint: Checkpoint { era: 0, revision: 9, opening: [0; 8], seal: [0; 32] },
@@ -59,6 +63,7 @@ fn attached() -> Event {
         http_token: "token".to_owned().into(),
         http_token_expires_at: START,
         key_packages: KeyPackagesLeft { one_time: 3, last_resort: true },
+        identity_key,
     }))
 }
 
@@ -352,6 +357,22 @@ fn claim() -> Claim {
         peer: Some(ANA),
         anew: false,
     }
+}
+
+#[test]
+fn an_identity_that_was_reset_during_the_handshake_links_nobody_any_more() {
+    let mut session = session();
+    frame(&mut session, ClientFrame::Hello(hello()));
+    session.handle(START, Input::Event(Event::Device(Some(known()))));
+    let outputs = session.handle(START, Input::Event(attached_with(known().key)));
+    let [NodeFrame::Welcome(welcome)] = &frames(&outputs)[..] else { panic!("{outputs:?}") };
+    assert_eq!(welcome.identity_key, Some(known().key));
+    let outputs = frame(&mut session, ClientFrame::KeyPackages(key_packages()));
+    let [NodeFrame::Rejected(rejected)] = &frames(&outputs)[..] else { panic!("{outputs:?}") };
+    assert_eq!(rejected.code, ErrorCode::NotLinked);
+    let link = signed(&signing::link(REALM, ANA, ANA_PHONE, &known().key));
+    let outputs = frame(&mut session, ClientFrame::KeyPackages(KeyPackages { link, ..key_packages() }));
+    assert!(matches!(outputs.as_slice(), [Output::Submit(Op::KeyPackages(_))]));
 }
 
 #[test]

@@ -41,5 +41,6 @@ fn welcome(limits: Limits) -> Welcome {
         http_token: String::new().into(),
         http_token_expires_at: Timestamp(0),
         key_packages: None,
+        identity_key: None,
     }
 }

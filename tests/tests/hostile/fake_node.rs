@@ -58,6 +58,7 @@ impl FakeNode {
             http_token: "token".to_owned().into(),
             http_token_expires_at: Timestamp(i64::MAX),
             key_packages: None,
+            identity_key: None,
         }
     }
 

@@ -36,6 +36,7 @@ impl Ana {
             http_token: String::new().into(),
             http_token_expires_at: time.plus_millis(900_000),
             key_packages: None,
+            identity_key: None,
         }))
     }
 }

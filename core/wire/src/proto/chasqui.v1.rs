@@ -154,6 +154,10 @@ pub struct Welcome {
     /// What others can still claim of this device. Missing: the node has no encrypted conversations.
     #[prost(message, optional, tag = "8")]
     pub key_packages: ::core::option::Option<KeyPackagesLeft>,
+    /// The identity key that the node has for the user: 32 bytes. A device that holds another one is not linked by it any more.
+    /// Missing: an older node.
+    #[prost(bytes = "bytes", tag = "9")]
+    pub identity_key: ::prost::bytes::Bytes,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Era {
@@ -932,6 +936,7 @@ impl AckOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum GoodbyeReason {
+    /// None that the device would act upon: come back.
     Unspecified = 0,
     /// The node restarts; come back.
     ShuttingDown = 1,

@@ -72,6 +72,7 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
         ("unsupported", NodeFrame::Unsupported(Unsupported { detail: "frame kind 99".to_owned() })),
         ("claimed", NodeFrame::Claimed(claimed())),
         ("welcome-encrypted", NodeFrame::Welcome(Welcome { key_packages: Some(LEFT), ..welcome() })),
+        ("welcome-identity", NodeFrame::Welcome(Welcome { identity_key: Some([0x1d; 32]), ..welcome() })),
         ("pong-encrypted", NodeFrame::Pong(Pong { key_packages: Some(LEFT), ..pong() })),
         ("goodbye", NodeFrame::Goodbye(goodbye())),
         ("goodbye-copied", NodeFrame::Goodbye(Goodbye { reason: GoodbyeReason::Copied, ..goodbye() })),
@@ -142,6 +143,7 @@ fn welcome() -> Welcome {
         http_token: "a bearer token".to_owned().into(),
         http_token_expires_at: NOON.plus_millis(900_000),
         key_packages: None,
+        identity_key: None,
     }
 }
 

@@ -120,16 +120,20 @@ fn limits() -> impl Strategy<Value = Limits> {
 
 fn welcome() -> impl Strategy<Value = Welcome> {
     let era = any::<(u32, u64)>().prop_map(|(number, began_at_revision)| Era { number, began_at_revision });
-    (user(), limits(), checkpoint(), vec(era, 0..5), timestamp(), text(), timestamp(), maybe(left())).prop_map(
-        |(user, limits, checkpoint, eras, time, http_token, http_token_expires_at, key_packages)| Welcome {
-            user,
-            limits,
-            checkpoint,
-            eras,
-            time,
-            http_token: http_token.into(),
-            http_token_expires_at,
-            key_packages,
+    let token = (text(), timestamp());
+    (user(), limits(), checkpoint(), vec(era, 0..5), timestamp(), token, maybe(left()), maybe(key())).prop_map(
+        |(user, limits, checkpoint, eras, time, (http_token, http_token_expires_at), key_packages, identity_key)| {
+            Welcome {
+                user,
+                limits,
+                checkpoint,
+                eras,
+                time,
+                http_token: http_token.into(),
+                http_token_expires_at,
+                key_packages,
+                identity_key,
+            }
         },
     )
 }
