@@ -180,12 +180,13 @@ CREATE TABLE withheld (
     PRIMARY KEY (conversation, user, seq)
 ) STRICT, WITHOUT ROWID;
 
--- Which devices a conversation's group has, at its epoch.
+-- Which devices a conversation's group has, at its epoch. `is_outdated`: with a leaf from before its user's identity was reset.
 CREATE TABLE roster (
     conversation INTEGER NOT NULL REFERENCES conversation,
-    device INTEGER NOT NULL REFERENCES device,
+    device INTEGER NOT NULL REFERENCES device, is_outdated INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (conversation, device)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX roster_of_device ON roster (device);
 
 -- What puts a device in a group: public keys. Of one that was given away the hash stays for a while, so that it is not
 -- given a second time if its device says it again.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chasqui_wire::http::DeleteAccount;
 use chasqui_wire::{ConversationId, DeviceId, MessageId, Protection, RealmId, Seq, UserId};
 
 use crate::domain::{
@@ -136,7 +137,8 @@ impl Client {
         let _alone = self.enrolling.lock().await;
         self.account().await?.ok_or(Error::NotEnrolled)?;
         let api = Arc::clone(&self.driver.api);
-        match self.driver.on_network(async move { api.delete_account(&proof.0).await }).await {
+        let deletion = DeleteAccount { proof: proof.0 };
+        match self.driver.on_network(async move { api.delete_account(&deletion).await }).await {
             // An earlier try, or another device.
             Ok(()) | Err(Error::AccountDeleted) => {}
             Err(error) => return Err(error),

@@ -5,15 +5,16 @@ mod client;
 
 use bytes::Bytes;
 use chasqui_node::inspect::Inspection;
-use chasqui_wire::http::Key;
+use chasqui_wire::http::{Key, Login};
 use chasqui_wire::{
     AckItem, AckOutcome, Claim, ClientFrame, Commit, ConversationId, ConversationKind, Entry, EntryKind, Envelope,
-    ErrorCode, KeyPackages, KeyPackagesLeft, MessageId, NodeFrame, Ping, Protection, RosterEntry, Send, StorageClass,
-    Welcoming, direct_conversation, signing,
+    ErrorCode, GoodbyeReason, KeyPackages, KeyPackagesLeft, MessageId, NodeFrame, Ping, Protection, RosterEntry, Send,
+    StorageClass, Welcoming, direct_conversation, signing,
 };
-use client::{Device, Node, Socket, node, request};
+use client::{Device, Node, Response, Socket, node, request};
 use ring::digest::{SHA256, digest};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use serde_json::{Value, json};
 
 /// A user's identity.
 fn identity(user: u8) -> Ed25519KeyPair {
@@ -24,7 +25,7 @@ fn identity(user: u8) -> Ed25519KeyPair {
 async fn registered(node: &Node, user: u8, name: &str) -> Device {
     let device = Device::new(node, user, user);
     let mut new = device.register(name);
-    new.identity_key = Key(identity(user).public_key().as_ref().try_into().expect("32 bytes"));
+    new.identity_key = Key(public(user));
     assert_eq!(device.post("/v1/register", &new).await.status, 200);
     device
 }
@@ -35,12 +36,17 @@ async fn online(device: &Device) -> Socket {
     socket
 }
 
-fn key_packages(device: &Device, by: u8) -> ClientFrame {
+/// The word of the identity `by` for a device.
+fn link(device: &Device, by: u8) -> [u8; 64] {
     let key = device.key.public_key().as_ref().try_into().expect("32 bytes");
     let link = identity(by).sign(&signing::link(device.realm, device.user, device.device, &key));
+    link.as_ref().try_into().expect("64 bytes")
+}
+
+fn key_packages(device: &Device, by: u8) -> ClientFrame {
     ClientFrame::KeyPackages(KeyPackages {
         id: MessageId::from_bytes([99; 16]),
-        link: link.as_ref().try_into().expect("64 bytes"),
+        link: link(device, by),
         one_time: vec![Bytes::from_static(b"once")],
         last_resort: Some(Bytes::from_static(b"last")),
         replace: false,
@@ -170,4 +176,76 @@ async fn two_devices_meet_and_talk_and_nothing_stays() {
     }
     let verdict = Inspection::open_stopped(folder.path()).unwrap().check(None).unwrap();
     assert_eq!(verdict.problems(), 0, "{verdict:?}");
+}
+
+fn public(user: u8) -> [u8; 32] {
+    identity(user).public_key().as_ref().try_into().expect("32 bytes")
+}
+
+/// The device asks for the identity `number`, with a link by `by`.
+async fn reset(device: &Device, (number, by): (u8, u8), proof: &Value) -> Response {
+    let mut body = json!({"identity_key": Key(public(number)), "link": Key(link(device, by))});
+    body.as_object_mut().expect("an object").extend(proof.as_object().expect("an object").clone());
+    request(device.node, "PUT", "/v1/account/identity", Some(&device.token().await), &body.to_string()).await
+}
+
+#[tokio::test]
+async fn who_has_lost_the_identity_gets_a_new_one_for_what_the_account_is_proved_by() {
+    let node = node().await;
+    let (ana, bo) = (registered(&node, 1, "ana").await, registered(&node, 2, "bo").await);
+    let laptop = Device { user: ana.user, ..Device::new(&node, 1, 11) };
+    let login =
+        Login { realm: ana.realm, name: "ana".into(), password: "correct horse".into(), device: laptop.new_device() };
+    assert_eq!(laptop.post("/v1/login", &login).await.status, 200);
+    let (mut phone, mut on_laptop, mut others) = (online(&ana).await, online(&laptop).await, online(&bo).await);
+    assert_eq!(answer(&mut phone, key_packages(&ana, 1)).await, Ok(()));
+    assert_eq!(answer(&mut others, key_packages(&bo, 2)).await, Ok(()));
+
+    let proof = json!({"password": "correct horse"});
+    let refused = [
+        ((3, 3), json!({}), (403, "proof_needed")),
+        ((3, 3), json!({"password": "wrong horse"}), (403, "proof_needed")),
+        ((3, 3), json!({"pin": "1234"}), (403, "proof_needed")),
+        ((3, 1), proof.clone(), (400, "invalid")),
+        ((1, 3), proof.clone(), (400, "invalid")),
+    ];
+    for (keys, shown, expected) in refused {
+        let answer = reset(&laptop, keys, &shown).await;
+        assert_eq!((answer.status, answer.code()), expected, "{keys:?} {shown}");
+    }
+    // The link of another device.
+    let of_another = json!({"identity_key": Key(public(3)), "link": Key(link(&ana, 3)), "password": "correct horse"});
+    let token = laptop.token().await;
+    let put = async |token: Option<&str>, body: &Value| {
+        request(laptop.node, "PUT", "/v1/account/identity", token, &body.to_string()).await
+    };
+    assert_eq!(put(Some(&token), &of_another).await.code(), "invalid");
+    assert_eq!(put(None, &of_another).await.code(), "unauthorised");
+    assert_eq!(put(Some(&token), &json!({"link": Key(link(&laptop, 3))})).await.code(), "invalid");
+    assert!(left(&mut phone).await.is_some_and(|left| left.last_resort), "nothing was done");
+
+    assert_eq!(reset(&laptop, (3, 3), &proof).await.status, 204);
+    for socket in [&mut phone, &mut on_laptop] {
+        let NodeFrame::Goodbye(goodbye) = socket.frame().await else { panic!("a goodbye") };
+        assert_eq!((goodbye.reason, goodbye.retry_after_ms), (GoodbyeReason::Unspecified, 0));
+        assert!(socket.maybe_frame().await.is_none());
+    }
+    assert!(left(&mut others).await.is_some_and(|left| left.last_resort), "Bo is not concerned");
+
+    // The answer was lost. It still takes the proof, and ends nothing.
+    let (mut on_laptop, welcome) = laptop.welcomed().await;
+    assert_eq!(welcome.identity_key, Some(public(3)));
+    while !matches!(on_laptop.frame().await, NodeFrame::Drained(_)) {}
+    assert_eq!(answer(&mut on_laptop, key_packages(&laptop, 1)).await, Err(ErrorCode::NotLinked));
+    assert_eq!(answer(&mut on_laptop, key_packages(&laptop, 3)).await, Ok(()));
+    assert_eq!(reset(&laptop, (3, 3), &json!({"password": "wrong horse"})).await.code(), "proof_needed");
+    assert_eq!(reset(&laptop, (3, 3), &proof).await.status, 204);
+    assert!(left(&mut on_laptop).await.is_some_and(|left| left.last_resort));
+
+    let found = bo.get(&format!("/v1/users/{}", ana.user), &bo.token().await).await;
+    assert_eq!(found.body["identity_key"], json!(Key(public(3))));
+    let mut phone = online(&ana).await;
+    assert!(left(&mut phone).await.is_some_and(|left| !left.last_resort && left.one_time == 0));
+    assert_eq!(answer(&mut phone, key_packages(&ana, 1)).await, Err(ErrorCode::NotLinked));
+    node.running.stop().await;
 }

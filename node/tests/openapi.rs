@@ -20,6 +20,7 @@ use chasqui_node::serve;
 use chasqui_wire::http::Key;
 use client::{Device, Node, config, raw_request};
 use jsonschema::Validator;
+use ring::signature::KeyPair as _;
 use serde_json::{Map, Value, json};
 
 /// The page, and what of it was seen.
@@ -287,12 +288,23 @@ async fn everything_is_as_described() {
 
     api.ask("GET /v1/account/export", "", Some(&doras), &NONE, ok).await;
 
-    // An end.
+    // A new identity, for whom the key of it is at hand.
     let deleted = cleo.token().await;
+    let reset = "PUT /v1/account/identity";
+    let public: [u8; 32] = cleo.key.public_key().as_ref().try_into().unwrap();
+    let link = cleo.sign(&chasqui_wire::signing::link(cleo.realm, cleo.user, cleo.device, &public));
+    let identity = json!({"identity_key": Key(public), "link": Key(link)});
+    api.ask(reset, "", Some(&deleted), &identity, (403, "proof_needed")).await;
+    let proved = with(&identity, json!({"token": issuer.sign(&claims)}));
+    api.ask(reset, "", Some(&deleted), &with(&proved, json!({"link": Key([0; 64])})), (400, "invalid")).await;
+    api.ask(reset, "", Some(&deleted), &proved, (204, "")).await;
+
+    // An end.
     let delete = "DELETE /v1/account";
     api.ask(delete, "", Some(&deleted), &json!({}), (403, "proof_needed")).await;
     api.ask(delete, "", Some(&deleted), &json!({"token": issuer.sign(&claims)}), (204, "")).await;
     api.ask(delete, "", Some(&deleted), &json!({}), (410, "account_deleted")).await;
+    api.ask(reset, "", Some(&deleted), &proved, (410, "account_deleted")).await;
     api.ask("GET /v1/users/{id}", &cleo.user.to_string(), token, &NONE, (410, "account_deleted")).await;
 
     // Whatever needs a token is refused without one.

@@ -1,6 +1,6 @@
 //! Who this device belongs to.
 
-use chasqui_wire::http::DeleteAccount;
+use chasqui_wire::http;
 use chasqui_wire::{DeviceId, Timestamp, UserId};
 
 /// The account of a data folder.
@@ -57,7 +57,7 @@ pub struct DeviceInfo {
 
 /// What proves that it is the account's owner who deletes it, and not whoever holds the device: one of what the account has.
 #[derive(Clone, Debug, Default)]
-pub struct AccountProof(pub(crate) DeleteAccount);
+pub struct AccountProof(pub(crate) http::AccountProof);
 
 impl AccountProof {
     /// For an account that has nothing to be proved by: of a telephone number without a PIN.
@@ -67,16 +67,16 @@ impl AccountProof {
 
     /// As registered.
     pub fn password(password: &str) -> Self {
-        Self(DeleteAccount { password: Some(password.into()), ..DeleteAccount::default() })
+        Self(http::AccountProof { password: Some(password.into()), ..http::AccountProof::default() })
     }
 
     /// See [`crate::Client::set_pin`].
     pub fn pin(pin: &str) -> Self {
-        Self(DeleteAccount { pin: Some(pin.into()), ..DeleteAccount::default() })
+        Self(http::AccountProof { pin: Some(pin.into()), ..http::AccountProof::default() })
     }
 
     /// A fresh token (JWT) of the app's own backend.
     pub fn token(token: &str) -> Self {
-        Self(DeleteAccount { token: Some(token.into()), ..DeleteAccount::default() })
+        Self(http::AccountProof { token: Some(token.into()), ..http::AccountProof::default() })
     }
 }

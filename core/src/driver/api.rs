@@ -135,8 +135,8 @@ impl Api {
         self.ask(Method::Delete, "/v1/pin").await.map(drop)
     }
 
-    pub(crate) async fn delete_account(&self, proof: &DeleteAccount) -> Result<(), Error> {
-        self.ask_with(Method::Delete, "/v1/account", Some(proof)).await.map(drop)
+    pub(crate) async fn delete_account(&self, deletion: &DeleteAccount) -> Result<(), Error> {
+        self.ask_with(Method::Delete, "/v1/account", Some(deletion)).await.map(drop)
     }
 
     pub(crate) async fn account_export(&self) -> Result<String, Error> {

@@ -136,10 +136,9 @@ pub struct NewPin {
     pub pin: Sensitive,
 }
 
-/// `DELETE /v1/account`: deletes the caller's account. One proof that the account has, if it has any. Repeating it is
-/// harmless: `account_deleted`.
+/// That it is the account's owner who asks, and not whoever holds the device: one proof that the account has, if it has any.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeleteAccount {
+pub struct AccountProof {
     /// As registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<Sensitive>,
@@ -149,6 +148,27 @@ pub struct DeleteAccount {
     /// A token (JWT) of the app's backend that names this user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Sensitive>,
+}
+
+/// `DELETE /v1/account`: deletes the caller's account. Repeating it is harmless: `account_deleted`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteAccount {
+    /// The owner wants it.
+    #[serde(flatten)]
+    pub proof: AccountProof,
+}
+
+/// `PUT /v1/account/identity`: a new identity for a user who has lost the one before, with all devices that held it. Repeating
+/// it is harmless.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewIdentity {
+    /// Ed25519 public key, whose secret stays on the user's devices.
+    pub identity_key: Key<32>,
+    /// Ed25519 by it over [`crate::signing::link`], for the calling device: whoever asks holds the key.
+    pub link: Key<64>,
+    /// The owner wants it.
+    #[serde(flatten)]
+    pub proof: AccountProof,
 }
 
 /// The answer to every enrolment.
@@ -346,6 +366,7 @@ mod tests {
         let (user, identity_key, name) = (UserId::from_bytes(id), Key([5; 32]), || "ana".to_owned());
         let newcomer = Newcomer { user, identity_key, only: None, device: device.clone() };
         let (code, pin, newcomer_too) = (secret(), Some(secret()), newcomer.clone());
+        let proof = || AccountProof { password: Some(secret()), ..AccountProof::default() };
         let by_code = EnrolByCode { realm, challenge: "".into(), code, pin, fresh: false, newcomer: newcomer_too };
         let shown = [
             format!("{:?}", Login { realm, name: name(), password: secret(), device: device.clone() }),
@@ -355,7 +376,8 @@ mod tests {
             format!("{by_code:?}"),
             format!("{:?}", CodeRequest { realm, phone: secret() }),
             format!("{:?}", NewPin { pin: secret() }),
-            format!("{:?}", DeleteAccount { password: Some(secret()), ..DeleteAccount::default() }),
+            format!("{:?}", DeleteAccount { proof: proof() }),
+            format!("{:?}", NewIdentity { identity_key, link: Key([6; 64]), proof: proof() }),
         ];
         for shown in shown {
             assert!(shown.contains("Sensitive(…)") && !shown.contains("horse"), "{shown}");

@@ -78,7 +78,7 @@ proptest! {
         realm in http::realm_body(),
         (register, login, enrolled) in (http::register(), http::login(), http::enrolled()),
         (by_token, by_code, pin) in (http::enrol_by_token(), http::enrol_by_code(), http::new_pin()),
-        deletion in http::delete_account(),
+        (deletion, identity) in (http::delete_account(), http::new_identity()),
         (code_request, code_sent) in (http::code_request(), http::code_sent()),
         (challenge, request, token) in (http::token_challenge(), http::token_request(), http::token()),
         (user, devices, error) in (http::user_body(), http::devices(), http::error_body()),
@@ -92,6 +92,7 @@ proptest! {
         json(&pin)?;
         json(&code_request)?;
         json(&deletion)?;
+        json(&identity)?;
         json(&code_sent)?;
         json(&challenge)?;
         json(&request)?;

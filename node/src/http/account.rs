@@ -5,7 +5,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use chasqui_wire::http::{DeleteAccount, Sensitive};
+use chasqui_wire::http::{AccountProof, DeleteAccount, Sensitive};
 use chasqui_wire::{ErrorCode, UserId};
 
 use super::bearer::Caller;
@@ -26,32 +26,26 @@ pub(super) async fn delete(
     State(app): State<App>,
     caller: Caller,
     client: ClientAddress,
-    Body(shown): Body<DeleteAccount>,
+    Body(DeleteAccount { proof }): Body<DeleteAccount>,
 ) -> Result<StatusCode, Problem> {
     app.gate.admit(client)?;
     let user = caller.user;
-    let proofs = app.relay.call(move |accounts| accounts.proofs(user)).await??;
-    prove(&app, client, user, proofs, shown).await?;
+    prove(&app, client, user, proof).await?;
     app.relay.call(move |accounts| accounts.delete(user)).await??;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// One of the proofs that the account has is enough; an account that has none needs none.
-async fn prove(
-    app: &App,
-    client: ClientAddress,
-    user: UserId,
-    proofs: Proofs,
-    shown: DeleteAccount,
-) -> Result<(), Problem> {
+pub(super) async fn prove(app: &App, client: ClientAddress, user: UserId, shown: AccountProof) -> Result<(), Problem> {
+    let proofs = app.relay.call(move |accounts| accounts.proofs(user)).await??;
     let has_token = proofs.has_subject && app.jwt.is_some();
     let is_proved = match shown {
-        DeleteAccount { password: Some(password), .. } if proofs.password_hash.is_some() => {
+        AccountProof { password: Some(password), .. } if proofs.password_hash.is_some() => {
             prove_by_password(app, client, proofs, password).await?
         }
-        DeleteAccount { pin: Some(pin), .. } if proofs.has_pin => prove_by_pin(app, client, user, pin).await?,
-        DeleteAccount { token: Some(token), .. } if has_token => prove_by_token(app, user, &token).await?,
-        DeleteAccount { .. } => proofs.password_hash.is_none() && !proofs.has_pin && !has_token,
+        AccountProof { pin: Some(pin), .. } if proofs.has_pin => prove_by_pin(app, client, user, pin).await?,
+        AccountProof { token: Some(token), .. } if has_token => prove_by_token(app, user, &token).await?,
+        AccountProof { .. } => proofs.password_hash.is_none() && !proofs.has_pin && !has_token,
     };
     let needed = || Problem::new(ErrorCode::ProofNeeded, "the account's password, PIN or a fresh token is needed");
     if is_proved { Ok(()) } else { Err(needed()) }

@@ -9,6 +9,7 @@ mod client;
 mod connect;
 mod devices;
 mod gate;
+mod identity;
 mod jwt;
 mod login;
 mod mailbox;
@@ -74,6 +75,7 @@ fn resources() -> Resources<App> {
         .on(Method::POST, "/v1/phone/enrol", phone::enrol)
         .on(Method::DELETE, "/v1/account", account::delete)
         .on(Method::GET, "/v1/account/export", account::export)
+        .on(Method::PUT, "/v1/account/identity", identity::reset)
         .on(Method::PUT, "/v1/pin", pin::set)
         .on(Method::DELETE, "/v1/pin", pin::remove)
         .on(Method::GET, "/v1/challenge", tokens::challenge)

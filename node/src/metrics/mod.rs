@@ -59,6 +59,7 @@ pub(crate) struct Metrics {
     commits: Counter,
     packages_given: Counter,
     last_resorts_given: Counter,
+    identity_resets: Counter,
     failures: Counter,
     failing: Gauge,
 }
@@ -93,6 +94,7 @@ impl Metrics {
             commits: add(r, "epochs", "Commits of encrypted conversations that were taken"),
             packages_given: add(r, "key_packages_given", "One-time key packages that were given away"),
             last_resorts_given: add(r, "last_resorts_given", "Times that a key package of last resort was given"),
+            identity_resets: add(r, "identity_resets", "Identities of users that were replaced by new ones"),
             entries: add(r, "entries_waiting", "Mailbox entries that wait"),
             bodies: add(r, "bodies_waiting", "Messages whose bodies wait"),
             body_bytes: add(r, "bodies_waiting_bytes", "Bytes of the bodies that wait"),
@@ -145,6 +147,7 @@ impl Metrics {
         self.commits.inc_by(now.commits - before.commits);
         self.packages_given.inc_by(now.packages_given - before.packages_given);
         self.last_resorts_given.inc_by(now.last_resorts_given - before.last_resorts_given);
+        self.identity_resets.inc_by(now.identity_resets - before.identity_resets);
         self.failures.inc_by(now.failures - before.failures);
     }
 

@@ -63,7 +63,7 @@ impl Step<'_> {
             return Ok(Err(No(ErrorCode::NotLinked, "nobody of the user has linked this device", 0)));
         }
         let wanted =
-            |device: &&GroupDevice| device.is_there && device.row != who.device && (claim.anew || !device.is_in_roster);
+            |device: &&GroupDevice| device.row != who.device && (device.is_lacking() || claim.anew && device.is_there);
         let wanted: Vec<GroupDevice> = group.devices.iter().filter(wanted).copied().collect();
         let is_open = peer == who.user || self.gate(conversation, who.user, peer)? != Gate::Closed;
         let asks_peer = wanted.iter().any(|device| device.user != who.user && device.has_package);

@@ -138,6 +138,7 @@ impl Relay {
         state.tally.commits += pending.commits;
         state.tally.packages_given += pending.packages_given;
         state.tally.last_resorts_given += pending.last_resorts_given;
+        state.tally.identity_resets += pending.identity_resets;
         state.bodies.keep_appended();
         state.bodies.erase(std::mem::take(&mut pending.erased), now);
         if pending.changed {

@@ -11,14 +11,14 @@ use ring::digest::{SHA256, digest};
 
 use super::Who;
 use super::publish::No;
-use super::roster::{Group, GroupDevice};
+use super::roster::{Group, GroupDevice, IsOutdated};
 use crate::store::{DeviceRow, UserRow};
 
 /// What a commit makes of a group.
 #[derive(Debug)]
 pub(super) struct Change {
     /// Who is in it from now on.
-    pub(super) roster: Vec<DeviceRow>,
+    pub(super) roster: BTreeMap<DeviceRow, IsOutdated>,
     /// Who gets the commit: those who were in it, stay and are there, without the sender.
     pub(super) told: Vec<GroupDevice>,
     /// Who gets which of the Welcomes.
@@ -99,15 +99,15 @@ impl Group {
         let stays = |device: &&GroupDevice| {
             device.row == who.device || (!commit.begins && !removed.contains(&device.entry.device))
         };
-        let told = self.roster().filter(stays).filter(|device| device.is_there && device.row != who.device);
+        let told = self.roster().filter(stays).filter(|device| device.takes_part() && device.row != who.device);
         let told: Vec<_> = told.copied().collect();
-        let stay = self.roster().filter(stays).map(|device| device.row);
-        let added = welcomed.iter().map(|(device, _)| device.row);
-        let roster: BTreeSet<DeviceRow> = stay.chain(added).chain([who.device]).collect();
+        let stay = self.roster().filter(stays).map(|device| (device.row, device.is_outdated));
+        let added = welcomed.iter().map(|(device, _)| (device.row, false));
+        let roster: BTreeMap<DeviceRow, IsOutdated> = stay.chain(added).chain([(who.device, false)]).collect();
         if roster.len() > bounds.devices() {
             return invalid("more devices than a group may have");
         }
-        Ok(Change { roster: roster.into_iter().collect(), told, welcomed })
+        Ok(Change { roster, told, welcomed })
     }
 
     /// What holds of every send: the sender may take part, does (`as_member`), and knows how far the group has come.
@@ -117,7 +117,7 @@ impl Group {
             return Err(No(ErrorCode::NotLinked, "nobody of the user has linked this device", 0));
         }
         // First, because nothing that waits for it would bring a device back that is not in the group.
-        if as_member && !sender.is_some_and(|sender| sender.is_in_roster) {
+        if as_member && !sender.is_some_and(GroupDevice::takes_part) {
             return Err(No(ErrorCode::NotInRoster, "this device is not in the group: begin it anew", 0));
         }
         if epoch != self.epoch {

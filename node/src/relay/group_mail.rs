@@ -5,12 +5,14 @@
 //! without a trace: it is no message, so nobody misses it; the device notices by the next message, which it cannot read.
 //! But a commit that no device of the peer could take is refused, because then none of them could read on.
 
+use std::collections::BTreeMap;
+
 use chasqui_wire::{Commit, Send};
 
 use super::epoch::Bounds;
 use super::fan_out::{Cargo, Post};
 use super::publish::No;
-use super::roster::{Group, GroupDevice};
+use super::roster::{Group, GroupDevice, IsOutdated};
 use super::route::{ActiveDevice, Route};
 use super::step::Step;
 use super::{RelayError, Who};
@@ -18,7 +20,7 @@ use crate::store::{DeviceRow, UserRow};
 
 /// A commit that is in order, and who gets what of it.
 pub(super) struct CommitRoute {
-    roster: Vec<DeviceRow>,
+    roster: BTreeMap<DeviceRow, IsOutdated>,
     told: Vec<DeviceRow>,
     /// With the index of the Welcome.
     welcomed: Vec<(DeviceRow, usize)>,

@@ -136,7 +136,7 @@ impl Step<'_> {
         Ok(query.query_row([device], |row| Ok(KeyPackagesLeft { one_time: row.get(0)?, last_resort: row.get(1)? }))?)
     }
 
-    /// The device is shut out: nobody can put it in a group any more.
+    /// Nobody can put the device in a group any more, until it is linked again.
     pub(super) fn unlink(&mut self, device: DeviceRow) -> Result<(), RelayError> {
         self.sql("DELETE FROM key_package WHERE device = ?1")?.execute([device])?;
         self.sql("UPDATE device SET linked_at = NULL WHERE device = ?1")?.execute([device])?;

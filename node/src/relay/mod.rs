@@ -23,6 +23,7 @@ mod error;
 mod expire;
 mod fan_out;
 mod group_mail;
+mod identity;
 mod key_packages;
 mod keys;
 mod missed;

@@ -99,7 +99,7 @@ impl Step<'_> {
         if let Err(no) = group.takes_message(who, peer, send) {
             return Ok(Err(no));
         }
-        let found = group.find(device).filter(|device| device.is_in_roster && device.is_there);
+        let found = group.find(device).filter(|device| device.takes_part());
         self.route_to_one(who, send, found.map(|device| OnlyDevice { row: device.row, user: device.user }))
     }
 

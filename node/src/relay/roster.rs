@@ -2,6 +2,7 @@
 //!
 //! The roster is what accepted commits declared, and says whom messages reach. Nothing here knows what MLS does.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chasqui_wire::{DeviceId, RosterEntry, UserId};
@@ -10,6 +11,9 @@ use super::RelayError;
 use super::route::ActiveDevice;
 use super::step::Step;
 use crate::store::{ConversationRow, DeviceRow, UserRow};
+
+/// [`GroupDevice::is_outdated`].
+pub(super) type IsOutdated = bool;
 
 /// A conversation's group, and the devices that it might have.
 #[derive(Debug)]
@@ -32,12 +36,24 @@ pub(super) struct GroupDevice {
     /// Whether others can put it in a group.
     pub(super) has_package: bool,
     pub(super) is_in_roster: bool,
+    /// In the roster by a link of an identity that its user has given up since.
+    pub(super) is_outdated: bool,
 }
 
 impl GroupDevice {
-    /// In the roster, and not to be reached any more.
+    /// In the roster, and there.
+    pub(super) fn takes_part(&self) -> bool {
+        self.is_in_roster && self.is_there && !self.is_outdated
+    }
+
+    /// In the roster, and not to be reached by that any more.
     pub(super) fn is_gone(&self) -> bool {
-        self.is_in_roster && !self.is_there
+        self.is_in_roster && !self.takes_part()
+    }
+
+    /// There, and not in the group, or only as what has to go.
+    pub(super) fn is_lacking(&self) -> bool {
+        self.is_there && !self.takes_part()
     }
 
     /// For routing.
@@ -57,12 +73,12 @@ impl Group {
 
     /// The devices of a member that the roster has and messages reach.
     pub(super) fn reached(&self, user: UserRow) -> impl Iterator<Item = &GroupDevice> {
-        self.roster().filter(move |device| device.user == user && device.is_there)
+        self.devices.iter().filter(move |device| device.user == user && device.takes_part())
     }
 
     /// Whether a device is there that could be in the group and is not.
     pub(super) fn lacks_any(&self) -> bool {
-        self.devices.iter().any(|device| device.is_there && device.has_package && !device.is_in_roster)
+        self.devices.iter().any(|device| device.is_lacking() && device.has_package)
     }
 
     /// Whether somebody should bring it up to date before more is said.
@@ -100,7 +116,7 @@ impl Step<'_> {
             "SELECT device.device, device.user, user.id, device.id,
                  device.revoked_at IS NULL AND device.linked_at IS NOT NULL, device.absent_since IS NOT NULL,
                  EXISTS (SELECT 1 FROM key_package WHERE key_package.device = device.device AND given_at IS NULL),
-                 roster.device IS NOT NULL
+                 roster.device IS NOT NULL, coalesce(roster.is_outdated, 0)
              FROM device
              JOIN user USING (user)
              LEFT JOIN roster ON roster.conversation = ?1 AND roster.device = device.device
@@ -116,6 +132,7 @@ impl Step<'_> {
                 is_absent: row.get(5)?,
                 has_package: row.get(6)?,
                 is_in_roster: row.get(7)?,
+                is_outdated: row.get(8)?,
             })
         };
         let [one, other] = members;
@@ -133,7 +150,7 @@ impl Step<'_> {
         &mut self,
         conversation: ConversationRow,
         epoch: u64,
-        roster: &[DeviceRow],
+        roster: &BTreeMap<DeviceRow, IsOutdated>,
     ) -> Result<(), RelayError> {
         let is_next = self
             .sql("UPDATE conversation SET epoch = epoch + 1 WHERE conversation = ?1 AND epoch = ?2")?
@@ -143,8 +160,12 @@ impl Step<'_> {
             return Err(RelayError::Damaged("a conversation's epoch is not the one that it was"));
         }
         self.sql("DELETE FROM roster WHERE conversation = ?1")?.execute([conversation])?;
-        for device in roster {
-            self.sql("INSERT INTO roster (conversation, device) VALUES (?1, ?2)")?.execute((conversation, device))?;
+        for (device, is_outdated) in roster {
+            self.sql("INSERT INTO roster (conversation, device, is_outdated) VALUES (?1, ?2, ?3)")?.execute((
+                conversation,
+                device,
+                is_outdated,
+            ))?;
         }
         self.state.directory.forget_group(conversation);
         self.pending.commits += 1;

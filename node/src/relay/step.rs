@@ -55,6 +55,7 @@ pub(super) struct Pending {
     pub(super) commits: u64,
     pub(super) packages_given: u64,
     pub(super) last_resorts_given: u64,
+    pub(super) identity_resets: u64,
     /// Devices of whose key packages there are more or fewer.
     pub(super) packages_changed: BTreeSet<DeviceRow>,
     /// Whether anything durable changed.

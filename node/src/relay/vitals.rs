@@ -25,6 +25,8 @@ pub struct Vitals {
     pub packages_given: u64,
     /// Times that a key package of last resort was, since the process began.
     pub last_resorts_given: u64,
+    /// Identities of users that were reset, since the process began.
+    pub identity_resets: u64,
     /// Transactions that failed, since the process began.
     pub failures: u64,
     /// Whether the last one did.
@@ -40,6 +42,7 @@ pub(super) struct Tally {
     pub(super) commits: u64,
     pub(super) packages_given: u64,
     pub(super) last_resorts_given: u64,
+    pub(super) identity_resets: u64,
     pub(super) failures: u64,
     pub(super) is_failing: bool,
 }
@@ -59,6 +62,7 @@ impl Relay {
             commits: tally.commits,
             packages_given: tally.packages_given,
             last_resorts_given: tally.last_resorts_given,
+            identity_resets: tally.identity_resets,
             failures: tally.failures,
             is_failing: tally.is_failing,
             erasing_since: state.bodies.erasing_since(),

@@ -89,6 +89,8 @@ pub enum Event {
     Copied,
     /// The node began a new era.
     NewEra,
+    /// The user has another identity key.
+    NewIdentity,
     /// The device asks for too much that is refused.
     Overloaded,
     /// The node could not do the work; nothing was done.

@@ -178,6 +178,7 @@ fn size(event: &Event) -> usize {
         | Event::Revoked
         | Event::Copied
         | Event::NewEra
+        | Event::NewIdentity
         | Event::Overloaded
         | Event::Failed => EVENT,
     }

@@ -263,6 +263,7 @@ impl RelayThread {
             | Event::Revoked
             | Event::Copied
             | Event::NewEra
+            | Event::NewIdentity
             | Event::Overloaded
             | Event::Failed => {}
         }

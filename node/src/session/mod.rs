@@ -274,6 +274,8 @@ impl Session {
                 self.goodbye(GoodbyeReason::Copied, "this is an older copy of the device's data: enrol as a new device")
             }
             Event::NewEra => self.goodbye(GoodbyeReason::NewEra, "the node came back from an older copy of itself"),
+            // None of the reasons says more than that the device should come back.
+            Event::NewIdentity => self.goodbye(GoodbyeReason::Unspecified, "the user has a new identity: come back"),
             Event::Overloaded => self.goodbye(GoodbyeReason::Overloaded, "too many refused streams"),
             Event::Failed => self.goodbye(GoodbyeReason::NodeFailure, "the node cannot work now; come back later"),
         }

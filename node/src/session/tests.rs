@@ -310,6 +310,7 @@ fn every_end_gives_the_seat_back() {
     check(Input::Event(Event::Displaced), Some(GoodbyeReason::Displaced));
     check(Input::Event(Event::Revoked), Some(GoodbyeReason::Revoked));
     check(Input::Event(Event::NewEra), Some(GoodbyeReason::NewEra));
+    check(Input::Event(Event::NewIdentity), Some(GoodbyeReason::Unspecified));
     check(Input::Event(Event::Failed), Some(GoodbyeReason::NodeFailure));
     check(Input::ShutDown { retry_after_ms: 5 }, Some(GoodbyeReason::ShuttingDown));
     check(Input::Lost, None);

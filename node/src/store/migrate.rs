@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0009_requests.sql"),
     include_str!("../../migrations/0010_encryption.sql"),
     include_str!("../../migrations/0011_one_device.sql"),
+    include_str!("../../migrations/0012_identity.sql"),
 ];
 
 /// The schema that this node writes.

@@ -26,6 +26,7 @@ pub(crate) fn check(input: &[u8]) -> bool {
         of::<body::CodeSent>(input),
         of::<body::EnrolByCode>(input),
         of::<body::NewPin>(input),
+        of::<body::NewIdentity>(input),
         of::<body::Enrolled>(input),
         of::<body::TokenChallenge>(input),
         of::<body::TokenRequest>(input),

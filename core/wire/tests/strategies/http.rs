@@ -77,8 +77,20 @@ pub(crate) fn new_pin() -> impl Strategy<Value = NewPin> {
 }
 
 pub(crate) fn delete_account() -> impl Strategy<Value = DeleteAccount> {
+    account_proof().prop_map(|proof| DeleteAccount { proof })
+}
+
+pub(crate) fn new_identity() -> impl Strategy<Value = NewIdentity> {
+    (key(), signature(), account_proof()).prop_map(|(identity_key, link, proof)| NewIdentity {
+        identity_key: Key(identity_key),
+        link: Key(link),
+        proof,
+    })
+}
+
+fn account_proof() -> impl Strategy<Value = AccountProof> {
     let proof = || maybe(text().prop_map(Sensitive::from));
-    (proof(), proof(), proof()).prop_map(|(password, pin, token)| DeleteAccount { password, pin, token })
+    (proof(), proof(), proof()).prop_map(|(password, pin, token)| AccountProof { password, pin, token })
 }
 
 fn newcomer() -> impl Strategy<Value = Newcomer> {

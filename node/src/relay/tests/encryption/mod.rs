@@ -1,6 +1,7 @@
 //! Encrypted conversations, of which the node knows epochs and rosters: bodies here are no MLS.
 
 mod commits;
+mod identity;
 mod messages;
 mod one_device;
 mod packages;
