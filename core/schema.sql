@@ -13,7 +13,7 @@ CREATE TABLE account (
     checkpoint_revision INTEGER,
     checkpoint_opening  BLOB,
     checkpoint_seal     BLOB
-, connections INTEGER NOT NULL DEFAULT 0, stored_up_to INTEGER NOT NULL DEFAULT 0, copied INTEGER NOT NULL DEFAULT 0, sent INTEGER NOT NULL DEFAULT 0) STRICT;
+, connections INTEGER NOT NULL DEFAULT 0, stored_up_to INTEGER NOT NULL DEFAULT 0, copied INTEGER NOT NULL DEFAULT 0, sent INTEGER NOT NULL DEFAULT 0, new_identity_seed BLOB, other_identity BLOB) STRICT;
 CREATE TABLE owner (
     id   INTEGER PRIMARY KEY CHECK (id = 1),
     user BLOB NOT NULL,
@@ -23,7 +23,7 @@ CREATE TABLE user (
     user         BLOB PRIMARY KEY,
     name         TEXT,                          -- NULL = not yet asked for
     identity_key BLOB
-, deleted INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;
+, deleted INTEGER NOT NULL DEFAULT 0, verified INTEGER NOT NULL DEFAULT 0, identity_changed_at INTEGER) STRICT, WITHOUT ROWID;
 CREATE TABLE device (
     device BLOB PRIMARY KEY,
     user   BLOB NOT NULL,
@@ -173,3 +173,23 @@ CREATE TABLE recovery (
 CREATE TABLE dealt_with (
     message BLOB PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE security_event (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    at           INTEGER NOT NULL,              -- this device's clock
+    kind         INTEGER NOT NULL,
+    user         BLOB,
+    device       BLOB,
+    conversation BLOB
+) STRICT;
+CREATE TABLE history_transfer (
+    id        INTEGER PRIMARY KEY CHECK (id = 1),
+    device    BLOB NOT NULL,                    -- that is asked
+    asked     BLOB NOT NULL,                    -- the cursor that it was asked for
+    next      BLOB NOT NULL,                    -- where to go on
+    pieces    INTEGER NOT NULL DEFAULT 0,       -- of the answer, so far
+    page      BLOB NOT NULL DEFAULT x'',        -- what is here of the page that is not whole
+    messages  INTEGER NOT NULL DEFAULT 0,
+    per_mille INTEGER NOT NULL DEFAULT 0,
+    attempts  INTEGER NOT NULL DEFAULT 0,       -- since the last piece came
+    ask_at    INTEGER NOT NULL                  -- this device's clock
+) STRICT;

@@ -118,6 +118,9 @@ pub enum Error {
         /// English, for developers.
         detail: String,
     },
+    /// This is no recovery phrase, or not the one that the backup was made with.
+    #[error("this is not the backup's recovery phrase")]
+    WrongPhrase,
     /// The folder is bound to another device: see [`crate::Config::device_binding`].
     #[error("the folder belongs to another device")]
     OtherDevice,
@@ -180,6 +183,7 @@ impl Error {
             Self::LogInAgain => "log_in_again",
             Self::NotLinked => "not_linked",
             Self::LinkingFailed { .. } => "linking_failed",
+            Self::WrongPhrase => "wrong_phrase",
             Self::OtherDevice => "other_device",
             Self::AlreadyEnrolled => "already_enrolled",
             Self::FolderInUse => "folder_in_use",
@@ -214,6 +218,7 @@ impl Error {
             | Self::LogInAgain
             | Self::NotLinked
             | Self::LinkingFailed { .. }
+            | Self::WrongPhrase
             | Self::OtherDevice
             | Self::AlreadyEnrolled
             | Self::Incompatible { .. }

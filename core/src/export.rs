@@ -92,10 +92,10 @@ impl ExportPages {
     }
 }
 
-fn unwritable(error: io::Error) -> Error {
+pub(crate) fn unwritable(error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::StorageFull,
-        _ => Error::Invalid { detail: format!("the export cannot be written: {error}") },
+        _ => Error::Invalid { detail: format!("the file cannot be written: {error}") },
     }
 }
 

@@ -1,11 +1,14 @@
 //! Queries over the local history. They never wait for the network, and never change anything.
 
-use chasqui_wire::{ConversationId, DeviceId, MessageId, UserId};
+use chasqui_wire::{ArchivePage, ConversationId, DeviceId, MessageId, UserId};
 use rusqlite::Connection;
 
-use crate::domain::{Account, ConversationSummary, Cursor, Incomplete, Message, Salvage, SearchHit, TimelinePage};
+use crate::domain::{
+    Account, ConversationSummary, Cursor, HistoryTransfer, Incomplete, Message, Salvage, SearchHit, SecurityEvent,
+    TimelinePage,
+};
 use crate::export::{KnownDevice, KnownUser};
-use crate::store::{self, AccountRow, StoreError};
+use crate::store::{self, AccountRow, ArchiveCursor, IdentityRow, StoreError, TransferRow};
 
 /// The local history, seen through one connection.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +25,7 @@ impl<'a> History<'a> {
     pub fn account(&self) -> Result<Option<Account>, StoreError> {
         let row = AccountRow::load(self.connection)?.filter(|row| row.enrolled);
         Ok(row.map(|row| Account {
-            is_linked: row.identity_seed.is_some(),
+            is_linked: row.identity_seed.is_some() && row.other_identity.is_none(),
             user: row.user,
             name: row.name,
             device: row.device,
@@ -108,6 +111,32 @@ impl<'a> History<'a> {
     /// What was saved from damaged files so far, oldest first.
     pub fn salvages(&self) -> Result<Vec<Salvage>, StoreError> {
         store::salvages(self.connection)
+    }
+
+    /// What was noticed about identities after that event, oldest first.
+    pub fn security_events(&self, after: u64, limit: u32) -> Result<Vec<SecurityEvent>, StoreError> {
+        store::security_events(self.connection, after, limit)
+    }
+
+    /// What is known of somebody's identity.
+    pub(crate) fn identity(&self, user: UserId) -> Result<Option<IdentityRow>, StoreError> {
+        IdentityRow::get(self.connection, user)
+    }
+
+    /// How far the history of another device of the user has come; `None` when none is on its way.
+    pub fn transfer(&self) -> Result<Option<HistoryTransfer>, StoreError> {
+        let row = TransferRow::load(self.connection)?;
+        Ok(row.map(|row| HistoryTransfer { messages: row.messages, per_mille: row.per_mille }))
+    }
+
+    /// A part of the history, for a backup.
+    pub(crate) fn archive(
+        &self,
+        from: Option<ArchiveCursor>,
+        size: usize,
+    ) -> Result<(ArchivePage, Option<ArchiveCursor>), StoreError> {
+        let from = from.map_or_else(|| ArchiveCursor::beginning(self.connection), Ok)?;
+        from.page(self.connection, size)
     }
 
     pub(crate) fn account_row(&self) -> Result<Option<AccountRow>, StoreError> {

@@ -12,6 +12,7 @@
     )
 )]
 
+mod backup;
 mod client;
 mod domain;
 mod driver;
@@ -21,6 +22,7 @@ mod enrolment;
 mod error;
 mod export;
 mod history;
+mod identity;
 mod linking;
 mod observe;
 mod observer;
@@ -33,6 +35,7 @@ pub use chasqui_wire::{
     UserId,
 };
 
+pub use backup::{BackupPages, Restore};
 pub use client::{Client, Config};
 pub use domain::*;
 pub use engine::{Blocked, ConnectionState};
@@ -40,7 +43,10 @@ pub use error::Error;
 pub use export::ExportPages;
 pub use history::History;
 pub use observe::{Change, Update};
-pub use observer::{ConnectionObserver, ConversationsObserver, Observer, SalvageObserver, TimelineObserver};
+pub use observer::{
+    ConnectionObserver, ConversationsObserver, Observer, SalvageObserver, SecurityObserver, TimelineObserver,
+    TransferObserver,
+};
 pub use peek::peek;
 #[cfg(feature = "planted-bugs")]
 pub use planted::{PlantedBug, plant};

@@ -6,7 +6,7 @@ use chasqui_wire::ConversationId;
 use tokio::sync::watch;
 
 use crate::client::Client;
-use crate::domain::{ConversationSummary, Salvage, TimelineItem};
+use crate::domain::{ConversationSummary, HistoryTransfer, Salvage, SecurityEvent, TimelineItem};
 use crate::driver::Topic;
 use crate::engine::ConnectionState;
 use crate::error::Error;
@@ -175,6 +175,87 @@ impl SalvageObserver {
             };
             self.shown = report.number;
             return Ok(report);
+        }
+    }
+}
+
+/// Watches for security events.
+#[derive(Debug)]
+pub struct SecurityObserver {
+    client: Client,
+    /// The version that everything up to `shown` was found at.
+    seen: Option<u64>,
+    shown: u64,
+}
+
+impl SecurityObserver {
+    pub(crate) fn new(client: Client, shown: u64) -> Self {
+        Self { client, seen: None, shown }
+    }
+
+    /// The next event that was not shown yet. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the client was closed.
+    pub async fn next(&mut self) -> Result<SecurityEvent, Error> {
+        loop {
+            let driver = &self.client.driver;
+            let version = match self.seen {
+                None => driver.version_of(Topic::Security),
+                Some(seen) => driver.changed(Topic::Security, seen).await?,
+            };
+            match self.client.security_events(self.shown, 1).await {
+                Ok(events) => match events.into_iter().next() {
+                    Some(event) => {
+                        self.shown = event.number;
+                        // There may be more.
+                        self.seen = None;
+                        return Ok(event);
+                    }
+                    None => self.seen = Some(version),
+                },
+                Err(Error::Suspended) => self.client.driver.resumed().await?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Watches how far the history of another device has come.
+#[derive(Debug)]
+pub struct TransferObserver {
+    client: Client,
+    seen: Option<u64>,
+    shown: Option<Option<HistoryTransfer>>,
+}
+
+impl TransferObserver {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client, seen: None, shown: None }
+    }
+
+    /// How far it is now at the first call, then each change; `None` = none is on its way. Steps in between may be skipped.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the client was closed.
+    pub async fn next(&mut self) -> Result<Option<HistoryTransfer>, Error> {
+        loop {
+            let driver = &self.client.driver;
+            let version = match self.seen {
+                None => driver.version_of(Topic::Transfer),
+                Some(seen) => driver.changed(Topic::Transfer, seen).await?,
+            };
+            match self.client.history_transfer().await {
+                Ok(transfer) => {
+                    self.seen = Some(version);
+                    if self.shown != Some(transfer) {
+                        self.shown = Some(transfer);
+                        return Ok(transfer);
+                    }
+                }
+                Err(Error::Suspended) => self.client.driver.resumed().await?,
+                Err(error) => return Err(error),
+            }
         }
     }
 }

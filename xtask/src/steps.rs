@@ -17,6 +17,8 @@ pub(crate) struct Step {
     needs: Option<&'static str>,
     /// Part of another step already: runs only when asked for by name.
     alone: bool,
+    /// Folders of `target` that no later step needs.
+    leaves: &'static [&'static str],
 }
 
 #[derive(Clone, Debug)]
@@ -40,19 +42,19 @@ pub(crate) enum Outcome {
 /// `cargo ARGUMENTS`.
 pub(crate) fn cargo(name: &'static str, arguments: &[&str]) -> Step {
     let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-    Step { name, work: Work::Cargo { arguments, environment: Vec::new() }, needs: None, alone: false }
+    Step { name, work: Work::Cargo { arguments, environment: Vec::new() }, needs: None, alone: false, leaves: &[] }
 }
 
 /// A program of the workspace, optimised.
 pub(crate) fn program(step: &'static str, name: &'static str, arguments: &[&str]) -> Step {
     let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
     let work = Work::Program { name, mode: Mode::Optimised, arguments };
-    Step { name: step, work, needs: None, alone: false }
+    Step { name: step, work, needs: None, alone: false, leaves: &[] }
 }
 
 /// A step with a room of its own.
 pub(crate) fn own(name: &'static str, run: fn() -> Outcome) -> Step {
-    Step { name, work: Work::Own(run), needs: None, alone: false }
+    Step { name, work: Work::Own(run), needs: None, alone: false, leaves: &[] }
 }
 
 impl Step {
@@ -65,6 +67,12 @@ impl Step {
 
     pub(crate) fn needs(mut self, program: &'static str) -> Self {
         self.needs = Some(program);
+        self
+    }
+
+    /// On a machine that is thrown away, what is of no use any more makes room.
+    pub(crate) fn leaving(mut self, folders: &'static [&'static str]) -> Self {
+        self.leaves = folders;
         self
     }
 
@@ -101,7 +109,16 @@ pub(crate) fn run_all(steps: &[Step]) -> ExitCode {
 /// after a machine that is gone looks first.
 pub(crate) fn run_all_quietly(steps: &[Step]) -> ExitCode {
     let folder = crate::workspace().join("target/ci");
-    let ended: Vec<Ended> = steps.iter().map(|step| Ended::after(step, || run_apart(step, &folder))).collect();
+    let mut ended = Vec::new();
+    for step in steps {
+        ended.push(Ended::after(step, || run_apart(step, &folder)));
+        let free = room();
+        for left in step.leaves {
+            // What cannot be removed costs room, and nothing else.
+            let _ = std::fs::remove_dir_all(crate::workspace().join("target").join(left));
+        }
+        println!("{:>14}  {free} free", "");
+    }
     for failed in ended.iter().filter(|step| matches!(step.outcome, Err(Trouble::Failed))) {
         println!("\n== the end of {} ==", failed.name);
         println!("{}", end_of(&folder.join(failed.name).with_extension("log")));
@@ -157,6 +174,14 @@ fn sum_up(ended: &[Ended]) -> ExitCode {
     let failed = count(|outcome| matches!(outcome, Err(Trouble::Failed)));
     println!("steps: {} passed, {failed} failed", count(Result::is_ok));
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What the disk has left, as `df` says it: machines that are full fail in many ways.
+fn room() -> String {
+    let mut df = Command::new("df");
+    df.args(["-h", "--output=avail"]).arg(crate::workspace());
+    let said = df.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    said.lines().last().unwrap_or("unknown").trim().to_owned()
 }
 
 /// `cargo xtask test NAME`, as its own process.

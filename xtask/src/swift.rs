@@ -146,6 +146,8 @@ fn make(folder: &Path) -> Result<(), String> {
     install.env("DEBIAN_FRONTEND", "noninteractive").arg(folder);
     install.args(["apt-get", "-o", "Acquire::Retries=5", "install", "-y", "--no-install-recommends"]);
     run_command(install.args(PACKAGES))?;
+    // The archives are half a gigabyte, and there now.
+    run_command(Command::new("chroot").arg(folder).args(["apt-get", "clean"]))?;
     std::fs::write(folder.join(COMPLETE), "").map_err(told)
 }
 

@@ -2,7 +2,7 @@
 
 use chasqui_wire::{ConversationId, ConversationKind, Protection, Seq, Timestamp, UserId};
 
-use super::Message;
+use super::{Message, Trust};
 
 /// A conversation as the list shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct ConversationSummary {
     pub peer: Option<UserId>,
     /// The peer's name, once known here.
     pub peer_name: Option<String>,
+    /// Whether somebody has compared the peer's identity; while it is [`Trust::Changed`], nothing is sent in an encrypted conversation.
+    pub peer_trust: Trust,
     /// The peer's account was deleted, for good: nothing can be sent any more.
     pub peer_deleted: bool,
     /// A stranger wrote, who hears neither RECEIVED nor READ before the user answers or accepts:

@@ -2,6 +2,7 @@
 
 mod account;
 mod conversation;
+mod identity;
 mod message;
 mod peek;
 mod salvage;
@@ -9,6 +10,7 @@ mod timeline;
 
 pub use account::{Account, AccountProof, DeviceInfo, PhoneChallenge, UserInfo};
 pub use conversation::ConversationSummary;
+pub use identity::{HistoryTransfer, SafetyNumber, SecurityEvent, SecurityEventKind, Trust};
 pub use message::{Delivery, Failure, Message, MessageContent, MessageState, Undelivered};
 pub use peek::{Peeked, PeekedMessage};
 pub use salvage::{Salvage, SavedTable};

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chasqui_wire::http::{
     CodeRequest, CodeSent, DeleteAccount, Device, Devices, EnrolByCode, EnrolByToken, Enrolled, ErrorBody, Key, Login,
-    NewPin, Realm, Register, Token, TokenChallenge, TokenRequest, User, WaitingMail,
+    NewIdentity, NewPin, Realm, Register, Token, TokenChallenge, TokenRequest, User, WaitingMail,
 };
 use chasqui_wire::{DeviceId, Entry, Limits, NodeFrame, RealmId, Timestamp, UserId, signing};
 use serde::Serialize;
@@ -137,6 +137,10 @@ impl Api {
 
     pub(crate) async fn delete_account(&self, deletion: &DeleteAccount) -> Result<(), Error> {
         self.ask_with(Method::Delete, "/v1/account", Some(deletion)).await.map(drop)
+    }
+
+    pub(crate) async fn reset_identity(&self, body: &NewIdentity) -> Result<(), Error> {
+        self.ask_with(Method::Put, "/v1/account/identity", Some(body)).await.map(drop)
     }
 
     pub(crate) async fn account_export(&self) -> Result<String, Error> {

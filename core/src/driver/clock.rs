@@ -43,7 +43,7 @@ impl Clock {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the driver is where time comes from")]
-fn wall() -> Timestamp {
+pub(crate) fn wall() -> Timestamp {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(wall.as_millis()).unwrap_or(i64::MAX))
 }

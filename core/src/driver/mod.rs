@@ -23,6 +23,7 @@ use self::browser as platform;
 use self::native as platform;
 
 pub(crate) use self::api::{Api, Credentials};
+pub(crate) use self::clock::wall as now;
 use self::engine_loop::ToEngine;
 use self::platform::Machinery;
 pub(crate) use self::platform::{fresh_id, fresh_seed, peek, wipe};

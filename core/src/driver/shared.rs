@@ -14,6 +14,8 @@ use crate::engine::{ChangeSet, ConnectionState, LinkingState};
 pub(crate) enum Topic {
     List,
     Timeline(ConversationId),
+    Security,
+    Transfer,
 }
 
 /// Channels from the machinery to whoever watches, and the token for HTTP.
@@ -77,6 +79,8 @@ impl Shared {
 struct Versions {
     latest: u64,
     list: u64,
+    security: u64,
+    transfer: u64,
     /// When everything changed at once.
     all: u64,
     conversations: BTreeMap<ConversationId, u64>,
@@ -88,6 +92,12 @@ impl Versions {
         self.list = self.latest;
         for &conversation in &changes.conversations {
             self.conversations.insert(conversation, self.latest);
+        }
+        if changes.security {
+            self.security = self.latest;
+        }
+        if changes.transfer {
+            self.transfer = self.latest;
         }
         self.latest
     }
@@ -101,6 +111,8 @@ impl Versions {
     fn of(&self, topic: Topic) -> u64 {
         match topic {
             Topic::List => self.list,
+            Topic::Security => self.security.max(self.all),
+            Topic::Transfer => self.transfer.max(self.all),
             Topic::Timeline(conversation) => self.conversations.get(&conversation).copied().unwrap_or(0).max(self.all),
         }
     }

@@ -3,7 +3,7 @@
 use chasqui_wire::{DeviceId, RealmId, RosterEntry, UserId, signing};
 use openmls::prelude::{BasicCredential, Credential};
 
-use super::Fault;
+use super::{Distrust, Fault};
 use crate::engine::verify;
 
 /// Of the layout below.
@@ -28,7 +28,7 @@ impl Leaf {
 
     /// Reads a credential and verifies its link: version, user, device, identity key, signature.
     pub(super) fn verified(realm: RealmId, credential: &Credential, key: &[u8]) -> Result<Self, Fault> {
-        let untrusted = || Fault::Untrusted("a credential is no device's of this app");
+        let untrusted = || Fault::Untrusted(Distrust::Device, "a credential is no device's of this app");
         let basic = BasicCredential::try_from(credential.clone()).map_err(|_| untrusted())?;
         let bytes: &[u8; LENGTH] = basic.identity().try_into().map_err(|_| untrusted())?;
         let key: [u8; 32] = key.try_into().map_err(|_| untrusted())?;
@@ -39,7 +39,7 @@ impl Leaf {
         let link: &[u8; 64] = link.try_into().map_err(|_| untrusted())?;
         let (user, device) = (UserId::from_bytes(*user), DeviceId::from_bytes(*device));
         if *version != VERSION || !verify(identity_key, &signing::link(realm, user, device, &key), link) {
-            return Err(Fault::Untrusted("a device has no valid word of its user"));
+            return Err(Fault::Untrusted(Distrust::Device, "a device has no valid word of its user"));
         }
         Ok(Self { user, device, key, identity_key: *identity_key })
     }

@@ -14,7 +14,7 @@ use ring::rand::SecureRandom as _;
 use tls_codec::DeserializeBytes as _;
 
 use super::key_package::capabilities;
-use super::{Fault, Leaf, Mls, SUITE, welcome};
+use super::{Distrust, Fault, Leaf, Mls, SUITE, welcome};
 use crate::store::StoreError;
 
 /// Names a group: random, made by who begins it.
@@ -50,6 +50,8 @@ pub(crate) struct Change {
     pub(crate) commit: Bytes,
     /// As it is declared to the node.
     pub(crate) declared: Commit,
+    /// Who was to be put in, and was not.
+    pub(crate) refused: Vec<(RosterEntry, Fault)>,
 }
 
 impl Change {
@@ -115,11 +117,15 @@ impl Mls<'_> {
         check: impl Fn(&Leaf) -> Result<(), Fault>,
     ) -> Result<Change, Fault> {
         let mut added: Vec<(KeyPackage, Leaf)> = Vec::new();
+        let mut refused = Vec::new();
         for package in packages {
             match self.claimed(package).and_then(|found| check(&found.1).map(|()| found)) {
                 Ok(found) => added.push(found),
                 Err(Fault::Store(error)) => return Err(error.into()),
-                Err(fault) => tracing::warn!(%fault, "a device cannot be put in a group"),
+                Err(fault) => {
+                    tracing::warn!(%fault, "a device cannot be put in a group");
+                    refused.push((package.entry, fault));
+                }
             }
         }
         let mut leaving: Vec<(LeafNodeIndex, Leaf)> = Vec::new();
@@ -154,7 +160,7 @@ impl Mls<'_> {
             welcomes,
             begins: false,
         };
-        Ok(Change { commit, declared })
+        Ok(Change { commit, declared, refused })
     }
 
     /// What was made here last is in force: the node has taken it.
@@ -185,7 +191,7 @@ impl Mls<'_> {
         let entries = |leaves: &[Leaf]| leaves.iter().map(Leaf::entry).collect::<BTreeSet<RosterEntry>>();
         let said = |entries: &[RosterEntry]| entries.iter().copied().collect::<BTreeSet<_>>();
         if entries(&added) != said(&declared.added) || entries(&removed) != said(&declared.removed) {
-            return Err(Fault::Untrusted("a commit does something else than was declared"));
+            return Err(Fault::Untrusted(Distrust::Change, "a commit does something else than was declared"));
         }
         group.merge_staged_commit(&self.provider, *staged).map_err(|error| self.fault(error))
     }
@@ -197,14 +203,14 @@ impl Mls<'_> {
             match queued.proposal() {
                 Proposal::Add(add) => added.push(self.verified(add.key_package().leaf_node())?),
                 Proposal::Remove(remove) => removed.push(self.member(group, remove.removed())?),
-                _ => return Err(Fault::Untrusted("a commit does more than to add and remove")),
+                _ => return Err(Fault::Untrusted(Distrust::Change, "a commit does more than to add and remove")),
             }
         }
         if let Some(renewed) = staged.update_path_leaf_node() {
             let renewed = self.verified(renewed)?;
             let is_member = group.members().any(|member| member.signature_key == renewed.key);
             if !is_member {
-                return Err(Fault::Untrusted("a commit gives its author another key"));
+                return Err(Fault::Untrusted(Distrust::Change, "a commit gives its author another key"));
             }
         }
         Ok((added, removed))
@@ -215,7 +221,7 @@ impl Mls<'_> {
     }
 
     fn member(&self, group: &MlsGroup, index: LeafNodeIndex) -> Result<Leaf, Fault> {
-        let member = group.member_at(index).ok_or(Fault::Untrusted("nobody is there"))?;
+        let member = group.member_at(index).ok_or(Fault::Untrusted(Distrust::Change, "nobody is there"))?;
         Leaf::verified(self.own.realm, &member.credential, &member.signature_key)
     }
 
@@ -275,10 +281,10 @@ impl Mls<'_> {
         }
         let processed = group.process_message(&self.provider, message).map_err(|error| self.fault(error))?;
         if header.is_some_and(|header| header != processed.aad()) {
-            return Err(Fault::Untrusted("a message is not what its header says"));
+            return Err(Fault::Untrusted(Distrust::Message, "a message is not what its header says"));
         }
         let Sender::Member(index) = *processed.sender() else {
-            return Err(Fault::Untrusted("from outside the group"));
+            return Err(Fault::Untrusted(Distrust::Message, "from outside the group"));
         };
         Ok((self.member(group, index)?, processed.into_content()))
     }

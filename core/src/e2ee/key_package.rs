@@ -8,7 +8,7 @@ use openmls::prelude::{
 use tls_codec::{DeserializeBytes as _, Serialize as _};
 
 use super::crypto::CIPHERSUITES;
-use super::{Fault, Leaf, Mls, SUITE};
+use super::{Distrust, Fault, Leaf, Mls, SUITE};
 use crate::store::StoreError;
 
 /// Always. MLS compares with this device's clock, and a wrong one would lock its owner out; how long a package is given away,
@@ -53,7 +53,7 @@ impl Mls<'_> {
         let leaf = package.leaf_node();
         let leaf = Leaf::verified(self.own.realm, leaf.credential(), leaf.signature_key().as_slice())?;
         if leaf.entry() != claimed.entry {
-            return Err(Fault::Untrusted("a key package is another device's"));
+            return Err(Fault::Untrusted(Distrust::Device, "a key package is another device's"));
         }
         Ok((package, leaf))
     }

@@ -11,7 +11,7 @@ use ring::digest::{Context, SHA256};
 use ring::hkdf::{HKDF_SHA256, KeyType, Salt};
 use x25519_dalek::{PublicKey, StaticSecret, X25519_BASEPOINT_BYTES};
 
-use super::Fault;
+use super::{Distrust, Fault};
 use crate::engine::Secret;
 
 /// Who is to be linked by whom.
@@ -69,7 +69,7 @@ impl Exchange {
         let other = if self.public == *newcomer_key { approver_key } else { newcomer_key };
         let shared = self.private.diffie_hellman(&PublicKey::from(*other));
         if !shared.was_contributory() {
-            return Err(Fault::Untrusted("a key that agrees with everybody on the same"));
+            return Err(Fault::Untrusted(Distrust::Message, "a key that agrees with everybody on the same"));
         }
         let mut transcript = parties.hash(b"chasqui/v1/linking/transcript");
         for part in [approver.as_bytes().as_slice(), newcomer_key, approver_key] {
@@ -81,7 +81,7 @@ impl Exchange {
             let mut derived = [0; 32];
             let info = [purpose];
             let expanded = secret.expand(&info, Bytes32).and_then(|okm| okm.fill(&mut derived));
-            expanded.map_err(|_| Fault::Untrusted("no key can be derived"))?;
+            expanded.map_err(|_| Fault::Untrusted(Distrust::Message, "no key can be derived"))?;
             Ok(derived)
         };
         let number = u64::from_be_bytes(derive(b"number")?[..8].try_into().expect("8 of 32 bytes")) % 1_000_000;
@@ -109,21 +109,21 @@ impl Agreed {
     pub(crate) fn seal(&self, grant: Vec<u8>) -> Result<Vec<u8>, Fault> {
         let mut sealed = grant;
         let done = self.key()?.seal_in_place_append_tag(nonce(), Aad::empty(), &mut sealed);
-        done.map_err(|_| Fault::Untrusted("cannot be sealed"))?;
+        done.map_err(|_| Fault::Untrusted(Distrust::Message, "cannot be sealed"))?;
         Ok(sealed)
     }
 
     pub(crate) fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, Fault> {
         let mut grant = sealed.to_vec();
         let opened = self.key()?.open_in_place(nonce(), Aad::empty(), &mut grant);
-        let length = opened.map_err(|_| Fault::Untrusted("sealed by somebody else"))?.len();
+        let length = opened.map_err(|_| Fault::Untrusted(Distrust::Message, "sealed by somebody else"))?.len();
         grant.truncate(length);
         Ok(grant)
     }
 
     fn key(&self) -> Result<LessSafeKey, Fault> {
         let key = UnboundKey::new(&CHACHA20_POLY1305, self.key.expose());
-        key.map(LessSafeKey::new).map_err(|_| Fault::Untrusted("a key of a wrong length"))
+        key.map(LessSafeKey::new).map_err(|_| Fault::Untrusted(Distrust::Message, "a key of a wrong length"))
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
     fn a_key_that_agrees_with_everybody_is_refused() {
         let newcomer = exchange(5);
         let agreed = newcomer.agree(PARTIES, APPROVER, &newcomer.public(), &[0; 32]);
-        assert!(matches!(agreed, Err(Fault::Untrusted(_))));
+        assert!(matches!(agreed, Err(Fault::Untrusted(..))));
     }
 
     #[test]

@@ -4,11 +4,13 @@
 //! not at all. No leaf is in a group whose credential was not verified. Nothing here knows the network, or what a
 //! conversation is: a group is named by its id.
 
+pub(crate) mod backup;
 mod credential;
 mod crypto;
 mod group;
 mod key_package;
 mod linking;
+pub(crate) mod safety_number;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -47,8 +49,22 @@ pub(crate) enum Fault {
     #[error("unreadable: {0}")]
     Unreadable(String),
     /// Whoever this is, it is not who it says.
-    #[error("untrusted: {0}")]
-    Untrusted(&'static str),
+    #[error("untrusted: {1}")]
+    Untrusted(Distrust, &'static str),
+    /// A device of this user has another identity than the one that is known.
+    #[error("another identity than the one that is known")]
+    OtherIdentity(UserId),
+}
+
+/// What is not what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Distrust {
+    /// A device, or the word of its user.
+    Device,
+    /// A message, or another secret thing.
+    Message,
+    /// A change of who is in a group.
+    Change,
 }
 
 /// This device as a leaf.

@@ -5,6 +5,7 @@ use chasqui_wire::{
     direct_conversation,
 };
 
+use super::archive::Unsent;
 use super::identity::Identity;
 use super::link::{Blocked, ConnectionState};
 use super::{Command, Engine, Reply, Turn};
@@ -56,8 +57,7 @@ impl Engine {
                 Ok(Ok(Reply::Done))
             }
             Command::RememberUser(user, answer) => {
-                store::remember_user(turn.db, user, &answer.name, &answer.identity_key)?;
-                turn.changes.users = true;
+                self.learn_who(turn, user, &answer)?;
                 Ok(Ok(Reply::Done))
             }
             Command::OpenDirect(peer, protection) => self.open_direct(turn, peer, protection),
@@ -71,6 +71,14 @@ impl Engine {
             Command::LinkDevice(code, seed) => self.link_device(turn, &code, &seed),
             Command::ConfirmLinking => self.confirm_linking(turn),
             Command::CancelLinking => self.cancel_linking(turn),
+            Command::SetTrust(user, verified) => self.set_trust(turn, user, verified),
+            Command::BeginIdentity(seed) => self.begin_identity(turn, &seed),
+            Command::ConfirmIdentity => self.confirm_identity(turn),
+            Command::Adopt(head) => self.adopt(turn, &head),
+            Command::Merge(page) => {
+                self.merge(turn, &page, Unsent::Kept)?;
+                Ok(Ok(Reply::Done))
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use chasqui_wire::{
 };
 
 use super::{Engine, SocketId, Turn};
-use crate::e2ee::{Change, Fault, GroupId, Leaf, Mls, Own};
+use crate::e2ee::{Change, Distrust, Fault, GroupId, Leaf, Mls, Own};
 use crate::store::{self, AccountRow, ConversationRow, FlightRow, MessageRow, SecuredRow, StoreError};
 
 /// How many key packages a node should have of this device, and below how many it gets new ones.
@@ -34,6 +34,8 @@ pub(super) struct Groups {
     held_up: BTreeSet<ConversationId>,
     /// What the node has of this device's key packages.
     packages: Option<KeyPackagesLeft>,
+    /// It was linked, and whoever linked it waits until it takes part.
+    pub(super) is_newcomer: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +72,12 @@ impl Groups {
         }
     }
 
+    /// Whether others can put this device in their groups: the node has its key packages.
+    pub(super) fn are_packages_there(&self) -> bool {
+        let is_asked = self.asked.values().any(|asked| matches!(asked, Asked::Packages));
+        !is_asked && self.packages.is_none_or(|left| left.one_time > 0 || left.last_resort)
+    }
+
     /// What comes after it would use its keys up.
     pub(super) fn hold_up(&mut self, conversation: Option<ConversationId>) {
         self.held_up.extend(conversation);
@@ -96,6 +104,8 @@ pub(super) enum Read {
     Dealt(AckOutcome),
     /// Nobody can read it here.
     Unreadable,
+    /// It is not known yet whether to believe it: it is left where it is, and comes again.
+    Later,
 }
 
 /// What is bound to a message in clear, so that nobody passes it off as another.
@@ -117,14 +127,16 @@ pub(super) fn id_of_hash(hash: &[u8]) -> MessageId {
 /// Whoever is neither of the two has no place in their conversation, nor has a device on another identity's word.
 fn check<'a>(turn: &'a Turn<'_>, own: &'a Own, peer: Option<UserId>) -> impl Fn(&Leaf) -> Result<(), Fault> + 'a {
     move |leaf| {
-        let is_known = if leaf.user == own.user() {
-            leaf.identity_key == own.identity_key()
-        } else if Some(leaf.user) == peer {
-            store::pin_identity_key(turn.db, leaf.user, &leaf.identity_key)?
-        } else {
-            return Err(Fault::Untrusted("somebody else is in the group of two"));
-        };
-        if is_known { Ok(()) } else { Err(Fault::Untrusted("another identity than the one that is known")) }
+        if leaf.user == own.user() {
+            let is_own = leaf.identity_key == own.identity_key();
+            let other = || Fault::Untrusted(Distrust::Device, "a device of the user's under another identity");
+            return if is_own { Ok(()) } else { Err(other()) };
+        }
+        if Some(leaf.user) != peer {
+            return Err(Fault::Untrusted(Distrust::Device, "somebody else is in the group of two"));
+        }
+        let is_known = store::pin_identity_key(turn.db, leaf.user, &leaf.identity_key)?;
+        if is_known { Ok(()) } else { Err(Fault::OtherIdentity(leaf.user)) }
     }
 }
 
@@ -182,6 +194,9 @@ impl Engine {
         }
         let row = SecuredRow::get(turn.db, conversation.id)?;
         let is_doubted = self.groups.doubted.contains_key(&conversation.id);
+        if self.is_unconfirmed(turn, conversation)? {
+            return Ok(false);
+        }
         if row.offer.is_none() && row.group.is_some() && !is_doubted {
             return Ok(true);
         }
@@ -222,6 +237,26 @@ impl Engine {
     pub(super) fn claimed(&mut self, turn: &mut Turn<'_>, claimed: &Claimed) -> Result<(), StoreError> {
         let Some(Asked::Claim { conversation, anew }) = self.groups.asked.remove(&claimed.id) else { return Ok(()) };
         let Some(conversation) = ConversationRow::find(turn.db, conversation)? else { return Ok(()) };
+        let mut refused = Vec::new();
+        self.bring_up_to_date(turn, claimed, &conversation, anew, &mut refused)?;
+        for (entry, fault) in refused {
+            let is_asked_after = matches!(fault, Fault::OtherIdentity(user) if self.doubt(turn, user));
+            if !is_asked_after {
+                self.report(turn, &fault, conversation.id, Some((entry.user, entry.device)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `refused` are those who should be in the group and cannot be put there.
+    fn bring_up_to_date(
+        &mut self,
+        turn: &mut Turn<'_>,
+        claimed: &Claimed,
+        conversation: &ConversationRow,
+        anew: bool,
+        refused: &mut Vec<(RosterEntry, Fault)>,
+    ) -> Result<(), StoreError> {
         let Some(own) = self.account.as_ref().and_then(|account| account.own.as_ref()) else { return Ok(()) };
         let (mls, check) = (Mls::new(own, turn.db), check(turn, own, conversation.peer));
         let mut row = SecuredRow::get(turn.db, conversation.id)?;
@@ -234,7 +269,11 @@ impl Engine {
             Some(_) if anew => return Ok(()),
             Some(group) if is_here && row.epoch == claimed.epoch => {
                 let removed: Vec<_> = claimed.gone.iter().map(|entry| entry.device).collect();
-                match mls.change(group, &claimed.packages, &removed, check) {
+                let changed = mls.change(group, &claimed.packages, &removed, check).map(|mut change| {
+                    refused.append(&mut change.refused);
+                    change
+                });
+                match changed {
                     Ok(change) if change.is_empty() => {
                         settle(mls.withdraw(group))?;
                         self.groups.doubted.remove(&conversation.id);
@@ -262,7 +301,11 @@ impl Engine {
             None if !anew => None,
             None => {
                 let group = GroupId::random()?;
-                match mls.begin(group, &claimed.packages, check) {
+                let begun = mls.begin(group, &claimed.packages, check).map(|mut change| {
+                    refused.append(&mut change.refused);
+                    change
+                });
+                match begun {
                     Ok(change) if change.reaches(conversation.peer, own.user()) => Some((change, Some(group))),
                     Ok(_) => {
                         // Nobody there could read it: the peer has no device that takes part yet.
@@ -279,7 +322,7 @@ impl Engine {
                 }
             }
         };
-        let Some((Change { commit, declared }, begun)) = change else {
+        let Some((Change { commit, declared, refused: _ }, begun)) = change else {
             return self.let_go(turn, conversation.id);
         };
         let send = Send {
@@ -311,6 +354,7 @@ impl Engine {
     pub(super) fn group_accepted(&mut self, turn: &mut Turn<'_>, accepted: &Accepted) -> Result<bool, StoreError> {
         let Some(asked) = self.groups.asked.remove(&accepted.message) else { return Ok(false) };
         let Asked::Offer { conversation } = asked else {
+            self.takes_part_now(turn);
             return Ok(true);
         };
         self.enact(turn, conversation, accepted.seq)?;
@@ -471,12 +515,12 @@ impl Engine {
             return Ok(Read::Unreadable);
         }
         match &envelope.commit {
-            Some(declared) => self.read_commit(turn, envelope, declared, peer).map(Read::Dealt),
+            Some(declared) => Ok(self.read_commit(turn, envelope, declared, peer)?.map_or(Read::Later, Read::Dealt)),
             None => self.read_message(turn, envelope),
         }
     }
 
-    fn read_message(&mut self, turn: &Turn<'_>, envelope: &Envelope) -> Result<Read, StoreError> {
+    fn read_message(&mut self, turn: &mut Turn<'_>, envelope: &Envelope) -> Result<Read, StoreError> {
         let Some(own) = self.account.as_ref().and_then(|account| account.own.as_ref()) else {
             return Ok(Read::Unreadable);
         };
@@ -492,16 +536,46 @@ impl Engine {
         let opened = in_part(turn, || {
             let opened = Mls::new(own, turn.db).open(group, &header, &envelope.body)?;
             let is_its_author = opened.sender.entry() == author;
-            if is_its_author { Ok(opened) } else { Err(Fault::Untrusted("passed off as another device's")) }
+            if is_its_author {
+                Ok(opened)
+            } else {
+                Err(Fault::Untrusted(Distrust::Message, "passed off as another device's"))
+            }
         });
         match opened {
             Ok(opened) => Ok(Read::Content(opened.content.into())),
             Err(Fault::Store(error)) => Err(error),
             Err(fault) => {
                 tracing::warn!(%fault, "a message cannot be read");
+                self.report(turn, &fault, envelope.conversation, Some((envelope.sender_user, envelope.sender_device)))?;
                 Ok(Read::Unreadable)
             }
         }
+    }
+
+    /// Takes over what somebody else's commit does, or joins by a Welcome.
+    fn follow(
+        &self,
+        turn: &Turn<'_>,
+        envelope: &Envelope,
+        declared: &Commit,
+        peer: Option<UserId>,
+        row: &SecuredRow,
+    ) -> Result<Result<GroupId, Fault>, StoreError> {
+        let Some(own) = self.account.as_ref().and_then(|account| account.own.as_ref()) else {
+            return Ok(Err(Fault::NoGroup));
+        };
+        let (mls, check) = (Mls::new(own, turn.db), check(turn, own, peer));
+        if envelope.welcome {
+            let joined = in_part(turn, || mls.join(&envelope.body, check));
+            if let (Ok(_), Some(old)) = (&joined, row.group) {
+                settle(mls.forget(old))?;
+            }
+            return Ok(joined);
+        }
+        let Some(group) = row.group.filter(|_| row.epoch == envelope.epoch) else { return Ok(Err(Fault::NoGroup)) };
+        let followed = in_part(turn, || mls.follow(group, &envelope.body, declared, check));
+        Ok(followed.and_then(|()| mls.members(group)).map(|_| group))
     }
 
     fn read_commit(
@@ -510,7 +584,7 @@ impl Engine {
         envelope: &Envelope,
         declared: &Commit,
         peer: Option<UserId>,
-    ) -> Result<AckOutcome, StoreError> {
+    ) -> Result<Option<AckOutcome>, StoreError> {
         let conversation = envelope.conversation;
         store::note_group_change(turn.db, conversation, envelope.seq)?;
         if let Some(row) = ConversationRow::find(turn.db, conversation)? {
@@ -519,31 +593,13 @@ impl Engine {
         let before = SecuredRow::get(turn.db, conversation)?;
         if before.since >= Some(envelope.seq) {
             // It came again.
-            return Ok(AckOutcome::Stored);
+            return Ok(Some(AckOutcome::Stored));
         }
         self.learn_what_was_taken(turn, envelope)?;
         // Somebody was faster.
         self.withdraw(turn, conversation)?;
-        let Some(own) = self.account.as_ref().and_then(|account| account.own.as_ref()) else {
-            return Ok(AckOutcome::Unreadable);
-        };
-        let (mls, check) = (Mls::new(own, turn.db), check(turn, own, peer));
         let mut row = SecuredRow::get(turn.db, conversation)?;
-        let followed = if envelope.welcome {
-            let joined = in_part(turn, || mls.join(&envelope.body, check));
-            if let (Ok(_), Some(old)) = (&joined, row.group) {
-                settle(mls.forget(old))?;
-            }
-            joined
-        } else {
-            match row.group.filter(|_| row.epoch == envelope.epoch) {
-                Some(group) => {
-                    let followed = in_part(turn, || mls.follow(group, &envelope.body, declared, check));
-                    followed.and_then(|()| mls.members(group)).map(|_| group)
-                }
-                None => Err(Fault::NoGroup),
-            }
-        };
+        let followed = self.follow(turn, envelope, declared, peer, &row)?;
         match followed {
             Ok(group) => {
                 row.group = Some(group);
@@ -553,15 +609,20 @@ impl Engine {
                 if let Some(conversation) = ConversationRow::find(turn.db, conversation)? {
                     self.outbox.end_hold(conversation.key);
                 }
-                Ok(AckOutcome::Stored)
+                Ok(Some(AckOutcome::Stored))
             }
             Err(Fault::Store(error)) => Err(error),
+            Err(Fault::OtherIdentity(user)) if self.doubt(turn, user) => {
+                self.groups.hold_up(Some(conversation));
+                Ok(None)
+            }
             Err(fault) => {
                 tracing::warn!(%fault, "a change of a group cannot be followed");
+                self.report(turn, &fault, conversation, Some((envelope.sender_user, envelope.sender_device)))?;
                 row.since = Some(envelope.seq);
                 row.put(turn.db, conversation)?;
                 self.let_go(turn, conversation)?;
-                Ok(AckOutcome::Unreadable)
+                Ok(Some(AckOutcome::Unreadable))
             }
         }
     }

@@ -23,7 +23,9 @@ impl Identity {
         let key = Ed25519KeyPair::from_seed_unchecked(row.device_seed.expose())
             .map_err(|_| StoreError::Corrupt("the device key is not an Ed25519 seed"))?;
         let linked = |seed| Own::linked(row.realm, row.user, row.device, &row.device_seed, seed);
-        let own = row.identity_seed.as_ref().map(linked).transpose()?;
+        // Under an identity that is not the user's any more nobody takes part.
+        let seed = row.identity_seed.as_ref().filter(|_| row.other_identity.is_none());
+        let own = seed.map(linked).transpose()?;
         Ok(Self { user: row.user, device: row.device, realm: row.realm, era: row.era, own, key })
     }
 

@@ -62,12 +62,14 @@ impl Engine {
         // in memory are reminders to look, and they do no harm.
         let together = turn.in_savepoint(|turn| {
             let outcomes = deliver.entries.iter().map(|entry| self.entry(turn, &entry.kind));
-            outcomes.collect::<Result<Vec<Dealt>, StoreError>>()
+            outcomes.collect::<Result<Vec<Option<Dealt>>, StoreError>>()
         });
         match together {
             Ok(outcomes) => {
                 for (entry, dealt) in deliver.entries.iter().zip(outcomes) {
-                    turn.acknowledge(entry.number, dealt);
+                    if let Some(dealt) = dealt {
+                        turn.acknowledge(entry.number, dealt);
+                    }
                 }
                 Ok(())
             }
@@ -86,7 +88,8 @@ impl Engine {
             }
             let is_encrypted = matches!(&entry.kind, EntryKind::Envelope(it) if it.protection == Protection::EndToEnd);
             match turn.in_savepoint(|turn| self.entry(turn, &entry.kind)) {
-                Ok(dealt) => turn.acknowledge(number, dealt),
+                Ok(Some(dealt)) => turn.acknowledge(number, dealt),
+                Ok(None) => {}
                 Err(error) if error.is_systemic() && !planted(PlantedBug::FullDiskIsPoison) => return Err(error),
                 Err(error) => {
                     let failures = self.count_failure(turn, entry)?;
@@ -123,11 +126,17 @@ impl Engine {
         Ok(failures)
     }
 
-    fn entry(&mut self, turn: &mut Turn<'_>, kind: &EntryKind) -> Result<Dealt, StoreError> {
+    /// `None`: it is not dealt with on this socket, and comes again.
+    fn entry(&mut self, turn: &mut Turn<'_>, kind: &EntryKind) -> Result<Option<Dealt>, StoreError> {
+        if conversation_of(kind).is_some_and(|conversation| self.groups.is_held_up(conversation)) {
+            return Ok(None);
+        }
         let outcome = match kind {
-            EntryKind::Envelope(envelope) => self.envelope(turn, envelope),
+            EntryKind::Envelope(envelope) => {
+                return Ok(self.envelope(turn, envelope)?.map(Dealt::from));
+            }
             EntryKind::Gap(gap) => self.gap(turn, gap),
-            EntryKind::Hole(hole) => return self.hole(turn, hole),
+            EntryKind::Hole(hole) => return self.hole(turn, hole).map(Some),
             EntryKind::Absence(absence) => {
                 store::note_absence(turn.db, absence.since)?;
                 turn.changes.incomplete = true;
@@ -138,12 +147,12 @@ impl Engine {
             EntryKind::Admission(said) => self.admission(turn, said),
             EntryKind::Unknown => Ok(AckOutcome::Unreadable),
         };
-        outcome.map(Dealt::from)
+        outcome.map(Dealt::from).map(Some)
     }
 
-    fn envelope(&mut self, turn: &mut Turn<'_>, envelope: &Envelope) -> Result<AckOutcome, StoreError> {
+    fn envelope(&mut self, turn: &mut Turn<'_>, envelope: &Envelope) -> Result<Option<AckOutcome>, StoreError> {
         let Some(own_user) = self.account.as_ref().map(|account| account.user) else {
-            return Ok(AckOutcome::Unreadable);
+            return Ok(Some(AckOutcome::Unreadable));
         };
         let Some(head) = direct_head(
             own_user,
@@ -154,14 +163,14 @@ impl Engine {
             envelope.peer,
         ) else {
             tracing::warn!("an envelope does not belong to its conversation");
-            return Ok(AckOutcome::Unreadable);
+            return Ok(Some(AckOutcome::Unreadable));
         };
         if store::is_dealt_with(turn.db, envelope.message)? {
-            return self.outcome_of_repeat(turn, envelope);
+            return self.outcome_of_repeat(turn, envelope).map(Some);
         }
         if let Some(message) = envelope.resend_of {
             let conversation = self.conversation_of_devices(turn, &head)?;
-            return self.resend(turn, envelope, message, head.peer, &conversation);
+            return self.resend(turn, envelope, message, head.peer, &conversation).map(Some);
         }
         // A message that is here already took its keys with it.
         let is_new = || MessageRow::find(turn.db, envelope.message).map(|known| known.is_none());
@@ -169,7 +178,8 @@ impl Engine {
             match self.read_encrypted(turn, envelope, head.peer)? {
                 encrypted::Read::Content(body) => Some(body),
                 encrypted::Read::Unreadable => None,
-                encrypted::Read::Dealt(outcome) => return Ok(outcome),
+                encrypted::Read::Dealt(outcome) => return Ok(Some(outcome)),
+                encrypted::Read::Later => return Ok(None),
             }
         } else {
             Some(envelope.body.clone())
@@ -182,7 +192,7 @@ impl Engine {
             if let Some(row) = ConversationRow::find(turn.db, envelope.conversation)? {
                 row.raise_head(turn.db, envelope.seq)?;
             }
-            return Ok(AckOutcome::Unreadable);
+            return Ok(Some(AckOutcome::Unreadable));
         }
         let content = body.as_ref().and_then(|body| Content::decode(body.clone(), envelope.message).ok());
         if let Some(content) = content.as_ref().filter(|content| content.kind.is_for_devices()) {
@@ -191,11 +201,11 @@ impl Engine {
             store::note_dealt_with(turn.db, envelope.message)?;
             store::note_group_change(turn.db, conversation.id, envelope.seq)?;
             conversation.raise_head(turn.db, envelope.seq)?;
-            return Ok(AckOutcome::Stored);
+            return Ok(Some(AckOutcome::Stored));
         }
         let conversation = self.conversation(turn, &head)?;
         let body = body.unwrap_or_else(|| envelope.body.clone());
-        self.store(turn, &conversation, envelope, body, content)
+        self.store(turn, &conversation, envelope, body, content).map(Some)
     }
 
     /// What nobody is shown.
@@ -211,6 +221,8 @@ impl Engine {
                 self.answer_resend_request(turn, conversation, envelope, messages)
             }
             ContentKind::Linking(linking) => self.hear_of_linking(turn, envelope, linking),
+            ContentKind::HistoryRequest(request) => self.answer_history_request(turn, conversation, envelope, request),
+            ContentKind::HistoryPiece(piece) => self.hear_history(turn, envelope, piece),
             _ => Ok(()),
         }
     }

@@ -124,7 +124,7 @@ impl Engine {
         match self.linking.take() {
             Some(Attempt::Comparing { attempt, agreed, approver, granted, .. }) => {
                 match granted {
-                    Some(seed) => self.take_identity(turn, &seed)?,
+                    Some(seed) => self.take_identity(turn, &seed, approver)?,
                     None => {
                         self.linking =
                             Some(Attempt::Comparing { attempt, agreed, approver, is_confirmed: true, granted: None });
@@ -207,7 +207,7 @@ impl Engine {
                 };
                 let seed = Secret::new(grant.identity_seed);
                 if is_confirmed {
-                    return self.take_identity(turn, &seed);
+                    return self.take_identity(turn, &seed, approver);
                 }
                 let granted = Some(seed);
                 self.linking = Some(Attempt::Comparing { attempt, agreed, approver, is_confirmed, granted });
@@ -231,15 +231,23 @@ impl Engine {
     }
 
     /// From here on this device takes part in encrypted conversations.
-    fn take_identity(&mut self, turn: &mut Turn<'_>, seed: &Secret) -> Result<(), StoreError> {
+    fn take_identity(&mut self, turn: &mut Turn<'_>, seed: &Secret, approver: DeviceId) -> Result<(), StoreError> {
         AccountRow::set_identity_seed(turn.db, seed)?;
         let row = AccountRow::load(turn.db)?.ok_or(StoreError::Corrupt("no account to be linked"))?;
         self.account = Some(Identity::new(row)?);
         // The node has none of this device.
         self.groups.told(Some(KeyPackagesLeft { one_time: 0, last_resort: false }));
         self.recovery.look();
-        turn.outputs.push(Output::Linking(LinkingState::Done));
+        self.begin_transfer(turn, approver)?;
+        self.groups.is_newcomer = true;
         Ok(())
+    }
+
+    /// The node has the key packages of this device: whatever is written from here on is for it, too.
+    pub(super) fn takes_part_now(&mut self, turn: &mut Turn<'_>) {
+        if std::mem::take(&mut self.groups.is_newcomer) {
+            turn.outputs.push(Output::Linking(LinkingState::Done));
+        }
     }
 
     fn refuse_linking(

@@ -4,6 +4,7 @@
 //! transaction committed. Whoever drives it (the native driver, the browser's worker, the simulation) hands in inputs
 //! and carries out outputs; a driver that crashes anywhere in between loses nothing and says nothing twice.
 
+mod archive;
 mod commands;
 mod encrypted;
 mod identity;
@@ -19,6 +20,7 @@ mod requests;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod turn;
 
 use std::collections::BTreeSet;
@@ -26,8 +28,8 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use chasqui_wire::http::Sensitive;
 use chasqui_wire::{
-    ClientFrame, ConversationId, DeviceId, GoodbyeReason, Limits, MessageId, NodeFrame, Protection, RealmId, Seq,
-    Timestamp, UserId,
+    ArchivePage, BackupHead, ClientFrame, ConversationId, DeviceId, GoodbyeReason, Limits, MessageId, NodeFrame,
+    Protection, RealmId, Seq, Timestamp, UserId,
 };
 
 pub(crate) use self::identity::verify;
@@ -37,7 +39,10 @@ pub use self::linking::LinkingState;
 pub(crate) use self::peek::peek;
 pub use self::secret::Secret;
 use self::turn::Turn;
-use self::{encrypted::Groups, identity::Identity, link::Link, linking::Attempt, outbox::Outbox, recovery::Recovery};
+use self::{
+    archive::Transfer, encrypted::Groups, identity::Identity, link::Link, linking::Attempt, outbox::Outbox,
+    recovery::Recovery, trust::Doubts,
+};
 use crate::error::Error;
 use crate::planted::{PlantedBug, planted};
 use crate::store::{AccountRow, Store, StoreError};
@@ -136,6 +141,16 @@ pub enum Command {
     ConfirmLinking,
     /// Nothing is to come of it.
     CancelLinking,
+    /// People have, or have not, compared somebody's identity.
+    SetTrust(UserId, bool),
+    /// Remember a new identity before the node is asked to take it.
+    BeginIdentity(Secret),
+    /// The node took it.
+    ConfirmIdentity,
+    /// A backup says whose history this is.
+    Adopt(Box<BackupHead>),
+    /// A part of a history from a backup.
+    Merge(Box<ArchivePage>),
 }
 
 /// The keys and ids with which a device asks to be enrolled.
@@ -200,11 +215,15 @@ pub struct ChangeSet {
     pub users: bool,
     /// More is known to be missing here: see [`crate::History::incomplete`].
     pub incomplete: bool,
+    /// There is something new in [`crate::History::security_events`].
+    pub security: bool,
+    /// The history of another device came further: see [`crate::History::transfer`].
+    pub transfer: bool,
 }
 
 impl ChangeSet {
     fn is_empty(&self) -> bool {
-        self.conversations.is_empty() && !self.users && !self.incomplete
+        *self == Self::default()
     }
 }
 
@@ -227,6 +246,8 @@ pub struct Engine {
     outbox: Outbox,
     groups: Groups,
     recovery: Recovery,
+    transfer: Transfer,
+    doubts: Doubts,
     linking: Option<Attempt>,
     resolving: BTreeSet<UserId>,
     /// Asked for on this socket, answered or not.
@@ -272,6 +293,8 @@ impl Engine {
             outbox: Outbox::load(db)?,
             groups: Groups::default(),
             recovery: Recovery::load(db)?,
+            transfer: Transfer::load(db)?,
+            doubts: Doubts::default(),
             linking: None,
             resolving: BTreeSet::new(),
             names_asked: BTreeSet::new(),
@@ -381,13 +404,14 @@ impl Engine {
                 // Who is not known any more must not stand in the way of the others.
                 self.names_wanted = true;
                 if let Some(answer) = answer {
-                    crate::store::remember_user(turn.db, user, &answer.name, &answer.identity_key)?;
-                    turn.changes.users = true;
+                    self.learn_who(turn, user, &answer)?;
                 }
+                self.directory_answered(user);
             }
             Input::Deleted(user) => {
                 self.resolving.remove(&user);
                 self.account_deleted(turn, user)?;
+                self.directory_answered(user);
             }
             Input::Wake => {}
         }
@@ -464,6 +488,7 @@ impl Engine {
         }
         if let Some(socket) = self.link.live() {
             self.request_resends(turn)?;
+            self.request_history(turn)?;
             self.send(turn, socket)?;
             self.send_key_packages(turn, socket)?;
             self.ask_names(turn)?;
@@ -517,6 +542,7 @@ impl Engine {
         let sending = self.link.live().and(self.outbox.wake_at());
         let can_ask = self.link.is_drained() && self.account.as_ref().is_some_and(|account| account.own.is_some());
         let asking = self.link.live().filter(|_| can_ask).and(self.recovery.wake_at());
-        [self.link.wake_at(), sending, asking].into_iter().flatten().min()
+        let transfer = self.link.live().filter(|_| can_ask).and(self.transfer.wake_at());
+        [self.link.wake_at(), sending, asking, transfer].into_iter().flatten().min()
     }
 }

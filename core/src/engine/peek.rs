@@ -113,7 +113,7 @@ impl Peek<'_> {
                 Read::Content(body) => Some(body),
                 Read::Unreadable => None,
                 // A group changes without a word.
-                Read::Dealt(_) => return Ok(None),
+                Read::Dealt(_) | Read::Later => return Ok(None),
             },
         };
         if body.is_none() && (!envelope.urgent || envelope.resend_of.is_some()) {

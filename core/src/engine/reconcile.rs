@@ -53,6 +53,7 @@ impl Engine {
         store::drop_stale_early_receipts(turn.db)?;
         AccountRow::set_checkpoint(turn.db, &welcome.checkpoint)?;
         self.groups.told(welcome.key_packages);
+        self.heed_identity(turn, welcome.identity_key)?;
         self.link.welcomed(socket, welcome.limits, turn.now);
         self.names_wanted = true;
         self.resolving.clear();

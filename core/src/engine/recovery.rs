@@ -173,6 +173,7 @@ impl Engine {
                 self.recovery.look();
             }
             Ok(ContentKind::Linking(linking)) => self.linking_reached_nobody(turn, &linking),
+            Ok(ContentKind::HistoryRequest(_)) if was_for_one => self.history_request_reached_nobody(turn)?,
             _ => {}
         }
         message.remove(turn.db)
@@ -198,7 +199,7 @@ impl Engine {
         let body = match envelope.protection {
             Protection::EndToEnd => match self.read_encrypted(turn, envelope, peer)? {
                 encrypted::Read::Content(body) => Some(body),
-                encrypted::Read::Unreadable => None,
+                encrypted::Read::Unreadable | encrypted::Read::Later => None,
                 encrypted::Read::Dealt(outcome) => return Ok(outcome),
             },
             Protection::NodeReadable => Some(envelope.body.clone()),

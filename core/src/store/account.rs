@@ -17,6 +17,10 @@ pub(crate) struct AccountRow {
     pub(crate) device: DeviceId,
     pub(crate) device_seed: Secret,
     pub(crate) identity_seed: Option<Secret>,
+    /// That the node is asked to take.
+    pub(crate) new_identity_seed: Option<Secret>,
+    /// The key that the node says the user has, where it is another than this device's.
+    pub(crate) other_identity: Option<[u8; 32]>,
     pub(crate) era: u32,
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) progress: Progress,
@@ -26,7 +30,8 @@ pub(crate) struct AccountRow {
 
 impl AccountRow {
     pub(crate) fn load(connection: &Connection) -> Result<Option<Self>, StoreError> {
-        let sql = "SELECT enrolled, node, realm, user, name, device, device_seed, identity_seed, era,
+        let sql = "SELECT enrolled, node, realm, user, name, device, device_seed, identity_seed, new_identity_seed,
+                          other_identity, era,
                           checkpoint_era, checkpoint_revision, checkpoint_opening, checkpoint_seal,
                           connections, stored_up_to, sent, copied FROM account";
         let read = |row: &rusqlite::Row<'_>| {
@@ -48,6 +53,8 @@ impl AccountRow {
                 device: row.wire("device")?,
                 device_seed: Secret::new(row.get("device_seed")?),
                 identity_seed: row.get::<_, Option<[u8; 32]>>("identity_seed")?.map(Secret::new),
+                new_identity_seed: row.get::<_, Option<[u8; 32]>>("new_identity_seed")?.map(Secret::new),
+                other_identity: row.get("other_identity")?,
                 era: row.get("era")?,
                 checkpoint,
                 progress: Progress {
@@ -110,8 +117,41 @@ impl AccountRow {
 
     /// Another device of the user gave this one what they all have.
     pub(crate) fn set_identity_seed(connection: &Connection, seed: &Secret) -> Result<(), StoreError> {
-        connection.execute("UPDATE account SET identity_seed = ?", [seed.expose()])?;
+        connection.execute("UPDATE account SET identity_seed = ?, other_identity = NULL", [seed.expose()])?;
         Ok(())
+    }
+
+    /// A new identity is to be the user's.
+    pub(crate) fn set_new_identity(connection: &Connection, seed: &Secret) -> Result<(), StoreError> {
+        connection.execute("UPDATE account SET new_identity_seed = ?", [seed.expose()])?;
+        Ok(())
+    }
+
+    /// It is; says whether there was one.
+    pub(crate) fn take_new_identity(connection: &Connection) -> Result<bool, StoreError> {
+        let sql =
+            "UPDATE account SET identity_seed = new_identity_seed, new_identity_seed = NULL, other_identity = NULL
+                   WHERE new_identity_seed IS NOT NULL";
+        Ok(connection.execute(sql, [])? > 0)
+    }
+
+    /// The node says that the user has this one.
+    pub(crate) fn set_other_identity(connection: &Connection, key: Option<[u8; 32]>) -> Result<(), StoreError> {
+        connection.execute("UPDATE account SET other_identity = ?", [key])?;
+        Ok(())
+    }
+
+    /// Whose history this is, and the identity, as a backup says; whoever logs in here has them. `false`: it is somebody else's.
+    pub(crate) fn adopt_owner(
+        connection: &Connection,
+        user: UserId,
+        name: &str,
+        seed: Option<&Secret>,
+    ) -> Result<bool, StoreError> {
+        let sql = "INSERT INTO owner (id, user, name, identity_seed) VALUES (1, ?1, ?2, ?3)
+                   ON CONFLICT DO UPDATE SET identity_seed = coalesce(identity_seed, excluded.identity_seed)
+                   WHERE user = excluded.user";
+        Ok(connection.execute(sql, (Sql(user), name, seed.map(Secret::expose)))? > 0)
     }
 
     /// The device is no longer enrolled; the history stays, and the user's identity.

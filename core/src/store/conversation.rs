@@ -3,7 +3,7 @@
 use chasqui_wire::{ConversationId, ConversationKind, Protection, Seq, Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
-use super::{Request, RowExt as _, Sql, StoreError, message};
+use super::{Request, RowExt as _, Sql, StoreError, identity, message};
 use crate::domain::ConversationSummary;
 
 /// A conversation's row.
@@ -246,6 +246,7 @@ fn summaries(
     let sql = format!(
         "SELECT id, conversation, kind, protection, peer, request, unread, read_up_to, last_message, activity,
                 (SELECT name FROM user WHERE user = peer) AS peer_name,
+                coalesce((SELECT verified FROM user WHERE user = peer), 0) AS peer_trust,
                 coalesce((SELECT deleted FROM user WHERE user = peer), 0) AS peer_deleted FROM conversation WHERE {which}"
     );
     let mut statement = connection.prepare_cached(&sql)?;
@@ -262,6 +263,7 @@ fn summaries(
             protection: protection(row)?,
             peer: row.wire_opt("peer")?,
             peer_name: row.get("peer_name")?,
+            peer_trust: identity::trust(row.get("peer_trust")?),
             peer_deleted: row.get("peer_deleted")?,
             is_request: request(row)? == Request::Asked,
             unread: row.get("unread")?,

@@ -4,10 +4,12 @@
 //! aggregate, its SQL beside its functions. Nothing here decides anything about the network.
 
 mod account;
+mod archive;
 mod binding;
 mod conversation;
 mod era;
 mod hole;
+mod identity;
 mod mend;
 mod message;
 mod migrate;
@@ -31,6 +33,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRe
 use rusqlite::{Connection, OpenFlags, ToSql};
 
 pub(crate) use account::AccountRow;
+pub(crate) use archive::{ArchiveCursor, TransferRow, restore_deliveries};
 pub(crate) use binding::{adopt, is_at_home, is_bound_elsewhere};
 pub(crate) use conversation::{
     ConversationHead, ConversationKey, ConversationRow, after as conversation_after, list, summary, total_unread,
@@ -38,6 +41,9 @@ pub(crate) use conversation::{
 };
 pub(crate) use era::{eras, set_eras};
 pub(crate) use hole::{NewHole, incomplete, note as note_hole, note_absence};
+pub(crate) use identity::{
+    IdentityRow, NewSecurityEvent, note_security_event, pin_identity_key, restore_user, security_events,
+};
 pub(crate) use mend::{are_keys_lost, has_keys_again, reports as salvages};
 pub(crate) use message::{
     Kind as MessageKind, MessageKey, MessageRow, NewMessage, Place, State as MessageState, accepted_after, body,
@@ -58,8 +64,7 @@ pub(crate) use search::{IndexChange, find as search, index_all};
 pub(crate) use secured::{FlightRow, SecuredRow, forget_groups, note_group_change, shadow_groups};
 pub(crate) use user::{
     after as users_after, by_name as user_by_name, device_key, devices_after, mark_deleted as mark_user_deleted,
-    mention as mention_user, name as user_name, nameless as nameless_users, pin_device_key, pin_identity_key,
-    remember as remember_user,
+    mention as mention_user, name as user_name, nameless as nameless_users, pin_device_key, remember as remember_user,
 };
 
 /// The database failed. Says what happened; the border turns it into what an app can do.

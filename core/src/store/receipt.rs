@@ -1,6 +1,6 @@
 //! What became of own messages, by recipient and position. A rank only ever grows: states never go back.
 
-use chasqui_wire::{ReceiptKind, Seq, SeqRange, Timestamp, UserId};
+use chasqui_wire::{ArchivedDelivery, ReceiptKind, Seq, SeqRange, Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::{ConversationKey, RowExt as _, Sql, StoreError};
@@ -166,6 +166,54 @@ fn raise(
         ":read_at": (mark.rank == Rank::Read).then_some(Sql(mark.at)),
     })?;
     Ok(changed > 0)
+}
+
+/// What became of the own message at `seq`, for an archive.
+pub(super) fn archived(
+    connection: &Connection,
+    conversation: ConversationKey,
+    seq: Seq,
+) -> Result<Vec<ArchivedDelivery>, StoreError> {
+    let sql = "SELECT user, rank, reason, received_at, read_at FROM receipt WHERE conversation = ? AND seq = ?";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map((conversation.0, Sql(seq)), |row| {
+        Ok(ArchivedDelivery {
+            user: row.wire("user")?,
+            rank: row.get("rank")?,
+            reason: row.get::<_, Option<i32>>("reason")?.unwrap_or(0),
+            received_at: row.wire_opt("received_at")?,
+            read_at: row.wire_opt("read_at")?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// What an archive says of the own message at `seq`; better news is kept.
+pub(super) fn restore(
+    connection: &Connection,
+    conversation: ConversationKey,
+    seq: Seq,
+    delivery: &ArchivedDelivery,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO receipt (conversation, seq, user, rank, reason, received_at, read_at)
+               VALUES (:conversation, :seq, :user, :rank, :reason, :received_at, :read_at)
+               ON CONFLICT (conversation, seq, user) DO UPDATE SET rank = excluded.rank, reason = excluded.reason,
+                  received_at = coalesce(received_at, excluded.received_at), read_at = coalesce(read_at, excluded.read_at)
+               WHERE excluded.rank > rank";
+    // A rank of a later version is not known here.
+    if !(Rank::Undelivered as u32..=Rank::Read as u32).contains(&delivery.rank) {
+        return Ok(());
+    }
+    connection.prepare_cached(sql)?.execute(named_params! {
+        ":conversation": conversation.0,
+        ":seq": Sql(seq),
+        ":user": Sql(delivery.user),
+        ":rank": delivery.rank,
+        ":reason": Undelivered::from_number(delivery.reason).map(Undelivered::number),
+        ":received_at": delivery.received_at.map(Sql),
+        ":read_at": delivery.read_at.map(Sql),
+    })?;
+    Ok(())
 }
 
 /// How far the own message at `seq` got with `user`.

@@ -12,16 +12,10 @@ pub(crate) fn mention(connection: &Connection, user: UserId) -> Result<bool, Sto
     Ok(connection.prepare_cached(sql)?.execute([Sql(user)])? > 0)
 }
 
-/// Remembers who `user` is. Names are given anew when an account was deleted: whoever had this one before is asked for again.
-pub(crate) fn remember(
-    connection: &Connection,
-    user: UserId,
-    name: &str,
-    identity_key: &[u8; 32],
-) -> Result<(), StoreError> {
-    let sql = "INSERT INTO user (user, name, identity_key) VALUES (?, ?, ?)
-               ON CONFLICT (user) DO UPDATE SET name = excluded.name, identity_key = excluded.identity_key";
-    connection.prepare_cached(sql)?.execute((Sql(user), name, identity_key))?;
+/// Remembers the name of `user`. Names are given anew when an account was deleted: whoever had this one before is asked for again.
+pub(crate) fn remember(connection: &Connection, user: UserId, name: &str) -> Result<(), StoreError> {
+    let sql = "INSERT INTO user (user, name) VALUES (?, ?) ON CONFLICT (user) DO UPDATE SET name = excluded.name";
+    connection.prepare_cached(sql)?.execute((Sql(user), name))?;
     let sql = "UPDATE user SET name = NULL WHERE name = ?2 COLLATE NOCASE AND user <> ?1";
     connection.prepare_cached(sql)?.execute((Sql(user), name))?;
     Ok(())
@@ -56,15 +50,6 @@ pub(crate) fn devices_after(
         Ok(KnownDevice { device: row.wire("device")?, user: row.wire("user")?, key: row.get("key")? })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// Whether `key` is what is known of the user's identity; the first key seen is kept.
-pub(crate) fn pin_identity_key(connection: &Connection, user: UserId, key: &[u8; 32]) -> Result<bool, StoreError> {
-    mention(connection, user)?;
-    let sql = "UPDATE user SET identity_key = ?2 WHERE user = ?1 AND identity_key IS NULL";
-    connection.prepare_cached(sql)?.execute((Sql(user), key))?;
-    let sql = "SELECT identity_key = ?2 FROM user WHERE user = ?1";
-    Ok(connection.prepare_cached(sql)?.query_row((Sql(user), key), |row| row.get(0))?)
 }
 
 /// Users whose names are not known here, at most `limit`.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-use crate::{MessageId, Timestamp, proto::content as v1};
+use crate::{HistoryPiece, HistoryRequest, MessageId, Timestamp, proto::content as v1};
 
 /// The plaintext of one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,10 @@ pub enum ContentKind {
     ResendRequest(Vec<MessageId>),
     /// Not for people: a step of how a device of the user's gets the user's identity.
     Linking(Linking),
+    /// Not for people: a device that was linked asks for the history.
+    HistoryRequest(HistoryRequest),
+    /// Not for people: it gets a piece of it.
+    HistoryPiece(HistoryPiece),
     /// A kind that this version does not know; the bytes are kept, a later version reads them.
     Unknown,
 }
@@ -33,7 +37,10 @@ pub enum ContentKind {
 impl ContentKind {
     /// Whether devices say it to each other, and nobody is shown it.
     pub fn is_for_devices(&self) -> bool {
-        matches!(self, Self::ResendRequest(_) | Self::Linking(_))
+        match self {
+            Self::ResendRequest(_) | Self::Linking(_) | Self::HistoryRequest(_) | Self::HistoryPiece(_) => true,
+            Self::Text(_) | Self::Unknown => false,
+        }
     }
 }
 
@@ -122,7 +129,7 @@ impl LinkingGrant {
 /// The bytes are not content, or belong to another message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unreadable content: {0}")]
-pub struct ContentError(&'static str);
+pub struct ContentError(pub(crate) &'static str);
 
 impl Content {
     /// Messages that are asked for at once, at most: what a device writes beyond it is not heard.
@@ -145,6 +152,10 @@ impl Content {
                 ContentKind::ResendRequest(ids)
             }
             Some(v1::content::Kind::Linking(linking)) => ContentKind::Linking(Linking::parse(linking)?),
+            Some(v1::content::Kind::HistoryRequest(request)) => {
+                ContentKind::HistoryRequest(HistoryRequest::parse(request))
+            }
+            Some(v1::content::Kind::HistoryPiece(piece)) => ContentKind::HistoryPiece(HistoryPiece::parse(piece)),
             None => ContentKind::Unknown,
         };
         Ok(Self { message, created_at: Timestamp(content.created_at), kind })
@@ -159,6 +170,8 @@ impl Content {
                 Some(v1::content::Kind::ResendRequest(v1::ResendRequest { messages }))
             }
             ContentKind::Linking(linking) => Some(v1::content::Kind::Linking(linking.wire())),
+            ContentKind::HistoryRequest(request) => Some(v1::content::Kind::HistoryRequest(request.wire())),
+            ContentKind::HistoryPiece(piece) => Some(v1::content::Kind::HistoryPiece(piece.wire())),
             ContentKind::Unknown => None,
         };
         let content = v1::Content { message: self.message.wire(), created_at: self.created_at.0, kind };

@@ -13,6 +13,7 @@
 //! assert_eq!(ClientFrame::decode(bytes, &Limits::DEFAULT), Ok(ClientFrame::Ping(Ping { nonce: 7 })));
 //! ```
 
+mod archive;
 mod content;
 mod delivery;
 mod direct;
@@ -43,6 +44,10 @@ mod seq;
 pub mod signing;
 mod weigh;
 
+pub use archive::{
+    ArchivePage, ArchivedConversation, ArchivedDelivery, ArchivedMessage, ArchivedUser, BackupHead, HistoryNext,
+    HistoryPiece, HistoryRequest,
+};
 pub use content::{Content, ContentError, ContentKind, Linking, LinkingGrant, LinkingStep};
 pub use delivery::{Ack, AckItem, AckOutcome, Deliver, Drained, Entry, EntryKind, Envelope};
 pub use direct::direct_conversation;

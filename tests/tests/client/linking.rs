@@ -2,6 +2,7 @@
 
 use chasqui::{Error, MessageContent, MessageState, Protection};
 
+use crate::identity::has_history;
 use crate::stage::{Device, PASSWORD, Pair, within};
 
 /// Links `laptop` by `phone`, as people do.
@@ -25,8 +26,10 @@ async fn a_linked_device_writes_and_reads_what_is_written_from_then_on() {
     let laptop = Device::logged_in(&relay, "ana").await;
     assert!(!laptop.account().await.unwrap().unwrap().is_linked);
     link(&ana, &laptop).await;
-    // Linking is nobody's conversation.
-    assert!(laptop.conversations(10).await.unwrap().is_empty());
+    has_history(&laptop).await;
+    // Linking is nobody's conversation, and neither is the history.
+    let listed = |list: Vec<chasqui::ConversationSummary>| list.iter().map(|line| line.id).collect::<Vec<_>>();
+    assert_eq!(listed(laptop.conversations(10).await.unwrap()), listed(ana.conversations(10).await.unwrap()));
     bo.send_text(chat, "for both").await.unwrap();
     laptop.gets(chat, "for both").await;
     ana.gets(chat, "for both").await;
@@ -34,7 +37,7 @@ async fn a_linked_device_writes_and_reads_what_is_written_from_then_on() {
     laptop.send_text(chat, "from the laptop").await.unwrap();
     bo.gets(chat, "from the laptop").await;
     ana.gets(chat, "from the laptop").await;
-    assert_eq!(laptop.texts(chat).await, ["for both", "from the laptop"]);
+    assert_eq!(laptop.texts(chat).await, ["before", "for both", "from the laptop"]);
     assert_eq!(ana.texts(chat).await, ["before", "for both", "from the laptop"]);
 }
 

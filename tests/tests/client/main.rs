@@ -15,6 +15,7 @@ mod flaky;
 mod full_disk;
 #[path = "../../../node/tests/app/mod.rs"]
 mod gateway;
+mod identity;
 mod lifecycle;
 mod linking;
 mod observers;

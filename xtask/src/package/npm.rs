@@ -150,6 +150,8 @@ fn bindgen() -> Result<PathBuf, String> {
         install.args(["install", "--quiet", "--force", "--debug", "--version", BINDGEN, "wasm-bindgen-cli", "--root"]);
         install.arg(&root).env("CARGO_TARGET_DIR", root.join("build")).env("CARGO_INCREMENTAL", "0");
         run_command(&mut install)?;
+        // Most of a gigabyte, and nobody builds it twice.
+        std::fs::remove_dir_all(root.join("build")).map_err(|error| format!("{}: {error}", root.display()))?;
     }
     Ok(program)
 }

@@ -17,6 +17,7 @@ const FIXTURES: [&str; MIGRATIONS.len()] = [
     include_str!("../../../migrations/fixtures/0008.sql"),
     include_str!("../../../migrations/fixtures/0009.sql"),
     include_str!("../../../migrations/fixtures/0010.sql"),
+    include_str!("../../../migrations/fixtures/0011.sql"),
 ];
 
 /// A history that the version of this schema left behind.

@@ -7,7 +7,7 @@ pub struct Content {
     /// The author's clock.
     #[prost(int64, tag = "2")]
     pub created_at: i64,
-    #[prost(oneof = "content::Kind", tags = "3, 4, 5")]
+    #[prost(oneof = "content::Kind", tags = "3, 4, 5, 6, 7")]
     pub kind: ::core::option::Option<content::Kind>,
 }
 /// Nested message and enum types in `Content`.
@@ -20,6 +20,10 @@ pub mod content {
         ResendRequest(super::ResendRequest),
         #[prost(message, tag = "5")]
         Linking(super::Linking),
+        #[prost(message, tag = "6")]
+        HistoryRequest(super::HistoryRequest),
+        #[prost(message, tag = "7")]
+        HistoryPiece(super::HistoryPiece),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -72,4 +76,152 @@ pub struct LinkingGrant {
     /// Ed25519 seed of the identity key, 32 bytes.
     #[prost(bytes = "bytes", tag = "1")]
     pub identity_seed: ::prost::bytes::Bytes,
+}
+/// From device to device of one user, in the encrypted conversation with oneself: the next pages of the other one's history.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HistoryRequest {
+    /// Where the last page said to go on; empty = from the beginning.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub cursor: ::prost::bytes::Bytes,
+    /// The how manieth of this cursor: a request that was lost is another message.
+    #[prost(uint32, tag = "2")]
+    pub attempt: u32,
+}
+/// The answer to a HistoryRequest: some pages of the history, each in pieces that fit into a message.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HistoryPiece {
+    /// The cursor that was asked for.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub cursor: ::prost::bytes::Bytes,
+    /// Counts the pieces of an answer, from 0.
+    #[prost(uint32, tag = "2")]
+    pub number: u32,
+    /// Of an ArchivePage.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub bytes: ::prost::bytes::Bytes,
+    /// The last of its page, after which it goes on here; absent = the page has more pieces.
+    #[prost(message, optional, tag = "4")]
+    pub next: ::core::option::Option<HistoryNext>,
+    /// The last of the answer.
+    #[prost(bool, tag = "5")]
+    pub ends_answer: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HistoryNext {
+    /// Empty = this was the last page of the history.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub cursor: ::prost::bytes::Bytes,
+    /// How much of the history was given so far, of 1,000.
+    #[prost(uint32, tag = "2")]
+    pub per_mille: u32,
+}
+/// A part of a history. What a page names (people, conversations), pages before it have introduced.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ArchivePage {
+    #[prost(message, repeated, tag = "1")]
+    pub users: ::prost::alloc::vec::Vec<ArchivedUser>,
+    #[prost(message, repeated, tag = "2")]
+    pub conversations: ::prost::alloc::vec::Vec<ArchivedConversation>,
+    /// Newest first.
+    #[prost(message, repeated, tag = "3")]
+    pub messages: ::prost::alloc::vec::Vec<ArchivedMessage>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ArchivedUser {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub user: ::prost::bytes::Bytes,
+    /// Empty = not known.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Ed25519; empty = not known.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub identity_key: ::prost::bytes::Bytes,
+    #[prost(bool, tag = "4")]
+    pub deleted: bool,
+    /// People have compared that key.
+    #[prost(bool, tag = "5")]
+    pub verified: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ArchivedConversation {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub conversation: ::prost::bytes::Bytes,
+    /// As in frames.proto.
+    #[prost(uint32, tag = "2")]
+    pub kind: u32,
+    #[prost(uint32, tag = "3")]
+    pub protection: u32,
+    /// Direct conversations: the other user.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub peer: ::prost::bytes::Bytes,
+    /// A position; 0 = none.
+    #[prost(uint64, tag = "5")]
+    pub read_up_to: u64,
+    /// A stranger's, to be answered.
+    #[prost(bool, tag = "6")]
+    pub is_request: bool,
+    /// In no list: only devices have spoken there.
+    #[prost(bool, tag = "7")]
+    pub hidden: bool,
+    /// Milliseconds; order of the list.
+    #[prost(int64, tag = "8")]
+    pub activity: i64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ArchivedMessage {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub conversation: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub message: ::prost::bytes::Bytes,
+    /// Its position; 0 = it was never accepted.
+    #[prost(uint64, tag = "3")]
+    pub seq: u64,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub sender: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "5")]
+    pub sender_device: ::prost::bytes::Bytes,
+    /// The author's clock.
+    #[prost(int64, tag = "6")]
+    pub created_at: i64,
+    /// The node's clock.
+    #[prost(int64, tag = "7")]
+    pub accepted_at: i64,
+    /// A Content.
+    #[prost(bytes = "bytes", tag = "8")]
+    pub body: ::prost::bytes::Bytes,
+    /// Own messages: what became of them.
+    #[prost(message, repeated, tag = "9")]
+    pub deliveries: ::prost::alloc::vec::Vec<ArchivedDelivery>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ArchivedDelivery {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub user: ::prost::bytes::Bytes,
+    /// 1 undelivered, 2 received, 3 read.
+    #[prost(uint32, tag = "2")]
+    pub rank: u32,
+    /// Why undelivered.
+    #[prost(int32, tag = "3")]
+    pub reason: i32,
+    /// The node's clock; 0 = not.
+    #[prost(int64, tag = "4")]
+    pub received_at: i64,
+    /// The reader's clock; 0 = not.
+    #[prost(int64, tag = "5")]
+    pub read_at: i64,
+}
+/// What a backup begins with.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupHead {
+    /// The user whose history it is.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub user: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Ed25519 seed of the identity key, 32 bytes; empty on a device that was not linked.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub identity_seed: ::prost::bytes::Bytes,
+    /// The device's clock.
+    #[prost(int64, tag = "4")]
+    pub created_at: i64,
 }

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use chasqui_wire::{
-    Absence, Accepted, Ack, AckItem, AckOutcome, Admission, Admit, Challenge, Checkpoint, Claim, Claimed, ClientFrame,
-    Commit, Content, ContentKind, ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind,
-    Envelope, Era, ErrorCode, Gap, GapReason, Goodbye, GoodbyeReason, Hello, Hole, HoleReason, KeyPackage, KeyPackages,
-    KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame, Ping, Pong, Progress, Protection, Read,
-    ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRange, SeqRanges, Signal,
+    Absence, Accepted, Ack, AckItem, AckOutcome, Admission, Admit, ArchivePage, ArchivedConversation, ArchivedDelivery,
+    ArchivedMessage, ArchivedUser, Challenge, Checkpoint, Claim, Claimed, ClientFrame, Commit, Content, ContentKind,
+    ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era, ErrorCode, Gap,
+    GapReason, Goodbye, GoodbyeReason, Hello, HistoryNext, HistoryPiece, HistoryRequest, Hole, HoleReason, KeyPackage,
+    KeyPackages, KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame, Ping, Pong, Progress, Protection,
+    Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRange, SeqRanges, Signal,
     StorageClass, Timestamp, Unsupported, UserId, Verdict, Welcome, Welcoming,
 };
 
@@ -87,6 +88,8 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
         ("linking-reveal", linking(LinkingStep::Reveal([9; 32]))),
         ("linking-grant", linking(LinkingStep::Grant(Bytes::from_static(b"sealed")))),
         ("linking-refusal", linking(LinkingStep::Refusal)),
+        ("history-request", ContentKind::HistoryRequest(HistoryRequest { cursor: Bytes::new(), attempt: 1 })),
+        ("history-piece", ContentKind::HistoryPiece(history_piece())),
     ];
     let content = content.map(|(name, kind)| (name, Content { message: MESSAGE, created_at: NOON, kind }));
 
@@ -102,6 +105,46 @@ fn seq(era: u32, number: u64) -> Seq {
 
 fn ranges() -> SeqRanges {
     SeqRanges::of([1, 2, 3, 5, 8, 9].map(|number| seq(0, number)).into_iter().chain([seq(1, 1)]))
+}
+
+fn history_piece() -> HistoryPiece {
+    let ana = ArchivedUser {
+        user: ANA,
+        name: Some("ana".to_owned()),
+        identity_key: Some([6; 32]),
+        deleted: false,
+        verified: true,
+    };
+    let conversation = ArchivedConversation {
+        conversation: CHAT,
+        kind: ConversationKind::Direct,
+        protection: Protection::EndToEnd,
+        peer: Some(ANA),
+        read_up_to: Some(seq(0, 3)),
+        is_request: false,
+        hidden: false,
+        activity: NOON,
+    };
+    let delivery = ArchivedDelivery { user: ANA, rank: 3, reason: 0, received_at: Some(NOON), read_at: Some(NOON) };
+    let message = ArchivedMessage {
+        conversation: CHAT,
+        message: MESSAGE,
+        seq: Some(seq(0, 3)),
+        sender: ANA,
+        sender_device: PHONE,
+        created_at: NOON,
+        accepted_at: Some(NOON),
+        body: Bytes::from_static(b"body"),
+        deliveries: vec![delivery],
+    };
+    let page = ArchivePage { users: vec![ana], conversations: vec![conversation], messages: vec![message] };
+    HistoryPiece {
+        cursor: Bytes::from_static(b"here"),
+        number: 1,
+        bytes: page.encode().into(),
+        next: Some(HistoryNext { cursor: Bytes::from_static(b"there"), per_mille: 500 }),
+        ends_answer: true,
+    }
 }
 
 // ---- handshake

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use chasqui_wire::{
-    Absence, Accepted, Ack, AckItem, AckOutcome, Admission, Admit, Challenge, Checkpoint, Claim, Claimed, ClientFrame,
-    Commit, Content, ContentKind, ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind,
-    Envelope, Era, ErrorCode, Gap, GapReason, Goodbye, GoodbyeReason, Hello, Hole, HoleReason, KeyPackage, KeyPackages,
-    KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame, Ping, Pong, Progress, Protection, Read,
-    ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRange, SeqRanges, Signal,
+    Absence, Accepted, Ack, AckItem, AckOutcome, Admission, Admit, ArchivePage, ArchivedConversation, ArchivedDelivery,
+    ArchivedMessage, ArchivedUser, Challenge, Checkpoint, Claim, Claimed, ClientFrame, Commit, Content, ContentKind,
+    ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era, ErrorCode, Gap,
+    GapReason, Goodbye, GoodbyeReason, Hello, HistoryNext, HistoryPiece, HistoryRequest, Hole, HoleReason, KeyPackage,
+    KeyPackages, KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame, Ping, Pong, Progress, Protection,
+    Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRange, SeqRanges, Signal,
     StorageClass, Timestamp, Unsupported, UserId, Verdict, Welcome, Welcoming,
 };
 use proptest::array::{uniform16, uniform32};
@@ -57,8 +58,63 @@ pub(crate) fn content() -> impl Strategy<Value = Content> {
     let linking =
         (uniform32(any::<u8>()), step).prop_map(|(attempt, step)| ContentKind::Linking(Linking { attempt, step }));
     let text = ".{0,200}".prop_map(ContentKind::Text);
-    let kind = prop_oneof![text, request, linking, Just(ContentKind::Unknown)];
+    let history = (vec(any::<u8>(), 0..20), any::<u32>());
+    let history = history
+        .prop_map(|(cursor, attempt)| ContentKind::HistoryRequest(HistoryRequest { cursor: cursor.into(), attempt }));
+    let next = (vec(any::<u8>(), 0..20), 0..=1000u32);
+    let next = maybe(next.prop_map(|(cursor, per_mille)| HistoryNext { cursor: cursor.into(), per_mille }));
+    let piece = (vec(any::<u8>(), 0..20), any::<u32>(), archive_page(), next, any::<bool>());
+    let piece = piece.prop_map(|(cursor, number, page, next, ends_answer)| {
+        ContentKind::HistoryPiece(HistoryPiece {
+            cursor: cursor.into(),
+            number,
+            bytes: page.encode().into(),
+            next,
+            ends_answer,
+        })
+    });
+    let kind = prop_oneof![text, request, linking, history, piece, Just(ContentKind::Unknown)];
     (message(), timestamp(), kind).prop_map(|(message, created_at, kind)| Content { message, created_at, kind })
+}
+
+pub(crate) fn archive_page() -> impl Strategy<Value = ArchivePage> {
+    let archived = (user(), maybe(".{1,20}"), maybe(key()), any::<bool>(), any::<bool>());
+    let archived = archived.prop_map(|(user, name, identity_key, deleted, verified)| ArchivedUser {
+        user,
+        name,
+        identity_key,
+        deleted,
+        verified,
+    });
+    let conversation = (conversation(), protection(), maybe(user()), maybe(seq()), any::<bool>(), timestamp());
+    let conversation =
+        conversation.prop_map(|(conversation, protection, peer, read_up_to, flag, activity)| ArchivedConversation {
+            conversation,
+            kind: ConversationKind::Direct,
+            protection,
+            peer,
+            read_up_to,
+            is_request: flag,
+            hidden: !flag,
+            activity,
+        });
+    let time = || maybe((1..i64::MAX).prop_map(Timestamp));
+    let delivery = (user(), any::<u32>(), any::<i32>(), time(), time());
+    let delivery = delivery.prop_map(|(user, rank, reason, received_at, read_at)| ArchivedDelivery {
+        user,
+        rank,
+        reason,
+        received_at,
+        read_at,
+    });
+    let ids = (self::conversation(), message(), user(), device());
+    let message = (ids, maybe(seq()), timestamp(), time(), body(), vec(delivery, 0..3));
+    let message = message.prop_map(|(ids, seq, created_at, accepted_at, body, deliveries)| {
+        let (conversation, message, sender, sender_device) = ids;
+        ArchivedMessage { conversation, message, seq, sender, sender_device, created_at, accepted_at, body, deliveries }
+    });
+    (vec(archived, 0..3), vec(conversation, 0..3), vec(message, 0..3))
+        .prop_map(|(users, conversations, messages)| ArchivePage { users, conversations, messages })
 }
 
 // ---- handshake

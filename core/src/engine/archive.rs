@@ -1,0 +1,373 @@
+//! Archive: a history that another device of the user gives, or that comes from a backup, takes its place in this one.
+//!
+//! Guarantees: what is merged twice is there once; nothing that is here is replaced by what an archive says, but a message that could not
+//! be read. A transfer goes on after a crash of either device where it stood, and what is lost on the way is asked for again.
+
+use bytes::Bytes;
+use chasqui_wire::{
+    ArchivePage, ArchivedConversation, ArchivedMessage, ArchivedUser, BackupHead, Content, ContentKind,
+    ConversationKind, DeviceId, Envelope, HistoryNext, HistoryPiece, HistoryRequest, Limits, MessageId, Protection,
+    Timestamp, UserId, direct_conversation,
+};
+
+use super::recovery::name;
+use super::{Engine, Reply, Secret, Turn};
+use crate::domain::Failure;
+use crate::e2ee::SEALED_BYTES;
+use crate::error::Error;
+use crate::store::{
+    self, AccountRow, ArchiveCursor, ConversationHead, ConversationRow, IndexChange, MessageKind, MessageRow,
+    NewMessage, Place, Request, StoreError, TransferRow,
+};
+
+type Answer = Result<Result<Reply, Error>, StoreError>;
+
+/// Of history in an answer, and of a piece beside its bytes.
+const ANSWER_PAGES: u32 = 4;
+const PAGE: usize = 48 * 1024;
+const BESIDE: usize = 256;
+const MINUTE_MS: u64 = 60_000;
+/// After each request that nothing came of: the other device may be off for days.
+const PAUSES_MS: [u64; 5] = [MINUTE_MS, 10 * MINUTE_MS, 60 * MINUTE_MS, 12 * 60 * MINUTE_MS, 24 * 60 * MINUTE_MS];
+/// About three weeks.
+const ATTEMPTS: u32 = 24;
+
+/// When the next part of a history is to be asked for.
+#[derive(Debug, Default)]
+pub(super) struct Transfer {
+    at: Option<Timestamp>,
+}
+
+impl Transfer {
+    pub(super) fn load(db: &rusqlite::Connection) -> Result<Self, StoreError> {
+        Ok(Self { at: TransferRow::load(db)?.map(|row| row.ask_at) })
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Timestamp> {
+        self.at
+    }
+}
+
+/// What becomes of messages that the node never took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unsent {
+    /// Their device sends them.
+    Left,
+    /// Their device is gone: they stay, to be sent again by whoever wants.
+    Kept,
+}
+
+impl Engine {
+    /// This device was linked by `device`, which has the history.
+    pub(super) fn begin_transfer(&mut self, turn: &mut Turn<'_>, device: DeviceId) -> Result<(), StoreError> {
+        let row = TransferRow {
+            device,
+            asked: Bytes::new(),
+            next: Bytes::new(),
+            pieces: 0,
+            page: Vec::new(),
+            messages: 0,
+            per_mille: 0,
+            attempts: 0,
+            ask_at: turn.now,
+        };
+        row.put(turn.db)?;
+        self.transfer.at = Some(turn.now);
+        turn.changes.transfer = true;
+        Ok(())
+    }
+
+    /// Asks for what is due. Not before the mail is in, which may hold the answer.
+    pub(super) fn request_history(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        let is_linked = self.account.as_ref().is_some_and(|account| account.own.is_some());
+        if self.transfer.at.is_none_or(|at| at > turn.now) || !is_linked || !self.link.is_drained() {
+            return Ok(());
+        }
+        // What is written once they are there comes by itself; the other device has what was written before when it is asked.
+        if !self.groups.are_packages_there() {
+            return Ok(());
+        }
+        let Some(row) = TransferRow::load(turn.db)? else {
+            self.transfer.at = None;
+            return Ok(());
+        };
+        if row.attempts >= ATTEMPTS {
+            tracing::warn!("the other device does not give its history");
+            return self.end_transfer(turn);
+        }
+        let Some(conversation) = self.with_oneself(turn)? else { return Ok(()) };
+        let request = HistoryRequest { cursor: row.next.clone(), attempt: row.attempts };
+        self.tell_device(turn, &conversation, row.device, ContentKind::HistoryRequest(request))?;
+        let pause = PAUSES_MS[(row.attempts as usize).min(PAUSES_MS.len() - 1)];
+        let ask_at = turn.now.plus_millis(pause);
+        let attempts = row.attempts + 1;
+        TransferRow { asked: row.next.clone(), pieces: 0, page: Vec::new(), attempts, ask_at, ..row }.put(turn.db)?;
+        self.transfer.at = Some(ask_at);
+        Ok(())
+    }
+
+    fn end_transfer(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        TransferRow::remove(turn.db)?;
+        self.transfer.at = None;
+        turn.changes.transfer = true;
+        Ok(())
+    }
+
+    /// Another device of the user wants this one's history.
+    pub(super) fn answer_history_request(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conversation: &ConversationRow,
+        envelope: &Envelope,
+        request: &HistoryRequest,
+    ) -> Result<(), StoreError> {
+        if !self.is_own_device(envelope) {
+            return Ok(());
+        }
+        let known = ArchiveCursor::decode(&request.cursor);
+        let mut at = Some(match known {
+            Some(cursor) => cursor,
+            None => ArchiveCursor::beginning(turn.db)?,
+        });
+        let limit = self.link.limits().unwrap_or(&Limits::DEFAULT).body_bytes as usize;
+        let piece_bytes = limit.saturating_sub(SEALED_BYTES + BESIDE).max(1);
+        let mut number = 0;
+        for pages in 1..=ANSWER_PAGES {
+            let Some(cursor) = at else { break };
+            let (page, next) = cursor.page(turn.db, PAGE.min(piece_bytes))?;
+            let encoded = Bytes::from(page.encode());
+            let per_mille = next.map_or(1000, ArchiveCursor::per_mille);
+            let next_cursor = next.map(ArchiveCursor::encode).unwrap_or_default();
+            let count = encoded.len().div_ceil(piece_bytes).max(1);
+            for piece in 0..count {
+                let is_last = piece + 1 == count;
+                let bytes = encoded.slice(piece * piece_bytes..encoded.len().min((piece + 1) * piece_bytes));
+                let piece = HistoryPiece {
+                    cursor: request.cursor.clone(),
+                    number,
+                    bytes,
+                    next: is_last.then(|| HistoryNext { cursor: next_cursor.clone(), per_mille }),
+                    ends_answer: is_last && (next.is_none() || pages == ANSWER_PAGES),
+                };
+                self.tell_device(turn, conversation, envelope.sender_device, ContentKind::HistoryPiece(piece))?;
+                number += 1;
+            }
+            at = next;
+        }
+        Ok(())
+    }
+
+    /// A piece of another device's history came.
+    pub(super) fn hear_history(
+        &mut self,
+        turn: &mut Turn<'_>,
+        envelope: &Envelope,
+        piece: &HistoryPiece,
+    ) -> Result<(), StoreError> {
+        if !self.is_own_device(envelope) {
+            return Ok(());
+        }
+        let Some(mut row) = TransferRow::load(turn.db)?.filter(|row| row.device == envelope.sender_device) else {
+            return Ok(());
+        };
+        // An earlier answer to a question that was asked again, or one of which something is missing: it is asked for again.
+        if row.asked != piece.cursor || row.pieces != piece.number {
+            return Ok(());
+        }
+        row.pieces += 1;
+        row.attempts = 0;
+        row.ask_at = turn.now.plus_millis(PAUSES_MS[0]);
+        row.page.extend_from_slice(&piece.bytes);
+        turn.changes.transfer = true;
+        if let Some(next) = &piece.next {
+            match ArchivePage::decode(std::mem::take(&mut row.page).into()) {
+                Ok(page) => row.messages += self.merge(turn, &page, Unsent::Left)?,
+                Err(error) => tracing::warn!(%error, "a page of the history is of no use"),
+            }
+            (row.next, row.per_mille) = (next.cursor.clone(), next.per_mille);
+            if next.cursor.is_empty() {
+                return self.end_transfer(turn);
+            }
+            if piece.ends_answer {
+                row.ask_at = turn.now;
+            }
+        }
+        row.put(turn.db)?;
+        self.transfer.at = Some(row.ask_at);
+        Ok(())
+    }
+
+    /// What this device asked for reaches nobody: the other one is gone.
+    pub(super) fn history_request_reached_nobody(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        tracing::warn!("the device that was to give its history is gone");
+        self.end_transfer(turn)
+    }
+
+    fn is_own_device(&self, envelope: &Envelope) -> bool {
+        let is_own = |user| envelope.sender_user == user && envelope.peer == Some(user);
+        envelope.protection == Protection::EndToEnd && self.account.as_ref().is_some_and(|account| is_own(account.user))
+    }
+
+    /// The encrypted conversation of the user's devices.
+    fn with_oneself(&mut self, turn: &Turn<'_>) -> Result<Option<ConversationRow>, StoreError> {
+        let Some(user) = self.account.as_ref().map(|account| account.user) else { return Ok(None) };
+        let protection = Protection::EndToEnd;
+        let id = direct_conversation(user, user, protection);
+        let head = ConversationHead { id, kind: ConversationKind::Direct, protection, peer: Some(user) };
+        self.conversation_of_devices(turn, &head).map(Some)
+    }
+
+    fn tell_device(
+        &mut self,
+        turn: &Turn<'_>,
+        conversation: &ConversationRow,
+        device: DeviceId,
+        kind: ContentKind,
+    ) -> Result<(), StoreError> {
+        let Some(own) = self.account.as_ref().map(|account| account.device) else { return Ok(()) };
+        let mut content = Content { message: MessageId::from_bytes([0; 16]), created_at: turn.now, kind };
+        let words = content.encode();
+        content.message = name(&[b"chasqui/v1/history", own.as_bytes(), device.as_bytes(), &words]);
+        self.say_to_devices(turn, conversation, content.message, content.encode(), Some(device), None)
+    }
+
+    /// A backup says whose history it is, and what their identity was.
+    pub(super) fn adopt(&mut self, turn: &mut Turn<'_>, head: &BackupHead) -> Answer {
+        let seed = head.identity_seed.map(Secret::new);
+        if !AccountRow::adopt_owner(turn.db, head.user, &head.name, seed.as_ref())? {
+            return Ok(Err(Error::someone_elses_folder()));
+        }
+        let Some(row) = AccountRow::load(turn.db)?.filter(|row| row.enrolled) else { return Ok(Ok(Reply::Done)) };
+        if row.user != head.user {
+            return Ok(Err(Error::someone_elses_folder()));
+        }
+        // Logged in before: the node says whether that is still the user's identity.
+        if let Some(seed) = seed.filter(|_| row.identity_seed.is_none()) {
+            AccountRow::set_identity_seed(turn.db, &seed)?;
+            self.identity_is_new(turn)?;
+            self.recycle_socket = true;
+        }
+        Ok(Ok(Reply::Done))
+    }
+
+    /// Puts a part of a history in its place; says how many messages are new here.
+    pub(super) fn merge(&mut self, turn: &mut Turn<'_>, page: &ArchivePage, unsent: Unsent) -> Result<u64, StoreError> {
+        let own = match &self.account {
+            Some(account) => Some(account.user),
+            None => AccountRow::owner(turn.db)?.map(|(user, _)| user),
+        };
+        let Some(own) = own else { return Ok(0) };
+        for user in &page.users {
+            self.merge_user(turn, own, user)?;
+        }
+        for conversation in &page.conversations {
+            self.merge_conversation(turn, own, conversation)?;
+        }
+        let mut new = 0;
+        for message in &page.messages {
+            new += u64::from(self.merge_message(turn, own, message, unsent)?);
+        }
+        Ok(new)
+    }
+
+    fn merge_user(&mut self, turn: &mut Turn<'_>, own: UserId, user: &ArchivedUser) -> Result<(), StoreError> {
+        store::restore_user(turn.db, user)?;
+        self.names_wanted |= user.name.is_none() && user.user != own;
+        turn.changes.users = true;
+        Ok(())
+    }
+
+    fn merge_conversation(
+        &mut self,
+        turn: &mut Turn<'_>,
+        own: UserId,
+        archived: &ArchivedConversation,
+    ) -> Result<(), StoreError> {
+        let ArchivedConversation { conversation: id, kind, protection, peer, .. } = *archived;
+        // Of a later version, or not what it says.
+        if kind != ConversationKind::Direct || peer.is_none_or(|peer| direct_conversation(own, peer, protection) != id)
+        {
+            return Ok(());
+        }
+        let is_new = ConversationRow::find(turn.db, id)?.is_none();
+        let row =
+            ConversationRow::ensure(turn.db, &ConversationHead { id, kind, protection, peer }, archived.activity)?;
+        if is_new && archived.hidden {
+            row.hide(turn.db)?;
+        } else if !archived.hidden {
+            row.show(turn.db)?;
+        }
+        match row.request {
+            Request::No if is_new && archived.is_request => row.key.set_request(turn.db, Request::Asked)?,
+            Request::Asked if !archived.is_request => row.key.set_request(turn.db, Request::No)?,
+            Request::No | Request::Asked | Request::Refused => {}
+        }
+        if let Some(read) = archived.read_up_to {
+            // Authors were told by the device that this comes from.
+            row.skip_reported(turn.db, read)?;
+            row.raise_read(turn.db, read)?;
+        }
+        turn.reread(&row);
+        Ok(())
+    }
+
+    fn merge_message(
+        &mut self,
+        turn: &mut Turn<'_>,
+        own: UserId,
+        archived: &ArchivedMessage,
+        unsent: Unsent,
+    ) -> Result<bool, StoreError> {
+        let Some(conversation) = ConversationRow::find(turn.db, archived.conversation)? else { return Ok(false) };
+        let Ok(content) = Content::decode(archived.body.clone(), archived.message) else { return Ok(false) };
+        if content.kind.is_for_devices() || (archived.seq.is_none() && unsent == Unsent::Left) {
+            return Ok(false);
+        }
+        let incoming = archived.sender != own;
+        let new = NewMessage {
+            id: archived.message,
+            place: archived.seq.map_or(Place::Pending, Place::At),
+            sender: archived.sender,
+            sender_device: archived.sender_device,
+            incoming,
+            kind: MessageKind::Content,
+            created_at: archived.created_at,
+            accepted_at: archived.accepted_at,
+            body: archived.body.clone(),
+        };
+        let inserted = MessageRow::insert(turn.db, &conversation, &new)?;
+        let key = match inserted {
+            Some(key) => key,
+            None => match MessageRow::find(turn.db, archived.message)? {
+                // It came here, and could not be read.
+                Some(row) if row.kind == MessageKind::Unreadable && !row.deleted && row.sender == archived.sender => {
+                    row.set_content(turn.db, archived.created_at, &archived.body)?;
+                    store::found(turn.db, row.key)?;
+                    row.key
+                }
+                _ => return Ok(false),
+            },
+        };
+        match archived.seq {
+            Some(seq) => {
+                store::fill_gap(turn.db, &conversation, seq)?;
+                if inserted.is_some() {
+                    conversation.add(turn.db, seq, incoming)?;
+                }
+                if !incoming {
+                    store::restore_deliveries(turn.db, conversation.key, seq, &archived.deliveries)?;
+                    store::apply_early_receipts(turn.db, conversation.key, seq)?;
+                }
+            }
+            None => {
+                let row = MessageRow::get(turn.db, key)?;
+                row.set_failed(turn.db, conversation.head, Failure::TooOld)?;
+            }
+        }
+        if let ContentKind::Text(text) = &content.kind {
+            turn.index(IndexChange::add(key, text));
+        }
+        turn.arranged(&conversation);
+        Ok(true)
+    }
+}

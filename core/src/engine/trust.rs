@@ -1,0 +1,207 @@
+//! Trust: whose key is whose, what becomes of a user who has a new identity, and what people are told of it.
+//!
+//! Guarantees: an identity is taken for somebody's when it is the first one that is heard of, or when the node's directory names it as
+//! the present one; each change is told. To whom somebody had verified nothing encrypted is sent under another key before they say so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chasqui_wire::{ConversationId, DeviceId, KeyPackagesLeft, Protection, Timestamp, UserId, direct_conversation};
+
+use super::identity::Identity;
+use super::{Engine, Reply, ResolvedUser, Secret, Turn, public_key};
+use crate::domain::{SecurityEventKind, Trust};
+use crate::e2ee::{Distrust, Fault};
+use crate::error::Error;
+use crate::store::{self, AccountRow, ConversationRow, IdentityRow, NewSecurityEvent, StoreError};
+
+type Answer = Result<Result<Reply, Error>, StoreError>;
+
+/// Before the directory is asked again about somebody whose devices say something else than it does.
+const PATIENCE_MS: u64 = 60_000;
+
+/// Whose identity seems to be another one than the one that is known.
+#[derive(Debug, Default)]
+pub(super) struct Doubts {
+    asked: BTreeMap<UserId, Timestamp>,
+    /// Whose mail waits for the directory's answer.
+    waiting: BTreeSet<UserId>,
+}
+
+impl Engine {
+    /// Somebody's device has another identity than the one that is known: the directory tells whether there is a new one. Says whether
+    /// it was asked now.
+    pub(super) fn doubt(&mut self, turn: &mut Turn<'_>, user: UserId) -> bool {
+        let asked = self.doubts.asked.get(&user);
+        if asked.is_some_and(|&at| turn.now < at.plus_millis(PATIENCE_MS)) {
+            return self.doubts.waiting.contains(&user);
+        }
+        self.doubts.asked.insert(user, turn.now);
+        self.doubts.waiting.insert(user);
+        self.ask_again(turn, user);
+        true
+    }
+
+    /// The directory was asked about somebody, whatever came of it: mail that waited for that comes again.
+    pub(super) fn directory_answered(&mut self, user: UserId) {
+        if self.doubts.waiting.remove(&user) {
+            self.recycle_socket = true;
+        }
+    }
+
+    /// The directory says who somebody is.
+    pub(super) fn learn_who(
+        &mut self,
+        turn: &mut Turn<'_>,
+        user: UserId,
+        answer: &ResolvedUser,
+    ) -> Result<(), StoreError> {
+        store::remember_user(turn.db, user, &answer.name)?;
+        turn.changes.users = true;
+        if self.account.as_ref().is_some_and(|account| account.user == user) {
+            return Ok(());
+        }
+        if store::pin_identity_key(turn.db, user, &answer.identity_key)? {
+            return Ok(());
+        }
+        let Some(known) = IdentityRow::get(turn.db, user)? else { return Ok(()) };
+        let trust = match known.trust {
+            Trust::Unverified => Trust::Unverified,
+            Trust::Verified | Trust::Changed => Trust::Changed,
+        };
+        IdentityRow::replace(turn.db, user, &answer.identity_key, trust, turn.now)?;
+        let conversation = self.encrypted_with(user);
+        let event =
+            NewSecurityEvent { kind: SecurityEventKind::IdentityChanged, user: Some(user), device: None, conversation };
+        self.tell_people(turn, &event)?;
+        if let Some(conversation) = conversation {
+            // Whoever is in its group under the old identity has no place there any more.
+            self.let_go(turn, conversation)?;
+            self.end_hold_of(turn, conversation)?;
+            turn.changed(conversation);
+        }
+        Ok(())
+    }
+
+    /// What people make of somebody's identity.
+    pub(super) fn set_trust(&mut self, turn: &mut Turn<'_>, user: UserId, verified: bool) -> Answer {
+        let Some(known) = IdentityRow::get(turn.db, user)? else {
+            return Ok(Err(Error::NotFound { what: "identity" }));
+        };
+        let trust = if verified { Trust::Verified } else { Trust::Unverified };
+        if known.trust != trust {
+            IdentityRow::set_trust(turn.db, user, trust)?;
+            turn.changes.users = true;
+            if let Some(conversation) = self.encrypted_with(user) {
+                self.end_hold_of(turn, conversation)?;
+                turn.changed(conversation);
+            }
+        }
+        Ok(Ok(Reply::Done))
+    }
+
+    /// Whether nothing is to be sent to somebody before people say what to make of their new identity.
+    pub(super) fn is_unconfirmed(&self, turn: &Turn<'_>, conversation: &ConversationRow) -> Result<bool, StoreError> {
+        let Some(peer) = conversation.peer.filter(|_| conversation.protection == Protection::EndToEnd) else {
+            return Ok(false);
+        };
+        Ok(IdentityRow::get(turn.db, peer)?.is_some_and(|known| known.trust == Trust::Changed))
+    }
+
+    /// Tells what MLS, or whoever looks after it, would not believe.
+    pub(super) fn report(
+        &self,
+        turn: &mut Turn<'_>,
+        fault: &Fault,
+        conversation: ConversationId,
+        by: Option<(UserId, DeviceId)>,
+    ) -> Result<(), StoreError> {
+        let kind = match fault {
+            Fault::Untrusted(Distrust::Device, _) => SecurityEventKind::UntrustedDevice,
+            Fault::Untrusted(Distrust::Message, _) => SecurityEventKind::ForgedMessage,
+            Fault::Untrusted(Distrust::Change, _) => SecurityEventKind::ForgedChange,
+            Fault::OtherIdentity(user) => {
+                let (user, device) = (Some(*user), by.map(|(_, device)| device));
+                let kind = SecurityEventKind::UntrustedDevice;
+                return self
+                    .tell_people(turn, &NewSecurityEvent { kind, user, device, conversation: Some(conversation) });
+            }
+            Fault::Store(_) | Fault::NoGroup | Fault::Epoch | Fault::Unreadable(_) => return Ok(()),
+        };
+        let (user, device) = (by.map(|(user, _)| user), by.map(|(_, device)| device));
+        self.tell_people(turn, &NewSecurityEvent { kind, user, device, conversation: Some(conversation) })
+    }
+
+    fn tell_people(&self, turn: &mut Turn<'_>, event: &NewSecurityEvent) -> Result<(), StoreError> {
+        turn.changes.security |= store::note_security_event(turn.db, event, turn.now)?;
+        Ok(())
+    }
+
+    fn encrypted_with(&self, user: UserId) -> Option<ConversationId> {
+        self.account.as_ref().map(|account| direct_conversation(account.user, user, Protection::EndToEnd))
+    }
+
+    fn end_hold_of(&mut self, turn: &Turn<'_>, conversation: ConversationId) -> Result<(), StoreError> {
+        if let Some(conversation) = ConversationRow::find(turn.db, conversation)? {
+            self.outbox.end_hold(conversation.key);
+        }
+        Ok(())
+    }
+
+    /// Keeps a new identity, before the node is asked to take it. A try whose answer was lost goes on with the one that it had.
+    pub(super) fn begin_identity(&mut self, turn: &mut Turn<'_>, seed: &Secret) -> Answer {
+        let Some(row) = AccountRow::load(turn.db)?.filter(|row| row.enrolled) else {
+            return Ok(Err(self.not_enrolled()));
+        };
+        if row.new_identity_seed.is_none() {
+            AccountRow::set_new_identity(turn.db, seed)?;
+        }
+        Ok(Ok(Reply::Done))
+    }
+
+    /// The node took the new identity.
+    pub(super) fn confirm_identity(&mut self, turn: &mut Turn<'_>) -> Answer {
+        self.take_new_identity(turn)?;
+        Ok(Ok(Reply::Done))
+    }
+
+    fn take_new_identity(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        if AccountRow::take_new_identity(turn.db)? {
+            self.identity_is_new(turn)?;
+        }
+        Ok(())
+    }
+
+    /// What was said under the old one is of no use, to this device and to others.
+    pub(super) fn identity_is_new(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        store::forget_groups(turn.db)?;
+        let row = AccountRow::load(turn.db)?.ok_or(StoreError::Corrupt("no account to have an identity"))?;
+        self.account = Some(Identity::new(row)?);
+        self.groups.socket_gone();
+        self.groups.told(Some(KeyPackagesLeft { one_time: 0, last_resort: false }));
+        self.recovery.look();
+        turn.changes.users = true;
+        Ok(())
+    }
+
+    /// The node says which identity the user has.
+    pub(super) fn heed_identity(&mut self, turn: &mut Turn<'_>, told: Option<[u8; 32]>) -> Result<(), StoreError> {
+        let (Some(told), Some(row)) = (told, AccountRow::load(turn.db)?) else { return Ok(()) };
+        // The answer to a reset was lost.
+        if row.new_identity_seed.as_ref().is_some_and(|seed| public_key(seed) == told) {
+            return self.take_new_identity(turn);
+        }
+        let is_other = row.identity_seed.as_ref().is_some_and(|seed| public_key(seed) != told);
+        let other = is_other.then_some(told);
+        if row.other_identity == other {
+            return Ok(());
+        }
+        // Nothing is thrown away on the node's word: if it was restored to before the reset, this identity is the user's again.
+        AccountRow::set_other_identity(turn.db, other)?;
+        self.identity_is_new(turn)?;
+        if is_other {
+            let (kind, user) = (SecurityEventKind::OwnIdentityReplaced, Some(row.user));
+            self.tell_people(turn, &NewSecurityEvent { kind, user, device: None, conversation: None })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! Whose identity is known by which key, and what was noticed about identities.
+
+use chasqui_wire::{ArchivedUser, ConversationId, DeviceId, Timestamp, UserId};
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::{RowExt as _, Sql, StoreError, user};
+use crate::domain::{SecurityEvent, SecurityEventKind, Trust};
+
+/// The most events that are kept: the newest.
+const EVENTS: u32 = 1_000;
+
+/// What is known of somebody's identity.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IdentityRow {
+    pub(crate) key: [u8; 32],
+    pub(crate) trust: Trust,
+    pub(crate) changed_at: Option<Timestamp>,
+}
+
+/// The numbers are stored.
+fn number(trust: Trust) -> i64 {
+    match trust {
+        Trust::Unverified => 0,
+        Trust::Verified => 1,
+        Trust::Changed => 2,
+    }
+}
+
+pub(super) fn trust(number: i64) -> Trust {
+    [Trust::Verified, Trust::Changed].into_iter().find(|&trust| self::number(trust) == number).unwrap_or_default()
+}
+
+impl IdentityRow {
+    pub(crate) fn get(connection: &Connection, user: UserId) -> Result<Option<Self>, StoreError> {
+        let sql = "SELECT identity_key, verified, identity_changed_at FROM user
+                   WHERE user = ? AND identity_key IS NOT NULL";
+        let read = |row: &rusqlite::Row<'_>| {
+            let (key, changed_at) = (row.get("identity_key")?, row.wire_opt("identity_changed_at")?);
+            Ok(Self { key, trust: trust(row.get("verified")?), changed_at })
+        };
+        Ok(connection.prepare_cached(sql)?.query_row([Sql(user)], read).optional()?)
+    }
+
+    /// It is another one than the one that is known.
+    pub(crate) fn replace(
+        connection: &Connection,
+        user: UserId,
+        key: &[u8; 32],
+        trust: Trust,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE user SET identity_key = ?2, verified = ?3, identity_changed_at = ?4 WHERE user = ?1";
+        connection.prepare_cached(sql)?.execute((Sql(user), key, number(trust), Sql(at)))?;
+        Ok(())
+    }
+
+    pub(crate) fn set_trust(connection: &Connection, user: UserId, trust: Trust) -> Result<(), StoreError> {
+        connection
+            .prepare_cached("UPDATE user SET verified = ?2 WHERE user = ?1")?
+            .execute((Sql(user), number(trust)))?;
+        Ok(())
+    }
+}
+
+/// Whether `key` is what is known of the user's identity; the first key seen is kept.
+pub(crate) fn pin_identity_key(connection: &Connection, user: UserId, key: &[u8; 32]) -> Result<bool, StoreError> {
+    user::mention(connection, user)?;
+    let sql = "UPDATE user SET identity_key = ?2 WHERE user = ?1 AND identity_key IS NULL";
+    connection.prepare_cached(sql)?.execute((Sql(user), key))?;
+    let sql = "SELECT identity_key = ?2 FROM user WHERE user = ?1";
+    Ok(connection.prepare_cached(sql)?.query_row((Sql(user), key), |row| row.get(0))?)
+}
+
+/// What an archive says of somebody; what is known here stays.
+pub(crate) fn restore_user(connection: &Connection, archived: &ArchivedUser) -> Result<(), StoreError> {
+    user::mention(connection, archived.user)?;
+    if let Some(key) = &archived.identity_key {
+        let is_known = pin_identity_key(connection, archived.user, key)?;
+        if is_known && archived.verified {
+            let sql = "UPDATE user SET verified = 1 WHERE user = ? AND verified = 0";
+            connection.prepare_cached(sql)?.execute([Sql(archived.user)])?;
+        }
+    }
+    if let Some(name) = &archived.name {
+        let sql = "UPDATE user SET name = ?2 WHERE user = ?1 AND name IS NULL
+                   AND NOT EXISTS (SELECT 1 FROM user WHERE name = ?2 COLLATE NOCASE)";
+        connection.prepare_cached(sql)?.execute((Sql(archived.user), name))?;
+    }
+    if archived.deleted {
+        user::mark_deleted(connection, archived.user)?;
+    }
+    Ok(())
+}
+
+/// What is to be told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewSecurityEvent {
+    pub(crate) kind: SecurityEventKind,
+    pub(crate) user: Option<UserId>,
+    pub(crate) device: Option<DeviceId>,
+    pub(crate) conversation: Option<ConversationId>,
+}
+
+/// Notes it, unless it is the very same as the last one; says whether it was noted.
+pub(crate) fn note_security_event(
+    connection: &Connection,
+    new: &NewSecurityEvent,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let of = || (new.kind.number(), new.user.map(Sql), new.device.map(Sql), new.conversation.map(Sql));
+    let sql = "SELECT EXISTS (SELECT 1 FROM security_event WHERE id = (SELECT max(id) FROM security_event)
+               AND kind = ?1 AND user IS ?2 AND device IS ?3 AND conversation IS ?4)";
+    let is_known: bool = connection.prepare_cached(sql)?.query_row(of(), |row| row.get(0))?;
+    // A new identity is news each time.
+    if is_known && new.kind != SecurityEventKind::IdentityChanged {
+        return Ok(false);
+    }
+    let sql = "INSERT INTO security_event (at, kind, user, device, conversation) VALUES (?, ?, ?, ?, ?)";
+    let (kind, user, device, conversation) = of();
+    connection.prepare_cached(sql)?.execute((Sql(at), kind, user, device, conversation))?;
+    let sql = "DELETE FROM security_event WHERE id <= (SELECT max(id) FROM security_event) - ?";
+    connection.prepare_cached(sql)?.execute([EVENTS])?;
+    Ok(true)
+}
+
+/// Those after one, oldest first.
+pub(crate) fn security_events(
+    connection: &Connection,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<SecurityEvent>, StoreError> {
+    let sql = "SELECT id, at, kind, user, device, conversation FROM security_event WHERE id > ? ORDER BY id LIMIT ?";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map((i64::try_from(after).unwrap_or(i64::MAX), limit), |row| {
+        let kind: i64 = row.get("kind")?;
+        Ok(SecurityEvent {
+            number: row.get::<_, i64>("id")?.cast_unsigned(),
+            at: row.wire("at")?,
+            kind: SecurityEventKind::from_number(kind).ok_or(rusqlite::Error::IntegralValueOutOfRange(2, kind))?,
+            user: row.wire_opt("user")?,
+            device: row.wire_opt("device")?,
+            conversation: row.wire_opt("conversation")?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
