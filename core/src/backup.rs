@@ -116,12 +116,13 @@ enum Part {
 }
 
 impl BackupPages {
-    /// The next bytes of the file, or `None` after the last. After an error the backup is begun anew.
+    /// The next bytes of the file, or `None` after the last. After an error the same page may be asked for again; dropping the future
+    /// loses nothing.
     ///
     /// # Errors
     /// [`Error::NotEnrolled`], [`Error::Suspended`], [`Error::Closed`].
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
-        let Some(part) = self.next.take() else { return Ok(None) };
+        let Some(part) = self.next else { return Ok(None) };
         match part {
             Part::Head => {
                 let (row, owner) = {
@@ -143,7 +144,10 @@ impl BackupPages {
                 self.next = Some(next.map_or(Part::End, |next| Part::Archive(Some(next))));
                 self.seal(page.encode(), false)
             }
-            Part::End => self.seal(Vec::new(), true),
+            Part::End => {
+                self.next = None;
+                self.seal(Vec::new(), true)
+            }
         }
     }
 
