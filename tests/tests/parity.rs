@@ -38,6 +38,9 @@ const BINDINGS: [Binding; 4] = [
         language: Language::Rust { of: "NativeClient" },
         without: &[
             ("export", "made of `export_pages` in each language: files are the platform's"),
+            ("back_up", "made of `backup_pages`"),
+            ("restore", "made of `begin_restore`"),
+            ("new_recovery_phrase", "a function of its own: UniFFI's objects have no static ones"),
             ("is_persistent", "files are, on phones and on desktops"),
         ],
     },
@@ -45,13 +48,18 @@ const BINDINGS: [Binding; 4] = [
         name: "bindings/kotlin",
         source: "bindings/kotlin/src/main/kotlin/im/chasqui/ChasquiClient.kt",
         language: Language::Kotlin,
-        without: &[("export_pages", "`export` writes into any stream"), ("is_persistent", "as in bindings/ffi")],
+        without: &[
+            ("export_pages", "`export` writes into any stream"),
+            ("backup_pages", "as does `backUp`"),
+            ("begin_restore", "`restore` reads from any stream"),
+            ("is_persistent", "as in bindings/ffi"),
+        ],
     },
     Binding {
         name: "bindings/swift",
         source: "bindings/swift/Sources/Chasqui",
         language: Language::Swift,
-        without: &[("is_persistent", "as in bindings/ffi")],
+        without: &[("begin_restore", "`restore` takes any sequence of bytes"), ("is_persistent", "as in bindings/ffi")],
     },
     Binding {
         name: "bindings/wasm",
@@ -59,13 +67,15 @@ const BINDINGS: [Binding; 4] = [
         language: Language::TypeScript,
         without: &[
             ("export_pages", "`export` makes a file that the browser holds"),
+            ("backup_pages", "as does `backUp`"),
+            ("begin_restore", "`restore` takes such a file"),
             ("is_persistent", "`storage` says it, and whether the browser may evict the history"),
         ],
     },
 ];
 
 /// Enums that may grow: in the core, and in the binding's Rust.
-const ENUMS: [(&str, &str); 7] = [
+const ENUMS: [(&str, &str); 9] = [
     ("Error", "ChasquiError"),
     ("MessageContent", "MessageContent"),
     ("Failure", "Failure"),
@@ -73,7 +83,11 @@ const ENUMS: [(&str, &str); 7] = [
     ("Blocked", "Blocked"),
     ("HoleReason", "HoleReason"),
     ("ConnectionState", "ConnectionState"),
+    ("Trust", "Trust"),
+    ("SecurityEventKind", "SecurityEventKind"),
 ];
+/// What a binding has beside them, for what only a later core could say.
+const OTHER: [(&str, &str); 1] = [("SecurityEventKind", "Other")];
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -154,7 +168,7 @@ fn compare(operations: &BTreeSet<String>, binding: &Binding) -> Vec<String> {
         }
         Language::Swift => {
             // Not what UniFFI generates: it lies in a folder of its own.
-            let names = ["ChasquiClient.swift", "Export.swift"];
+            let names = ["ChasquiClient.swift", "Export.swift", "Backup.swift"];
             let text: String = names.map(|name| std::fs::read_to_string(source.join(name)).unwrap()).concat();
             let has = |name: &str| {
                 let name = camel_case(name);
@@ -220,6 +234,8 @@ fn no_enum_has_grown_in_the_core_alone() {
     core.extend(files(&workspace().join("core/wire/src")));
     let ffi = files(&workspace().join("bindings/ffi/src"));
     for (ours, theirs) in ENUMS {
-        assert_eq!(variants(&core, ours), variants(&ffi, theirs), "{ours}");
+        let mut known = variants(&ffi, theirs);
+        known.retain(|variant| !OTHER.contains(&(theirs, variant)));
+        assert_eq!(variants(&core, ours), known, "{ours}");
     }
 }

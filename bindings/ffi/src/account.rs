@@ -81,7 +81,8 @@ impl From<chasqui::DeviceInfo> for DeviceInfo {
     }
 }
 
-/// What proves that it is the account's owner who deletes it, and not whoever holds the device: one of what the account has.
+/// What proves that it is the account's owner who deletes it or makes a new identity, and not whoever holds the device: one of what the
+/// account has.
 #[derive(Clone, PartialEq, Eq, uniffi::Enum)]
 #[uniffi::export(Display)]
 pub enum AccountProof {

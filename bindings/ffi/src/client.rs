@@ -5,14 +5,17 @@ use std::sync::Arc;
 use chasqui::{Client, ConversationId, Cursor, DeviceId, MessageId, Seq, UserId};
 
 use crate::account::{Account, AccountProof, DeviceInfo, PhoneChallenge, UserInfo};
+use crate::backup::{NativeBackup, NativeRestore};
 use crate::config::Config;
 use crate::connection::ConnectionState;
 use crate::conversation::{ConversationSummary, Protection};
 use crate::error::ChasquiError;
 use crate::export::NativeExport;
+use crate::identity::{HistoryTransfer, SafetyNumber, SecurityEvent};
 use crate::message::Message;
 use crate::observer::{
-    NativeConnectionObserver, NativeConversationsObserver, NativeSalvageObserver, NativeTimelineObserver,
+    NativeConnectionObserver, NativeConversationsObserver, NativeSalvageObserver, NativeSecurityObserver,
+    NativeTimelineObserver, NativeTransferObserver,
 };
 use crate::planted;
 use crate::salvage::Salvage;
@@ -145,6 +148,49 @@ impl NativeClient {
     /// See [`Client::cancel_linking`].
     pub async fn cancel_linking(&self) -> Result<(), ChasquiError> {
         Ok(self.0.cancel_linking().await?)
+    }
+
+    /// See [`Client::safety_number`].
+    pub async fn safety_number(&self, user: UserId) -> Result<SafetyNumber, ChasquiError> {
+        Ok(self.0.safety_number(user).await?.into())
+    }
+
+    /// See [`Client::verify`].
+    pub async fn verify(&self, user: UserId, scanned: String) -> Result<bool, ChasquiError> {
+        Ok(self.0.verify(user, &scanned).await?)
+    }
+
+    /// See [`Client::set_verified`].
+    pub async fn set_verified(&self, user: UserId, is_verified: bool) -> Result<(), ChasquiError> {
+        Ok(self.0.set_verified(user, is_verified).await?)
+    }
+
+    /// See [`Client::reset_identity`].
+    pub async fn reset_identity(&self, proof: AccountProof) -> Result<(), ChasquiError> {
+        Ok(self.0.reset_identity(proof.into()).await?)
+    }
+
+    /// See [`Client::security_events`].
+    pub async fn security_events(&self, after: i64, limit: Count) -> Result<Vec<SecurityEvent>, ChasquiError> {
+        Ok(all(self.0.security_events(event_number(after)?, limit.0).await?))
+    }
+
+    /// See [`Client::observe_security_events`].
+    ///
+    /// # Errors
+    /// For a number below 0.
+    pub fn observe_security_events(&self, after: i64) -> Result<Arc<NativeSecurityObserver>, ChasquiError> {
+        Ok(NativeSecurityObserver::new(self.0.observe_security_events(event_number(after)?)))
+    }
+
+    /// See [`Client::history_transfer`].
+    pub async fn history_transfer(&self) -> Result<Option<HistoryTransfer>, ChasquiError> {
+        Ok(self.0.history_transfer().await?.map(HistoryTransfer::from))
+    }
+
+    /// See [`Client::observe_history_transfer`].
+    pub fn observe_history_transfer(&self) -> Arc<NativeTransferObserver> {
+        NativeTransferObserver::new(self.0.observe_history_transfer())
     }
 
     /// See [`Client::send_text`].
@@ -308,10 +354,30 @@ impl NativeClient {
         NativeExport::new(self.0.export_pages())
     }
 
+    /// See [`Client::backup_pages`], of which [`Client::back_up`] is made in each language.
+    ///
+    /// # Errors
+    /// For what is no phrase.
+    pub fn backup_pages(&self, phrase: String) -> Result<Arc<NativeBackup>, ChasquiError> {
+        Ok(NativeBackup::new(self.0.backup_pages(&phrase)?))
+    }
+
+    /// See [`Client::begin_restore`], of which [`Client::restore`] is made in each language.
+    ///
+    /// # Errors
+    /// For what is no phrase.
+    pub fn begin_restore(&self, phrase: String) -> Result<Arc<NativeRestore>, ChasquiError> {
+        Ok(NativeRestore::new(self.0.begin_restore(&phrase)?))
+    }
+
     /// See [`Client::export_from_node`].
     pub async fn export_from_node(&self) -> Result<String, ChasquiError> {
         Ok(self.0.export_from_node().await?)
     }
+}
+
+fn event_number(number: i64) -> Result<u64, ChasquiError> {
+    unsigned(number, "the number of a security event")
 }
 
 fn all<T, U: From<T>>(lines: Vec<T>) -> Vec<U> {

@@ -2,6 +2,7 @@
 
 use chasqui::{ConversationId, Seq, Timestamp, UserId};
 
+use crate::identity::Trust;
 use crate::message::Message;
 use crate::scalar::Count;
 
@@ -18,6 +19,8 @@ pub struct ConversationSummary {
     pub peer: Option<UserId>,
     /// The peer's name, once known here.
     pub peer_name: Option<String>,
+    /// Whether somebody has compared the peer's identity; while it is `Changed`, nothing is sent in an encrypted conversation.
+    pub peer_trust: Trust,
     /// The peer's account was deleted, for good: nothing can be sent any more.
     pub peer_deleted: bool,
     /// A stranger wrote, who hears neither RECEIVED nor READ before the user answers or accepts: `acceptRequest`.
@@ -40,6 +43,7 @@ impl From<chasqui::ConversationSummary> for ConversationSummary {
             protection,
             peer,
             peer_name,
+            peer_trust,
             peer_deleted,
             is_request,
             unread,
@@ -53,6 +57,7 @@ impl From<chasqui::ConversationSummary> for ConversationSummary {
             protection: protection.into(),
             peer,
             peer_name,
+            peer_trust: peer_trust.into(),
             peer_deleted,
             is_request,
             unread: unread.into(),

@@ -92,6 +92,8 @@ pub enum ChasquiError {
         /// English, for developers.
         detail: String,
     },
+    /// This is no recovery phrase, or not the one that the backup was made with.
+    WrongPhrase,
     /// The folder is bound to another device: see the device binding of `Config`.
     OtherDevice,
     /// The folder belongs to an account already.
@@ -174,6 +176,7 @@ impl From<chasqui::Error> for ChasquiError {
             Error::LogInAgain => Self::LogInAgain,
             Error::NotLinked => Self::NotLinked,
             Error::LinkingFailed { detail } => Self::LinkingFailed { detail },
+            Error::WrongPhrase => Self::WrongPhrase,
             Error::OtherDevice => Self::OtherDevice,
             Error::AlreadyEnrolled => Self::AlreadyEnrolled,
             Error::FolderInUse => Self::FolderInUse,
@@ -221,6 +224,7 @@ impl From<&ChasquiError> for chasqui::Error {
             ChasquiError::LogInAgain => Self::LogInAgain,
             ChasquiError::NotLinked => Self::NotLinked,
             ChasquiError::LinkingFailed { detail } => Self::LinkingFailed { detail: detail.clone() },
+            ChasquiError::WrongPhrase => Self::WrongPhrase,
             ChasquiError::OtherDevice => Self::OtherDevice,
             ChasquiError::AlreadyEnrolled => Self::AlreadyEnrolled,
             ChasquiError::FolderInUse => Self::FolderInUse,
@@ -378,6 +382,7 @@ mod tests {
             Error::RateLimited { retry_after_ms: 1_500 },
             Error::WaitingPeriod { retry_after_ms: u32::MAX },
             Error::StorageFull,
+            Error::WrongPhrase,
             Error::FolderInUse,
             Error::Closed,
         ] {

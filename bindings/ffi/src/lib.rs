@@ -7,12 +7,14 @@
 //! No callback is ever made into the host, not even by the log: it awaits, on threads of its own.
 
 mod account;
+mod backup;
 mod client;
 mod config;
 mod connection;
 mod conversation;
 mod error;
 mod export;
+mod identity;
 mod log;
 mod message;
 mod observer;
@@ -24,16 +26,19 @@ mod timeline;
 mod update;
 
 pub use account::{Account, AccountProof, DeviceInfo, PhoneChallenge, UserInfo};
+pub use backup::{NativeBackup, NativeRestore, native_new_recovery_phrase};
 pub use client::NativeClient;
 pub use config::Config;
 pub use connection::{Blocked, ConnectionState};
 pub use conversation::{ConversationKind, ConversationSummary, Protection};
 pub use error::{ChasquiError, ErrorCode};
 pub use export::NativeExport;
+pub use identity::{HistoryTransfer, SafetyNumber, SecurityEvent, SecurityEventKind, Trust};
 pub use log::{LogLevel, LogRecord, NativeLog};
 pub use message::{Delivery, Failure, Message, MessageContent, MessageState, Undelivered};
 pub use observer::{
-    NativeConnectionObserver, NativeConversationsObserver, NativeSalvageObserver, NativeTimelineObserver,
+    NativeConnectionObserver, NativeConversationsObserver, NativeSalvageObserver, NativeSecurityObserver,
+    NativeTimelineObserver, NativeTransferObserver,
 };
 pub use peek::{Peeked, PeekedMessage, native_peek};
 pub use salvage::{Salvage, SavedTable};

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::connection::ConnectionState;
 use crate::conversation::ConversationSummary;
 use crate::error::ChasquiError;
+use crate::identity::{HistoryTransfer, SecurityEvent};
 use crate::planted;
 use crate::salvage::Salvage;
 use crate::scalar::Count;
@@ -65,6 +66,26 @@ impl Observes for chasqui::ConnectionObserver {
 
 impl Observes for chasqui::SalvageObserver {
     type News = chasqui::Salvage;
+
+    async fn news(&mut self) -> Result<Self::News, chasqui::Error> {
+        self.next().await
+    }
+
+    fn show(&mut self, _limit: u32) {}
+}
+
+impl Observes for chasqui::SecurityObserver {
+    type News = chasqui::SecurityEvent;
+
+    async fn news(&mut self) -> Result<Self::News, chasqui::Error> {
+        self.next().await
+    }
+
+    fn show(&mut self, _limit: u32) {}
+}
+
+impl Observes for chasqui::TransferObserver {
+    type News = Option<chasqui::HistoryTransfer>;
 
     async fn news(&mut self) -> Result<Self::News, chasqui::Error> {
         self.next().await
@@ -242,3 +263,32 @@ news_observer!(
     /// Watches for damage that was found, and what was saved from it.
     NativeSalvageObserver, chasqui::SalvageObserver, Salvage
 );
+news_observer!(
+    /// Watches for security events.
+    NativeSecurityObserver, chasqui::SecurityObserver, SecurityEvent
+);
+
+/// Watches how far the history of another device has come.
+#[derive(uniffi::Object)]
+pub struct NativeTransferObserver(Watched<chasqui::TransferObserver>);
+
+impl NativeTransferObserver {
+    pub(crate) fn new(observer: chasqui::TransferObserver) -> Arc<Self> {
+        Arc::new(Self(Watched::new(observer)))
+    }
+}
+
+#[uniffi::export]
+impl NativeTransferObserver {
+    /// Waits for news: one transfer, or an empty list when none is on its way. (There is no nothing within nothing in Kotlin.)
+    /// Nothing once it was cancelled or the client closed.
+    pub async fn next(&self) -> Result<Option<Vec<HistoryTransfer>>, ChasquiError> {
+        let news = self.0.next(|_| {}).await?;
+        Ok(news.map(|transfer| transfer.map(HistoryTransfer::from).into_iter().collect()))
+    }
+
+    /// Ends it, and a pending `next`. Again, it changes nothing.
+    pub fn cancel(&self) {
+        self.0.cancel();
+    }
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chasqui_ffi::{
     Blocked, ChasquiError, Config, ConnectionState, ConversationsUpdate, Count, NativeClient, TimelineUpdate,
+    native_new_recovery_phrase,
 };
 use tempfile::TempDir;
 
@@ -59,6 +60,17 @@ async fn a_cancelled_observer_ends_at_once_and_for_good() {
     assert_eq!(within(conversations.next()).await, Ok(None));
 
     // The others are made of the same.
+    let transfer = client.observe_history_transfer();
+    assert_eq!(within(transfer.next()).await, Ok(Some(Vec::new())));
+    let events = client.observe_security_events(0).unwrap();
+    let (of_transfer, of_events) = (Arc::clone(&transfer), Arc::clone(&events));
+    let of_transfer = begun(async move { of_transfer.next().await }).await;
+    let of_events = begun(async move { of_events.next().await }).await;
+    transfer.cancel();
+    events.cancel();
+    assert_eq!(within(of_transfer).await.unwrap(), Ok(None));
+    assert_eq!(within(of_events).await.unwrap(), Ok(None));
+    assert!(matches!(client.observe_security_events(-1).map(drop), Err(ChasquiError::Invalid { .. })));
     let connection = client.observe_connection();
     let state = ConnectionState::Blocked { reason: Blocked::NotEnrolled };
     while within(connection.next()).await.unwrap() != Some(state) {}
@@ -126,4 +138,21 @@ async fn an_export_comes_in_pages() {
     let text = String::from_utf8(text).unwrap();
     assert!(text.starts_with("{") && text.ends_with("{\"kind\":\"end\",\"lines\":1}\n"), "{text}");
     assert_eq!(within(export.next()).await, Ok(None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_fails_does_not_look_as_if_it_had_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let client = open(&folder).await.unwrap();
+    let phrase = native_new_recovery_phrase().unwrap();
+    let backup = client.backup_pages(phrase.clone()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(within(backup.next()).await, Err(ChasquiError::NotEnrolled));
+    }
+    assert_eq!(client.backup_pages("no phrase".to_owned()).map(drop), Err(ChasquiError::WrongPhrase));
+    let restore = client.begin_restore(phrase).unwrap();
+    let cut_off = within(restore.finish()).await;
+    assert!(matches!(cut_off, Err(ChasquiError::Invalid { .. })), "{cut_off:?}");
+    let finished = within(restore.push(vec![1])).await;
+    assert!(matches!(finished, Err(ChasquiError::Invalid { .. })), "{finished:?}");
 }
