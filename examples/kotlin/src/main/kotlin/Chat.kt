@@ -23,6 +23,7 @@ private const val HELP = """
   /list          conversations, and what is unread
   /search WORDS  in everything that was ever said
   /devices       your devices
+  /number NAME   what both of you compare, to know that nobody stands between you
   /quit
   anything else is sent"""
 
@@ -68,6 +69,7 @@ private class Chat(private val client: ChasquiClient, private val scope: Corouti
         println("You are ${own.name}. /help lists the commands.")
         scope.launch { client.connection.collect { println("  [${it.shown()}]") } }
         scope.launch { announce() }
+        scope.launch { client.observeSecurityEvents().collect { println("  [${it.kind}, ${it.at}]") } }
         while (true) {
             val line = ask("")?.trim() ?: return
             try {
@@ -78,6 +80,7 @@ private class Chat(private val client: ChasquiClient, private val scope: Corouti
                     line == "/list" -> list()
                     line == "/devices" -> client.devices().forEach { println("  ${it.name}, since ${it.createdAt}") }
                     line.startsWith("/with ") -> talkTo(line.removePrefix("/with ").trim())
+                    line.startsWith("/number ") -> number(line.removePrefix("/number ").trim())
                     line.startsWith("/search ") -> search(line.removePrefix("/search "))
                     line.startsWith("/") -> println("  no such command: /help")
                     else -> open?.let { client.sendText(it, line) } ?: println("  to whom? /with NAME")
@@ -125,6 +128,11 @@ private class Chat(private val client: ChasquiClient, private val scope: Corouti
         for (line in client.conversations(limit = 20)) {
             println("  ${line.peerName ?: "somebody"}: ${line.lastMessage?.said ?: "nothing yet"} (${line.unread} unread)")
         }
+    }
+
+    private suspend fun number(name: String) {
+        val number = client.safetyNumber(client.findUser(name).user)
+        println("  ${number.digits} (${number.trust})")
     }
 
     private suspend fun search(words: String) {

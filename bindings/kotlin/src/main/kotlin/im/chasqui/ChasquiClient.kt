@@ -1,6 +1,8 @@
 package im.chasqui
 
+import java.io.Closeable
 import java.io.File
+import java.io.InputStream
 import java.io.OutputStream
 import kotlin.time.Duration
 import kotlinx.coroutines.CancellationException
@@ -8,7 +10,11 @@ import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.StateFlow
+import kotlinx.coroutines.flow.map
 import kotlinx.coroutines.withContext
+
+/** Of a backup, in bytes. */
+private const val READ_AT_ONCE = 64 * 1024
 
 /**
  * One device of one user, offline first.
@@ -57,6 +63,15 @@ public class ChasquiClient private constructor(private val native: NativeClient)
          */
         public suspend fun peek(config: Config, within: Duration): Peeked =
             Calls().call { nativePeek(config, within.inWholeMilliseconds.coerceAtLeast(0)) }
+
+        /**
+         * A new recovery phrase for [backUp]: ten groups of five digits, for people to write down. Who has it reads every backup that
+         * was made with it; without it a backup is of no use to anybody.
+         *
+         * @throws ChasquiException.Internal when the system has no random numbers
+         */
+        @JvmStatic
+        public fun newRecoveryPhrase(): String = Calls().typed { nativeNewRecoveryPhrase() }
 
         /**
          * Hands what the SDK logs from now on, of all clients of this process, to [sink]: of [level] and of what is worse.
@@ -266,7 +281,8 @@ public class ChasquiClient private constructor(private val native: NativeClient)
 
     /**
      * On either device: people saw the same number on both. On the device to be linked it returns when that takes part in
-     * encrypted conversations, with what is written from then on.
+     * encrypted conversations, with what is written from then on. What was written before comes by itself: see
+     * [observeHistoryTransfer].
      *
      * @throws ChasquiException.Invalid when no number was shown
      * @throws ChasquiException.LinkingFailed
@@ -275,6 +291,66 @@ public class ChasquiClient private constructor(private val native: NativeClient)
 
     /** On either device: nothing is to come of it. The other one is told. */
     public suspend fun cancelLinking(): Unit = calls.call { native.cancelLinking() }
+
+    /** How far this device has come in getting the history from the one that linked it; null when none is on its way. */
+    public suspend fun historyTransfer(): HistoryTransfer? = calls.call { native.historyTransfer() }
+
+    /** Watches that: how far it is now, then each change. Steps in between may be skipped. Ends with the client. */
+    public fun observeHistoryTransfer(): Flow<HistoryTransfer?> =
+        watched(calls, native::observeHistoryTransfer, { it.next() }, { it.cancel(); it.close() }).map { it.firstOrNull() }
+
+    /**
+     * What this user and [user] compare to know that nobody stands between them: the same on both sides.
+     *
+     * @throws ChasquiException.NotLinked on a device that was not linked
+     * @throws ChasquiException.NotFound when nothing is known of that user's identity, here or at the node
+     * @throws ChasquiException.Offline when the node could not be asked
+     * @throws ChasquiException.Invalid for oneself
+     */
+    public suspend fun safetyNumber(user: UserId): SafetyNumber = calls.call { native.safetyNumber(user) }
+
+    /**
+     * Reads the code that [user]'s device shows ([SafetyNumber.scannable]). Returns whether it is the right one, and if so notes
+     * that the identity is verified. A wrong one is an alarm: somebody may stand in between; nothing is changed then.
+     *
+     * @throws ChasquiException.Invalid when that is no such code; else as [safetyNumber]
+     */
+    public suspend fun verify(user: UserId, scanned: String): Boolean = calls.call { native.verify(user, scanned) }
+
+    /**
+     * People have compared the digits, or take that back. After a change of a verified identity either is the word that
+     * [Trust.CHANGED] waits for: false goes on without verifying. Known on this device only.
+     *
+     * @throws ChasquiException.NotFound when nothing is known of that user's identity
+     */
+    public suspend fun setVerified(user: UserId, isVerified: Boolean): Unit =
+        calls.call { native.setVerified(user, isVerified) }
+
+    /**
+     * Makes a new identity, for a user who has lost every linked device and has no backup. This device is linked by it; the
+     * user's others are not any more, until they are linked again. Everybody whom the user wrote to is told that the identity
+     * changed. Repeating it after a lost answer ends the same.
+     *
+     * @throws ChasquiException.ProofNeeded here and below: the identity is what it was, as far as this device heard
+     * @throws ChasquiException.WrongPin
+     * @throws ChasquiException.AttemptsExhausted
+     * @throws ChasquiException.InvalidToken
+     * @throws ChasquiException.RateLimited
+     * @throws ChasquiException.NotEnrolled
+     * @throws ChasquiException.Offline
+     */
+    public suspend fun resetIdentity(proof: AccountProof): Unit = calls.call { native.resetIdentity(proof) }
+
+    /** What was noticed about identities, and what was refused, after the event of that number; oldest first. */
+    public suspend fun securityEvents(limit: Int, after: Long = 0): List<SecurityEvent> =
+        calls.call { native.securityEvents(after, limit) }
+
+    /**
+     * Watches for security events; begins with the first whose number is above [after]: of all that are kept, at most 1,000, when
+     * it is 0. Ends with the client.
+     */
+    public fun observeSecurityEvents(after: Long = 0): Flow<SecurityEvent> =
+        watched(calls, { native.observeSecurityEvents(after) }, { it.next() }, { it.cancel(); it.close() })
 
     /**
      * Sends a text: it is in the outbox when this returns, and goes out in order as soon as it can. Cancelled, it is
@@ -426,27 +502,60 @@ public class ChasquiClient private constructor(private val native: NativeClient)
      * @throws java.io.IOException of [into]
      */
     public suspend fun export(into: OutputStream) {
-        val pages = calls.typed { native.exportPages() }
-        try {
-            while (true) {
-                val page = calls.call { pages.next() } ?: break
-                withContext(Dispatchers.IO) { into.write(page) }
-            }
-            withContext(Dispatchers.IO) { into.flush() }
-        } finally {
-            pages.close()
-        }
+        calls.typed { native.exportPages() }.use { pages -> write(into) { pages.next() } }
     }
 
     /** As [export], into a file that is made or replaced. */
-    public suspend fun export(into: File) {
-        val stream = withContext(Dispatchers.IO) { into.outputStream().buffered() }
-        try {
-            export(stream)
-        } finally {
-            withContext(NonCancellable + Dispatchers.IO) { stream.close() }
+    public suspend fun export(into: File): Unit = used({ into.outputStream().buffered() }) { export(it) }
+
+    /**
+     * Writes a backup of everything that this device holds, sealed by [phrase], into [into], which is flushed and stays open: a
+     * page at a time, however long the history is. What arrives meanwhile may be in it or not. What was cut off or changed
+     * cannot be taken for a whole one.
+     *
+     * @param phrase from [newRecoveryPhrase]; spaces and dashes do not matter
+     * @throws ChasquiException.WrongPhrase for what is no phrase
+     * @throws ChasquiException.NotEnrolled in a folder that is nobody's
+     * @throws java.io.IOException of [into]
+     */
+    public suspend fun backUp(into: OutputStream, phrase: String) {
+        calls.typed { native.backupPages(phrase) }.use { pages -> write(into) { pages.next() } }
+    }
+
+    /** As [backUp], into a file that is made or replaced. */
+    public suspend fun backUp(into: File, phrase: String) {
+        // No file is touched for what is no phrase.
+        calls.typed { native.backupPages(phrase) }.use { pages ->
+            used({ into.outputStream().buffered() }) { stream -> write(stream) { pages.next() } }
         }
     }
+
+    /**
+     * Puts what is in a backup into this folder: one that is new, before or after the user logs in, or one in which the same user's
+     * history is. Restored before the login, the identity is there with the login, and the device takes part in encrypted
+     * conversations at once. Restoring again, or over what is newer, changes nothing that is there.
+     *
+     * What was read of a damaged backup before the damage stays. [from] is read to its end, and stays open.
+     *
+     * @throws ChasquiException.WrongPhrase
+     * @throws ChasquiException.Invalid when it is damaged, cut off, no backup, or somebody else's
+     * @throws ChasquiException.StorageFull
+     * @throws java.io.IOException of [from]
+     */
+    public suspend fun restore(from: InputStream, phrase: String) {
+        calls.typed { native.beginRestore(phrase) }.use { restore ->
+            val bytes = ByteArray(READ_AT_ONCE)
+            while (true) {
+                val read = withContext(Dispatchers.IO) { from.read(bytes) }
+                if (read < 0) break
+                calls.call { restore.push(bytes.copyOf(read)) }
+            }
+            calls.call { restore.finish() }
+        }
+    }
+
+    /** As [restore], from a file. */
+    public suspend fun restore(from: File, phrase: String): Unit = used({ from.inputStream() }) { restore(it, phrase) }
 
     /**
      * What the node holds about the user, in its words (JSON).
@@ -462,6 +571,24 @@ public class ChasquiClient private constructor(private val native: NativeClient)
         } catch (closed: ChasquiException.Closed) {
             ConnectionState.Offline
         }
+
+    private suspend fun write(into: OutputStream, next: suspend () -> ByteArray?) {
+        while (true) {
+            val page = calls.call(next) ?: break
+            withContext(Dispatchers.IO) { into.write(page) }
+        }
+        withContext(Dispatchers.IO) { into.flush() }
+    }
+
+    /** Opens and closes it where blocking is allowed. */
+    private suspend fun <T : Closeable> used(open: () -> T, body: suspend (T) -> Unit) {
+        val stream = withContext(Dispatchers.IO) { open() }
+        try {
+            body(stream)
+        } finally {
+            withContext(NonCancellable + Dispatchers.IO) { stream.close() }
+        }
+    }
 
     /** The library has closed it. */
     private fun free() {

@@ -52,6 +52,8 @@ class ErrorsTest {
             failure<ChasquiException.Invalid> { ana.client.conversations(-1) }
             failure<ChasquiException.Invalid> { ana.client.observeTimeline(chat, -1).updates.collect {} }
             failure<ChasquiException.Invalid> { ana.client.observeSalvages(-1).collect {} }
+            failure<ChasquiException.Invalid> { ana.client.observeSecurityEvents(-1).collect {} }
+            failure<ChasquiException.Invalid> { ana.client.securityEvents(limit = 10, after = -1) }
             val unknown = ConversationId("0190f5f0-0000-7000-8000-000000000001")
             failure<ChasquiException.NotFound> { ana.client.sendText(unknown, "hello") }
         }

@@ -46,6 +46,8 @@ class LeakTest {
                     launch { client.observeConversations(10).updates.onEach { begun.complete(Unit) }.collect {} }
                     launch { client.observeConnection().collect {} }
                     launch { client.observeSalvages(0).collect {} }
+                    launch { client.observeSecurityEvents().collect {} }
+                    launch { client.observeHistoryTransfer().collect {} }
                     begun.await()
                     client.close()
                 }

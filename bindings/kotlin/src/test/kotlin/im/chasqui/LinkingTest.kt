@@ -36,7 +36,9 @@ class LinkingTest {
             assertEquals(chat, laptop.client.openDirect(bo.user()))
             laptop.client.sendText(chat, "from the laptop")
             for (device in listOf(ana, bo)) device.gets(chat, "from the laptop")
-            assertEquals(listOf("for both", "from the laptop"), laptop.texts(chat))
+            laptop.client.observeHistoryTransfer().until("the history") { it == null }
+            assertEquals(null, laptop.client.historyTransfer())
+            assertEquals(listOf("before", "for both", "from the laptop"), laptop.texts(chat))
             assertEquals(listOf("before", "for both", "from the laptop"), ana.texts(chat))
             laptop.client.close()
         }
