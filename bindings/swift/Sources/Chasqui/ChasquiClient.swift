@@ -212,7 +212,8 @@ public final class ChasquiClient: Sendable {
     }
 
     /// On either device: people saw the same number on both. On the device to be linked it returns when that takes part in
-    /// encrypted conversations, with what is written from then on.
+    /// encrypted conversations, with what is written from then on. What was written before comes by itself: see
+    /// ``observeHistoryTransfer()``.
     ///
     /// - Throws: ``ChasquiError/invalid(detail:)`` when no number was shown, ``ChasquiError/linkingFailed(detail:)``.
     public func confirmLinking() async throws {
@@ -223,6 +224,67 @@ public final class ChasquiClient: Sendable {
     public func cancelLinking() async throws {
         try await call { try await $0.cancelLinking() }
     }
+
+    /// How far this device has come in getting the history from the one that linked it; `nil` when none is on its way.
+    public func historyTransfer() async throws -> HistoryTransfer? {
+        try await call { try await $0.historyTransfer() }
+    }
+
+    /// Watches that: how far it is now, then each change. Steps in between may be skipped.
+    public func observeHistoryTransfer() -> TransferObserver {
+        TransferObserver(NativeTransfers(native: native.observeHistoryTransfer()))
+    }
+
+    // MARK: Who people are
+
+    /// What this user and another one compare to know that nobody stands between them: the same on both sides.
+    ///
+    /// - Throws: ``ChasquiError/notLinked`` on a device that was not linked, ``ChasquiError/notFound(what:)`` when nothing is known of
+    ///   that user's identity, here or at the node, ``ChasquiError/offline(detail:)`` when the node could not be asked,
+    ///   ``ChasquiError/invalid(detail:)`` for oneself.
+    public func safetyNumber(with user: UserId) async throws -> SafetyNumber {
+        try await call { try await $0.safetyNumber(user: user) }
+    }
+
+    /// Reads the code that the user's device shows (``SafetyNumber/scannable``). Returns whether it is the right one, and if so notes
+    /// that the identity is verified. A wrong one is an alarm: somebody may stand in between; nothing is changed then.
+    ///
+    /// - Throws: ``ChasquiError/invalid(detail:)`` when that is no such code; else as ``safetyNumber(with:)``.
+    public func verify(_ user: UserId, scanned: String) async throws -> Bool {
+        try await call { try await $0.verify(user: user, scanned: scanned) }
+    }
+
+    /// People have compared the digits, or take that back. After a change of a verified identity either is the word that
+    /// ``Trust/changed`` waits for: `false` goes on without verifying. Known on this device only.
+    ///
+    /// - Throws: ``ChasquiError/notFound(what:)`` when nothing is known of that user's identity.
+    public func setVerified(_ isVerified: Bool, for user: UserId) async throws {
+        try await call { try await $0.setVerified(user: user, isVerified: isVerified) }
+    }
+
+    /// Makes a new identity, for a user who has lost every linked device and has no backup. This device is linked by it; the user's
+    /// others are not any more, until they are linked again. Everybody whom the user wrote to is told that the identity changed.
+    /// Repeating it after a lost answer ends the same.
+    ///
+    /// - Throws: ``ChasquiError/proofNeeded``, ``ChasquiError/wrongPin``, ``ChasquiError/attemptsExhausted(retryAfterMs:)``,
+    ///   ``ChasquiError/invalidToken(detail:)``, ``ChasquiError/offline(detail:)``: the identity is what it was, as far as this device
+    ///   heard.
+    public func resetIdentity(proof: AccountProof) async throws {
+        try await call { try await $0.resetIdentity(proof: proof) }
+    }
+
+    /// What was noticed about identities, and what was refused, after the event of that number; oldest first.
+    public func securityEvents(after number: Int64 = 0, limit: Int) async throws -> [SecurityEvent] {
+        try await call { try await $0.securityEvents(after: number, limit: limit) }
+    }
+
+    /// Watches for security events; begins with the first whose number is above that one: of all that are kept, at most 1,000, when it
+    /// is 0.
+    public func observeSecurityEvents(after number: Int64 = 0) throws -> SecurityObserver {
+        SecurityObserver(try typed { try native.observeSecurityEvents(after: number) })
+    }
+
+    // MARK: Messages
 
     /// Sends a text: it is in the outbox when this returns, and goes out in order as soon as it can. Cancelled, it is there as a
     /// whole or not at all: the timeline says, or ``sendTextAs(_:_:to:)`` repeats it.

@@ -31,11 +31,18 @@ extension ChasquiClient {
     /// - Throws: ``ChasquiError/storageFull`` and ``ChasquiError/invalid(detail:)`` when it cannot be written. A file whose
     /// last line is missing did not end.
     public func export(to file: URL) async throws {
+        try await exportPages().write(to: file)
+    }
+}
+
+extension AsyncSequence where Element == Data {
+    /// Writes all pages into a file, which is replaced.
+    func write(to file: URL) async throws {
         do {
             try Data().write(to: file)
             let handle = try FileHandle(forWritingTo: file)
             defer { try? handle.close() }
-            for try await page in exportPages() {
+            for try await page in self {
                 try handle.write(contentsOf: page)
             }
             try handle.synchronize()

@@ -79,7 +79,8 @@ public typealias TimelineObserver = ListObserver<TimelineUpdate, TimelineItem>
 /// The conversations with the latest activity.
 public typealias ConversationsObserver = ListObserver<ConversationsUpdate, ConversationSummary>
 
-/// News one by one: of the connection, the state now and then each change; of salvages, each that was not shown yet.
+/// News one by one: of the connection and of a transfer, how it is now and then each change; of salvages and security events, each that
+/// was not shown yet.
 ///
 /// It ends as a ``ListObserver`` does.
 public final class NewsObserver<News: Sendable>: AsyncSequence, Sendable {
@@ -121,6 +122,10 @@ public final class NewsObserver<News: Sendable>: AsyncSequence, Sendable {
 public typealias ConnectionObserver = NewsObserver<ConnectionState>
 /// Reports of damage.
 public typealias SalvageObserver = NewsObserver<Salvage>
+/// What was noticed about identities.
+public typealias SecurityObserver = NewsObserver<SecurityEvent>
+/// How far the history of another device has come; `nil` while none is on its way.
+public typealias TransferObserver = NewsObserver<HistoryTransfer?>
 
 protocol NativeListObserver<Update, Item>: Sendable {
     associatedtype Update: Sendable
@@ -141,6 +146,16 @@ extension NativeTimelineObserver: NativeListObserver {}
 extension NativeConversationsObserver: NativeListObserver {}
 extension NativeConnectionObserver: NativeNewsObserver {}
 extension NativeSalvageObserver: NativeNewsObserver {}
+extension NativeSecurityObserver: NativeNewsObserver {}
+
+/// What comes as a list of at most one.
+struct NativeTransfers: NativeNewsObserver {
+    let native: NativeTransferObserver
+
+    func next() async throws -> HistoryTransfer?? { try await native.next().map(\.first) }
+
+    func cancel() { native.cancel() }
+}
 
 extension TimelineUpdate {
     /// Brings a list that all updates before were applied to up to date.

@@ -44,6 +44,7 @@ import Testing
         }
         let invalid = await refusal { try await ana.conversations(limit: -1) }
         #expect(invalid?.code == "invalid")
+        #expect(throws: ChasquiError.self) { try ana.observeSecurityEvents(after: -1) }
         let other = try await Device.blank(pair.node)
         await #expect(throws: ChasquiError.nameTaken) {
             try await other.client.register(name: "ana", password: "another password", deviceName: "phone")

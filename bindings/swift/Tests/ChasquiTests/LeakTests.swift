@@ -41,11 +41,12 @@ func threads() -> [String] {
             let (begun, begin) = AsyncStream.makeStream(of: Void.self)
             let lists = Task { for try await _ in try client.observeTimeline(chat, limit: 10) { begin.yield() } }
             let salvages = Task { for try await _ in try client.observeSalvages() {} }
+            let events = Task { for try await _ in try client.observeSecurityEvents() {} }
+            let transfer = Task { for try await _ in client.observeHistoryTransfer() {} }
             for await _ in begun { break }
             try await client.close()
             try await within("the observers to end") {
-                try await lists.value
-                try await salvages.value
+                for watching in [lists, salvages, events, transfer] { try await watching.value }
             }
         }
     }

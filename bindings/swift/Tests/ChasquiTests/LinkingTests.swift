@@ -29,7 +29,11 @@ import Testing
         #expect(try await laptop.openDirect(with: bo.account()!.user) == chat)
         try await laptop.sendText("from the laptop", to: chat)
         for client in [ana, bo] { try await client.gets("from the laptop", in: chat) }
-        #expect(try await laptop.texts(chat) == ["for both", "from the laptop"])
+        try await within("the history") {
+            for try await coming in laptop.observeHistoryTransfer() where coming == nil { return }
+        }
+        #expect(try await laptop.historyTransfer() == nil)
+        #expect(try await laptop.texts(chat) == ["before", "for both", "from the laptop"])
         #expect(try await ana.texts(chat) == ["before", "for both", "from the laptop"])
     }
 

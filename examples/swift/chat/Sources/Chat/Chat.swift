@@ -54,7 +54,10 @@ actor Screen {
         let connection = Task {
             for try await state in client.observeConnection() { print("— \(state)") }
         }
-        defer { connection.cancel(); showing?.cancel() }
+        let security = Task {
+            for try await event in try client.observeSecurityEvents() { print("— \(event.kind), \(event.at)") }
+        }
+        defer { connection.cancel(); security.cancel(); showing?.cancel() }
         for await line in typed() {
             do {
                 if try await !obey(line) { return }
@@ -80,6 +83,10 @@ actor Screen {
             for hit in try await client.search(words.dropFirst().first ?? "", limit: 10) {
                 print("  \(shown(hit.message))")
             }
+        case "/number":
+            let peer = try await client.findUser(name: words.dropFirst().first ?? "")
+            let number = try await client.safetyNumber(with: peer.user)
+            print("  \(number.digits), \(number.trust)")
         case "/to":
             let peer = try await client.findUser(name: words.dropFirst().first ?? "")
             let chat = try await client.openDirect(with: peer.user)
