@@ -92,6 +92,41 @@ enum Documented {
         }
     }
 
+    static func watchHistory(_ client: ChasquiClient) async throws {
+        for try await coming in client.observeHistoryTransfer() {
+            if let coming { print("\(coming.messages) messages, \(coming.perMille / 10) % done") }
+        }
+    }
+
+    static func compare(_ client: ChasquiClient, bo: UserId, scanned: String) async throws {
+        let number = try await client.safetyNumber(with: bo)
+        showCode(number.scannable)
+        if try await !client.verify(bo, scanned: scanned) { print("somebody may stand in between") }
+        try await client.setVerified(isSame(number.digits), for: bo)
+    }
+
+    static func watchSecurity(_ client: ChasquiClient, shown: Int64) async throws {
+        for try await event in try client.observeSecurityEvents(after: shown) {
+            print(event.number, event.kind, event.user as Any)
+        }
+    }
+
+    static func backUp(_ client: ChasquiClient) async throws -> String {
+        let phrase = try ChasquiClient.newRecoveryPhrase()
+        try await client.backUp(to: URL(fileURLWithPath: "ana.backup"), phrase: phrase)
+        return phrase
+    }
+
+    static func restore(_ client: ChasquiClient, password: String, phrase: String) async throws {
+        try await client.restore(from: URL(fileURLWithPath: "ana.backup"), phrase: phrase)
+        try await client.login(name: "ana", password: password, deviceName: "Ana's new phone")
+    }
+
+    static func beginAnew(_ client: ChasquiClient, password: String) async throws {
+        try await client.login(name: "ana", password: password, deviceName: "Ana's new phone")
+        try await client.resetIdentity(proof: .password(password: password))
+    }
+
     static func log() {
         ChasquiClient.log(.info) { record in
             print(record.level, record.text)

@@ -82,6 +82,41 @@ internal object Documented {
         if (isSame(client.linkDevice(code))) client.confirmLinking() else client.cancelLinking()
     }
 
+    suspend fun watchHistory(client: ChasquiClient) {
+        client.observeHistoryTransfer().collect { coming ->
+            if (coming != null) println("${coming.messages} messages, ${coming.perMille / 10} % done")
+        }
+    }
+
+    suspend fun compare(client: ChasquiClient, bo: UserId, scanned: String) {
+        val number = client.safetyNumber(bo)
+        showCode(number.scannable)
+        if (!client.verify(bo, scanned)) println("somebody may stand in between")
+        client.setVerified(bo, isSame(number.digits))
+    }
+
+    suspend fun watchSecurity(client: ChasquiClient, shown: Long) {
+        client.observeSecurityEvents(after = shown).collect { event ->
+            println("${event.number}: ${event.kind} ${event.user}")
+        }
+    }
+
+    suspend fun backUp(client: ChasquiClient): String {
+        val phrase = ChasquiClient.newRecoveryPhrase()
+        client.backUp(File("ana.backup"), phrase)
+        return phrase
+    }
+
+    suspend fun restore(client: ChasquiClient, password: String, phrase: String) {
+        client.restore(File("ana.backup"), phrase)
+        client.login("ana", password, "Ana's new phone")
+    }
+
+    suspend fun beginAnew(client: ChasquiClient, password: String) {
+        client.login("ana", password, "Ana's new phone")
+        client.resetIdentity(AccountProof.Password(password))
+    }
+
     fun log() {
         ChasquiClient.log(LogLevel.INFO) { record ->
             Logger.getLogger(record.target).log(record.level.javaLevel, record.text)
