@@ -1,5 +1,5 @@
 import { failure } from './error.js';
-import { Link } from './link.js';
+import { Link, newPhrase } from './link.js';
 import { isLevel, log, type LogSink } from './log.js';
 import { ListObserver, Observer, type ObserveOptions } from './observer.js';
 import type {
@@ -13,14 +13,17 @@ import type {
   Cursor,
   DeviceId,
   DeviceInfo,
+  HistoryTransfer,
   Incomplete,
   LogLevel,
   Message,
   MessageId,
   PhoneChallenge,
   Protection,
+  SafetyNumber,
   Salvage,
   SearchHit,
+  SecurityEvent,
   Seq,
   StorageState,
   TimelineItem,
@@ -58,9 +61,7 @@ export class ChasquiClient extends EventTarget {
    * `other_device`, `storage_full`, `folder_in_use`, and `invalid` for an unusable address or name.
    */
   static async open(config: Config): Promise<ChasquiClient> {
-    if (typeof Worker === 'undefined' || typeof BroadcastChannel === 'undefined' || typeof WebSocket === 'undefined') {
-      throw failure('incompatible', 'the package needs a browser: there is no Worker, BroadcastChannel or WebSocket here (in Node, use a browser or the Rust crate)');
-    }
+    needBrowser();
     if (typeof config !== 'object' || config === null) throw failure('invalid', 'the configuration is no object');
     if (typeof config.node !== 'string') throw failure('invalid', 'the node is no text');
     if (config.name !== undefined && typeof config.name !== 'string') throw failure('invalid', 'the name is no text');
@@ -75,6 +76,15 @@ export class ChasquiClient extends EventTarget {
       closed: () => {},
     });
     return client;
+  }
+
+  /**
+   * A new recovery phrase for {@link backUp}: ten groups of five digits, for people to write down. Who has it reads every backup that
+   * was made with it; without it a backup is of no use to anybody. Needs no open client.
+   */
+  static async newRecoveryPhrase(): Promise<string> {
+    needBrowser();
+    return newPhrase();
   }
 
   /**
@@ -140,7 +150,8 @@ export class ChasquiClient extends EventTarget {
   }
 
   /**
-   * Makes this a further device of an existing user. It gets what is sent from here on.
+   * Makes this a further device of an existing user. It gets what is sent from here on, and what is encrypted once it is linked
+   * ({@link beginLinking}). Where that user's backup was restored before, it is linked at once.
    *
    * Rejects with `unauthorised` for a wrong name or password, `forbidden` when the user has as many devices as are allowed,
    * `already_enrolled`, `rate_limited`, `offline`.
@@ -259,7 +270,7 @@ export class ChasquiClient extends EventTarget {
 
   /**
    * On either device: people saw the same number on both. On the device to be linked it resolves when that takes part in encrypted
-   * conversations, with what is written from then on. Rejects with `invalid` when no number was shown, `linking_failed`.
+   * conversations: what is written from then on reaches it, and the history comes by itself ({@link observeHistoryTransfer}). Rejects with `invalid` when no number was shown, `linking_failed`.
    */
   confirmLinking(): Promise<void> {
     return this.#do('confirmLinking');
@@ -370,6 +381,71 @@ export class ChasquiClient extends EventTarget {
     return this.#call('exportFromNode');
   }
 
+  /**
+   * A backup of everything that this device holds, and of the user's identity, sealed by a phrase of {@link newRecoveryPhrase}. What
+   * arrives meanwhile may be in it or not; what waits to be sent is not. Rejects with `wrong_phrase` for what is no phrase, `not_enrolled`.
+   */
+  async backUp(phrase: string): Promise<Blob> {
+    return (await this.#link.call('backUp', { phrase })) as Blob;
+  }
+
+  /**
+   * Puts what is in a backup into this history: a new one, before or after the login, or one of the same user. Restored before the
+   * login, the device takes part in encrypted conversations at once. Repeating it changes nothing; a tab that is closed
+   * meanwhile leaves what was read by then.
+   *
+   * Rejects with `wrong_phrase`, `storage_full`, and `invalid` when it is damaged, cut off, no backup, or somebody else's.
+   */
+  async restore(backup: Blob, phrase: string): Promise<void> {
+    if (!(backup instanceof Blob)) throw failure('invalid', 'the backup is no Blob');
+    await this.#link.call('restore', { phrase }, backup);
+  }
+
+  /**
+   * What this user and another one compare to know that nobody stands between them. Rejects with `not_linked`, `offline` and
+   * `not_found` when nothing is known of that user's identity, and `invalid` for oneself.
+   */
+  safetyNumber(user: UserId): Promise<SafetyNumber> {
+    return this.#call('safetyNumber', { user });
+  }
+
+  /**
+   * Reads the code that the other one's device shows (`SafetyNumber.scannable`). Resolves to whether it is the right one; if so, the
+   * identity is verified. A wrong one is an alarm: somebody may stand in between. Rejects with `invalid` when that is no such code, else
+   * as {@link safetyNumber}.
+   */
+  verify(user: UserId, scanned: string): Promise<boolean> {
+    return this.#call('verify', { user, scanned });
+  }
+
+  /**
+   * People have compared the digits, or take that back. After a change of a verified identity either is the word that `changed` waits
+   * for: false goes on without verifying. Known on this device only. Rejects with `not_found` when nothing is known of that identity.
+   */
+  setVerified(user: UserId, isVerified: boolean): Promise<void> {
+    return this.#do('setVerified', { user, isVerified });
+  }
+
+  /**
+   * Makes a new identity, for a user who has lost every linked device and has no backup. This device is linked by it, the user's others
+   * are not any more, and everybody whom the user wrote to is told. Repeating it after a lost answer is harmless.
+   *
+   * Rejects with `proof_needed`, `wrong_pin`, `attempts_exhausted`, `invalid_token`, `rate_limited`, `not_enrolled`, `offline`.
+   */
+  resetIdentity(proof: AccountProof): Promise<void> {
+    return this.#do('resetIdentity', { proof });
+  }
+
+  /** What was noticed about identities, and what was refused, after the event of that number (0 = all), oldest first. */
+  securityEvents(after: number, limit: number): Promise<SecurityEvent[]> {
+    return this.#call('securityEvents', { after, limit });
+  }
+
+  /** How far this device has come in getting the history from the one that linked it; null = none is on its way. */
+  historyTransfer(): Promise<HistoryTransfer | null> {
+    return this.#call('historyTransfer');
+  }
+
   /** Watches the newest `limit` conversations. */
   observeConversations(limit: number, options?: ObserveOptions): ListObserver<ConversationSummary> {
     return new ListObserver(this.#link, { kind: 'conversations', limit }, options);
@@ -387,7 +463,17 @@ export class ChasquiClient extends EventTarget {
 
   /** Watches for damage; begins with the first report whose number is above `shown`. */
   observeSalvages(shown: number, options?: ObserveOptions): Observer<Salvage> {
-    return new Observer(this.#link, { kind: 'salvages', shown }, options);
+    return new Observer<Salvage>(this.#link, { kind: 'salvages', shown }, options, ({ number }) => ({ shown: number }));
+  }
+
+  /** Watches for security events after the one of that number; 0 = all that are kept, at most 1,000. */
+  observeSecurityEvents(after: number, options?: ObserveOptions): Observer<SecurityEvent> {
+    return new Observer<SecurityEvent>(this.#link, { kind: 'securityEvents', after }, options, ({ number }) => ({ after: number }));
+  }
+
+  /** Watches {@link historyTransfer}: how far it is now, then each change. */
+  observeHistoryTransfer(options?: ObserveOptions): Observer<HistoryTransfer | null> {
+    return new Observer(this.#link, { kind: 'historyTransfer' }, options);
   }
 
   /** There is a network (again): tries at once instead of waiting. Browsers' `online` event is heard without it. */
@@ -431,6 +517,12 @@ export class ChasquiClient extends EventTarget {
     options?: AddEventListenerOptions | boolean,
   ): void {
     super.addEventListener(type, listener as EventListener, options);
+  }
+}
+
+function needBrowser(): void {
+  if (typeof Worker === 'undefined' || typeof BroadcastChannel === 'undefined' || typeof WebSocket === 'undefined') {
+    throw failure('incompatible', 'the package needs a browser: there is no Worker, BroadcastChannel or WebSocket here (in Node, use a browser or the Rust crate)');
   }
 }
 

@@ -23,6 +23,7 @@ export type ErrorCode =
   | 'log_in_again'
   | 'not_linked'
   | 'linking_failed'
+  | 'wrong_phrase'
   | 'other_device'
   | 'already_enrolled'
   | 'folder_in_use'

@@ -118,8 +118,11 @@ export class Link implements Source {
     });
   }
 
-  /** Asks the owner; the request is `{ [method]: args }`, an operation of the core. */
-  call(method: string, args: object): Promise<string | Blob | undefined> {
+  /**
+   * Asks the owner; the request is `{ [method]: args }`, an operation of the core. A file is not sent, but held: who reads it does
+   * so piece by piece, also after this tab was closed, and the next owner from its beginning.
+   */
+  call(method: string, args: object, file?: Blob): Promise<string | Blob | undefined> {
     if (this.#state === 'closed') return Promise.reject(closed());
     if (this.#isSuspended) return Promise.reject(failure('suspended', 'call resume() first'));
     let request: string;
@@ -130,7 +133,8 @@ export class Link implements Source {
     }
     const id = this.#nextId++;
     const tab = this.#tab;
-    return this.#ask(id, (owner, again) => ({ kind: 'call', owner, tab, id, again, request }), true);
+    const held = file ? { file } : {};
+    return this.#ask(id, (owner, again) => ({ kind: 'call', owner, tab, id, again, request, ...held }), true);
   }
 
   /** A name under which news are asked for. */
@@ -336,7 +340,7 @@ export class Link implements Source {
   /** Starts a worker, and another one when it ends, however that happens. */
   #start(): void {
     const id = (this.#workerId = crypto.randomUUID());
-    const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+    const worker = newWorker();
     this.#worker = worker;
     let hasEnded = false;
     const ended = () => {
@@ -357,13 +361,38 @@ export class Link implements Source {
     };
     worker.onerror = (event) => {
       // It could not be loaded.
-      const detail = event.message || 'the worker could not be loaded';
-      this.#opened.reject(failure('incompatible', detail));
+      this.#opened.reject(unloaded(event));
       ended();
     };
     const start: ToWorker = { kind: 'start', id, space: this.space, config: this.#config, node: this.#node, log: log.level };
     worker.postMessage(start);
   }
+}
+
+/** A new recovery phrase, of a worker of its own: the core makes it, and no client need be open. */
+export async function newPhrase(): Promise<string> {
+  const worker = newWorker();
+  try {
+    return await new Promise((resolve, reject) => {
+      worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+        if (data.kind === 'phrase') resolve(data.phrase);
+        else if (data.kind === 'failed') reject(thrown(data.error));
+      };
+      worker.onerror = (event) => reject(unloaded(event));
+      worker.postMessage({ kind: 'phrase' } satisfies ToWorker);
+    });
+  } finally {
+    worker.terminate();
+  }
+}
+
+/** Written so that bundlers find the worker. */
+function newWorker(): Worker {
+  return new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+}
+
+function unloaded(event: ErrorEvent): ChasquiError {
+  return failure('incompatible', event.message || 'the worker could not be loaded');
 }
 
 function closed(): ChasquiError {

@@ -22,11 +22,13 @@ export class Observer<T> implements AsyncIterableIterator<T> {
   /** Ends whoever waits. */
   #over: () => void = () => {};
   readonly #ended: Promise<void>;
+  readonly #after: (news: T) => object;
 
-  /** @internal */
-  constructor(link: Link, topic: object, options: ObserveOptions = {}) {
+  /** @internal `after`: what the topic is after a piece of news, for an owner that did not tell the ones before. */
+  constructor(link: Link, topic: object, options: ObserveOptions = {}, after: (news: T) => object = () => ({})) {
     this.#link = link;
     this.#topic = topic;
+    this.#after = after;
     this.#watch = link.newWatch();
     this.#ended = new Promise((over) => (this.#over = over));
     const { signal } = options;
@@ -64,7 +66,9 @@ export class Observer<T> implements AsyncIterableIterator<T> {
     try {
       const news = await Promise.race([this.#link.next(this.#watch, this.#topic), this.#ended]);
       if (this.#isOver || typeof news !== 'string') return over;
-      return { done: false, value: JSON.parse(news) as T };
+      const value = JSON.parse(news) as T;
+      this.#topic = { ...this.#topic, ...this.#after(value) };
+      return { done: false, value };
     } catch (error) {
       this.#end();
       if (error instanceof ChasquiError && error.code === 'closed') return over;

@@ -6,7 +6,7 @@
 import type { LogLevel, LogRecord } from './types.js';
 
 /** Changes when what is said changes; tabs that speak another one do not share an owner. */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
 /** What makes tabs of one origin find each other. */
 export interface Names {
@@ -42,20 +42,34 @@ export type ToWorker =
       readonly node: string;
       readonly log: LogLevel | null;
     }
-  | { readonly kind: 'close' };
+  | { readonly kind: 'close' }
+  /** Instead of `start`, to a worker that is nobody's: a new recovery phrase is wanted. */
+  | { readonly kind: 'phrase' };
 
 /** From a worker to its own tab. */
 export type FromWorker =
   /** It holds its lock. */
   | { readonly kind: 'alive' }
   /** It is the owner no more, and lets go of everything; `trapped`: because the core broke. */
-  | { readonly kind: 'ended'; readonly trapped: boolean };
+  | { readonly kind: 'ended'; readonly trapped: boolean }
+  | { readonly kind: 'phrase'; readonly phrase: string }
+  /** There is no phrase, because of this error. */
+  | { readonly kind: 'failed'; readonly error: string };
 
 /** From tabs to the owner. */
 export type ToOwner =
   /** A tab that looks for the owner, or greets a new one. */
   | { readonly kind: 'hello'; readonly tab: string; readonly suspended: boolean; readonly log: LogLevel | null }
-  | { readonly kind: 'call'; readonly owner: string; readonly tab: string; readonly id: number; readonly again: boolean; readonly request: string }
+  | {
+      readonly kind: 'call';
+      readonly owner: string;
+      readonly tab: string;
+      readonly id: number;
+      readonly again: boolean;
+      readonly request: string;
+      /** What a backup is restored from: not its bytes, which stay where they are until they are read. */
+      readonly file?: Blob;
+    }
   /** The next piece of news for a watch. */
   | { readonly kind: 'next'; readonly owner: string; readonly tab: string; readonly id: number; readonly watch: string; readonly topic: string }
   | { readonly kind: 'retopic'; readonly owner: string; readonly watch: string; readonly topic: string }

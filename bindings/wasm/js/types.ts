@@ -122,7 +122,7 @@ export interface DeviceInfo {
   readonly isThisDevice: boolean;
 }
 
-/** What proves that it is the account's owner who deletes it: one of what the account has. */
+/** What proves that it is the account's owner who deletes it, or makes a new identity: one of what the account has. */
 export type AccountProof =
   | 'none'
   | { readonly password: string }
@@ -140,6 +140,8 @@ export interface ConversationSummary {
   readonly peer: UserId | null;
   /** The peer's name, once known here. */
   readonly peerName: string | null;
+  /** Whether somebody has compared the peer's identity; while it is `changed`, nothing is sent in an encrypted conversation. */
+  readonly peerTrust: Trust;
   /** The peer's account was deleted: nothing can be sent any more. */
   readonly peerDeleted: boolean;
   /** A stranger wrote, who hears neither RECEIVED nor READ before the user answers or accepts. */
@@ -283,6 +285,64 @@ export type Blocked =
   | 'copied'
   /** The device's keys were lost with a damaged history: log in again, as a new device. */
   | 'keysLost';
+
+/** What this device knows of somebody's identity. */
+export type Trust =
+  /** The first key that was heard of is taken for theirs, or a later one that nobody has compared. */
+  | 'unverified'
+  /** People have compared it: `verify`, `setVerified`. */
+  | 'verified'
+  /** It was verified, and is another one now: nothing encrypted is sent to them before somebody says what to make of it, by either. */
+  | 'changed';
+
+/** What two people compare to know that nobody stands between them: the same on both sides, whichever of their devices they use. */
+export interface SafetyNumber {
+  /** 60 digits, in twelve groups of five with spaces between. */
+  readonly digits: string;
+  /** The same for machines: about 150 letters of ASCII, to be shown as a QR code and read by `verify`. */
+  readonly scannable: string;
+  readonly trust: Trust;
+  /** When their identity became another one than the one that was known, by this device's clock; null = never. */
+  readonly changedAt: Timestamp | null;
+}
+
+/** Something that people may want to know of: an identity changed, or something was refused. */
+export interface SecurityEvent {
+  /** Counts the events of this history, from 1. */
+  readonly number: number;
+  /** By this device's clock. */
+  readonly at: Timestamp;
+  readonly kind: SecurityEventKind;
+  /** Whose identity, or whose device. */
+  readonly user: UserId | null;
+  /** Which device, if it is about one. */
+  readonly device: DeviceId | null;
+  /** Where, if it was in a conversation. */
+  readonly conversation: ConversationId | null;
+}
+
+/** What happened. Later versions may know more. */
+export type SecurityEventKind =
+  /** Somebody has a new identity: a new telephone without a backup, or somebody else in between. Compare safety numbers. */
+  | 'identityChanged'
+  /** The user's own identity was replaced on another device: this one is not linked any more. */
+  | 'ownIdentityReplaced'
+  /** A device without a valid word of its user was to be put in a conversation, and was not. */
+  | 'untrustedDevice'
+  /** A message was passed off as somebody else's, or as another one, and was not taken. */
+  | 'forgedMessage'
+  /** A change of who is in a conversation was something else than was said, and was not followed. */
+  | 'forgedChange'
+  /** Something that this version has no name for. */
+  | 'other';
+
+/** How far a newly linked device has come in getting the history from the one that linked it. */
+export interface HistoryTransfer {
+  /** That are here by now; the newest come first. */
+  readonly messages: number;
+  /** How much is done, of 1,000. */
+  readonly perMille: number;
+}
 
 /** What was saved when the history was found damaged. */
 export interface Salvage {

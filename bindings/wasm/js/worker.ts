@@ -36,7 +36,17 @@ type Start = Extract<ToWorker, { kind: 'start' }>;
 
 scope.onmessage = (event) => {
   if (event.data.kind === 'start') void new Worker(event.data).run();
+  else if (event.data.kind === 'phrase') void makePhrase();
 };
+
+async function makePhrase(): Promise<void> {
+  try {
+    await init();
+    scope.postMessage({ kind: 'phrase', phrase: Core.newRecoveryPhrase() });
+  } catch (error) {
+    scope.postMessage({ kind: 'failed', error: shapeOf(error) });
+  }
+}
 
 class Worker {
   readonly #start: Start;
@@ -114,7 +124,7 @@ class Worker {
     if (!('owner' in message) || message.owner !== this.#start.id) return;
     switch (message.kind) {
       case 'call':
-        return this.#answer(message, core.call(message.request, message.again));
+        return this.#answer(message, core.call(message.request, message.again, message.file));
       case 'next':
         return this.#answer(message, core.next(message.watch, message.topic));
       case 'suspend':

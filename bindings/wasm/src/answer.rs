@@ -1,6 +1,6 @@
 //! Carries out what a tab asks for.
 
-use chasqui::{Client, Error, ExportPages};
+use chasqui::{BackupPages, Client, Error, ExportPages, Restore};
 use serde_json::{Value, json};
 
 use crate::again::{Repeated, answered_before};
@@ -13,9 +13,41 @@ pub enum Answer {
     /// JSON.
     Value(Value),
     /// A file that the worker still has to take, a page at a time.
-    File(ExportPages),
+    File(Pages),
+    /// Nothing yet: the worker first has to give it the tab's file, a piece at a time.
+    Restore(Box<Restore>),
     /// JSON, and the client is closed for good.
     Last(Value),
+}
+
+/// A file that is made a page at a time.
+#[derive(Debug)]
+pub enum Pages {
+    /// Lines of JSON.
+    Export(ExportPages),
+    /// A backup.
+    Backup(Box<BackupPages>),
+}
+
+impl Pages {
+    /// The next bytes of the file, or `None` after the last.
+    ///
+    /// # Errors
+    /// As the core's.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        match self {
+            Self::Export(pages) => pages.next().await,
+            Self::Backup(pages) => pages.next().await,
+        }
+    }
+
+    /// What browsers call such a file.
+    pub fn media_type(&self) -> &'static str {
+        match self {
+            Self::Export(_) => "application/x-ndjson",
+            Self::Backup(_) => "application/octet-stream",
+        }
+    }
 }
 
 /// Carries out a request. `again`: it was asked before, of a worker that is gone.
@@ -25,8 +57,11 @@ pub enum Answer {
 pub async fn answer(client: &Client, request: Request, again: bool) -> Result<Answer, Error> {
     let repeated = if again { Repeated::from(&request) } else { Repeated::Other };
     let is_last = matches!(request, Request::Wipe {} | Request::DeleteAccount { .. });
-    if matches!(request, Request::Export {}) {
-        return Ok(Answer::File(client.export_pages()));
+    match &request {
+        Request::Export {} => return Ok(Answer::File(Pages::Export(client.export_pages()))),
+        Request::BackUp { phrase } => return Ok(Answer::File(Pages::Backup(client.backup_pages(phrase)?.into()))),
+        Request::Restore { phrase } => return Ok(Answer::Restore(client.begin_restore(phrase)?.into())),
+        _ => {}
     }
     let value = match done(client, request).await {
         Ok(value) => value,
@@ -103,7 +138,15 @@ async fn done(client: &Client, request: Request) -> Result<Value, Error> {
             Value::Null
         }
         Request::ExportFromNode {} => client.export_from_node().await?.into(),
-        // Taken a page at a time.
-        Request::Export {} => Value::Null,
+        Request::SafetyNumber { user } => shape::safety_number(&client.safety_number(user).await?),
+        Request::Verify { user, scanned } => client.verify(user, &scanned).await?.into(),
+        Request::SetVerified { user, is_verified } => client.set_verified(user, is_verified).await.map(nothing)?,
+        Request::ResetIdentity { proof } => client.reset_identity(proof.into()).await.map(nothing)?,
+        Request::SecurityEvents { after, limit } => {
+            client.security_events(after, limit).await?.iter().map(shape::security_event).collect()
+        }
+        Request::HistoryTransfer {} => shape::transfer(client.history_transfer().await?),
+        // Taken or given a piece at a time.
+        Request::Export {} | Request::BackUp { .. } | Request::Restore { .. } => Value::Null,
     })
 }

@@ -4,13 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use chasqui::{Client, Error, ExportPages};
+use chasqui::{Client, Error, Restore};
 use chasqui_log::Listener;
 use tokio::sync::Notify;
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, BlobPropertyBag};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Pages};
 use crate::request::read;
 use crate::watch::{Observer, Topic};
 
@@ -27,6 +28,9 @@ pub struct Core {
     watches: Watches,
     is_gone: Rc<Cell<bool>>,
 }
+
+/// Of a file of a tab that is read at once, in bytes.
+const PIECE: u32 = 256 * 1024;
 
 type Watches = Rc<RefCell<BTreeMap<String, Rc<Watch>>>>;
 
@@ -60,8 +64,15 @@ impl Core {
         self.is_gone.get()
     }
 
-    /// Carries out a request (JSON); resolves to JSON or a `Blob`. `again`: it was asked before, of a worker that is gone.
-    pub fn call(&self, request: String, again: bool) -> js_sys::Promise {
+    /// A new recovery phrase. Needs no open client.
+    #[wasm_bindgen(js_name = newRecoveryPhrase)]
+    pub fn new_recovery_phrase() -> Result<String, JsValue> {
+        Client::new_recovery_phrase().map_err(thrown)
+    }
+
+    /// Carries out a request (JSON), with a file if it is about one; resolves to JSON or a `Blob`. `again`: it was asked before, of
+    /// a worker that is gone.
+    pub fn call(&self, request: String, again: bool, file: Option<Blob>) -> js_sys::Promise {
         let (client, is_gone) = (self.client.clone(), Rc::clone(&self.is_gone));
         wasm_bindgen_futures::future_to_promise(async move {
             let answered = async { crate::answer(&client, crate::request(&request)?, again).await };
@@ -72,6 +83,11 @@ impl Core {
                     Ok(value.to_string().into())
                 }
                 Answer::File(pages) => blob(pages).await,
+                Answer::Restore(restore) => {
+                    let missing = || Error::Invalid { detail: "there is no file".into() };
+                    restored(restore, &file.ok_or_else(missing).map_err(thrown)?).await.map_err(thrown)?;
+                    Ok(serde_json::Value::Null.to_string().into())
+                }
             }
         })
     }
@@ -176,16 +192,31 @@ impl Log {
     }
 }
 
-/// The export as a file that the browser holds: memory stays bounded however long the history is.
-async fn blob(mut pages: ExportPages) -> Result<JsValue, JsValue> {
+/// Pages as a file that the browser holds: memory stays bounded however long the history is.
+async fn blob(mut pages: Pages) -> Result<JsValue, JsValue> {
     let parts = js_sys::Array::new();
     while let Some(page) = pages.next().await.map_err(thrown)? {
         let part = js_sys::Array::of1(&js_sys::Uint8Array::from(page.as_slice()));
         parts.push(&Blob::new_with_u8_array_sequence(&part)?.into());
     }
     let options = BlobPropertyBag::new();
-    options.set_type("application/x-ndjson");
+    options.set_type(pages.media_type());
     Ok(Blob::new_with_blob_sequence_and_options(&parts, &options)?.into())
+}
+
+/// Reads a file, in bounded memory. It lives as long as somebody holds it: the tab that gave it may be gone.
+async fn restored(mut restore: Box<Restore>, file: &Blob) -> Result<(), Error> {
+    let (mut at, end) = (0.0, file.size());
+    while at < end {
+        let next = end.min(at + f64::from(PIECE));
+        let piece = async { JsFuture::from(file.slice_with_f64_and_f64(at, next)?.array_buffer()).await };
+        // A file that was changed or taken away, say.
+        let unreadable = |_| Error::Invalid { detail: "the backup cannot be read".into() };
+        let piece = piece.await.map_err(unreadable)?;
+        restore.push(&js_sys::Uint8Array::new(&piece).to_vec()).await?;
+        at = next;
+    }
+    restore.finish()
 }
 
 fn nothing((): ()) -> JsValue {

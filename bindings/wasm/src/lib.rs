@@ -13,7 +13,7 @@ mod request;
 mod shape;
 mod watch;
 
-pub use answer::{Answer, answer};
+pub use answer::{Answer, Pages, answer};
 pub use log::{level as log_level, records as log_records};
 pub use request::{Open, Request, open, request};
 pub use shape::error as error_shape;

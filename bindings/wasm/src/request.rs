@@ -48,7 +48,7 @@ impl Open {
     }
 }
 
-/// A call of one of [`Client`]'s operations, under the same name. Holds passwords: nothing prints it.
+/// A call of one of [`Client`]'s operations, under the same name. Holds passwords and phrases: nothing prints it.
 ///
 /// In JSON its name is the one key, and its arguments the value: with a name beside the arguments, which might come first, serde
 /// reads everything in two ways, for 125 KB of code.
@@ -96,6 +96,14 @@ pub enum Request {
     NetworkUp {},
     Export {},
     ExportFromNode {},
+    BackUp { phrase: String },
+    Restore { phrase: String },
+    SafetyNumber { user: UserId },
+    Verify { user: UserId, scanned: String },
+    SetVerified { user: UserId, is_verified: bool },
+    ResetIdentity { proof: Proof },
+    SecurityEvents { after: u64, limit: u32 },
+    HistoryTransfer {},
 }
 
 /// Who can read a conversation.
@@ -198,6 +206,11 @@ mod tests {
             r#"{"conversations":{"limit":null}}"#,
             r#"{"search":{"query":["a"],"limit":1}}"#,
             r#"{"deleteAccount":{"proof":{"password":1}}}"#,
+            r#"{"resetIdentity":{}}"#,
+            r#"{"backUp":{"phrase":null}}"#,
+            r#"{"restore":{"phrase":"","file":{}}}"#,
+            r#"{"setVerified":{"user":"0197a3c1-7c00-7000-8000-000000000001","isVerified":1}}"#,
+            r#"{"securityEvents":{"after":-1,"limit":1}}"#,
         ];
         for text in refused {
             assert!(matches!(request(text), Err(Error::Invalid { .. })), "{text}");

@@ -2,8 +2,9 @@
 
 use chasqui::{
     Account, Blocked, Change, ConnectionState, ConversationKind, ConversationSummary, Delivery, DeviceInfo, Error,
-    Failure, HoleReason, Incomplete, Message, MessageContent, MessageState, PhoneChallenge, Protection, Salvage,
-    SearchHit, TimelineItem, TimelinePage, Undelivered, Update, UserInfo,
+    Failure, HistoryTransfer, HoleReason, Incomplete, Message, MessageContent, MessageState, PhoneChallenge,
+    Protection, SafetyNumber, Salvage, SearchHit, SecurityEvent, SecurityEventKind, TimelineItem, TimelinePage, Trust,
+    Undelivered, Update, UserInfo,
 };
 use serde_json::{Map, Value, json};
 
@@ -40,9 +41,43 @@ pub(crate) fn conversation(line: &ConversationSummary) -> Value {
     };
     json!({
         "id": line.id, "kind": kind, "protection": protection, "peer": line.peer, "peerName": line.peer_name,
-        "peerDeleted": line.peer_deleted, "isRequest": line.is_request, "unread": line.unread,
-        "readUpTo": line.read_up_to, "lastMessage": line.last_message.as_ref().map(message), "activity": line.activity,
+        "peerTrust": trust(line.peer_trust), "peerDeleted": line.peer_deleted, "isRequest": line.is_request,
+        "unread": line.unread, "readUpTo": line.read_up_to, "lastMessage": line.last_message.as_ref().map(message),
+        "activity": line.activity,
     })
+}
+
+fn trust(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Unverified => "unverified",
+        Trust::Verified => "verified",
+        Trust::Changed => "changed",
+    }
+}
+
+pub(crate) fn safety_number(number: &SafetyNumber) -> Value {
+    let SafetyNumber { digits, scannable, trust: known, changed_at } = number;
+    json!({"digits": digits, "scannable": scannable, "trust": trust(*known), "changedAt": changed_at})
+}
+
+pub(crate) fn security_event(event: &SecurityEvent) -> Value {
+    let SecurityEvent { number, at, kind, user, device, conversation } = event;
+    let kind = match kind {
+        SecurityEventKind::IdentityChanged => "identityChanged",
+        SecurityEventKind::OwnIdentityReplaced => "ownIdentityReplaced",
+        SecurityEventKind::UntrustedDevice => "untrustedDevice",
+        SecurityEventKind::ForgedMessage => "forgedMessage",
+        SecurityEventKind::ForgedChange => "forgedChange",
+        _ => "other",
+    };
+    json!({"number": number, "at": at, "kind": kind, "user": user, "device": device, "conversation": conversation})
+}
+
+pub(crate) fn transfer(transfer: Option<HistoryTransfer>) -> Value {
+    transfer.map_or(
+        Value::Null,
+        |HistoryTransfer { messages, per_mille }| json!({"messages": messages, "perMille": per_mille}),
+    )
 }
 
 pub(crate) fn message(message: &Message) -> Value {

@@ -1,7 +1,8 @@
 //! Watching, a piece of news at a time: a tab asks for the next one when it has dealt with the last.
 
 use chasqui::{
-    Client, ConnectionObserver, ConversationId, ConversationsObserver, Error, SalvageObserver, TimelineObserver,
+    Client, ConnectionObserver, ConversationId, ConversationsObserver, Error, SalvageObserver, SecurityObserver,
+    TimelineObserver, TransferObserver,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,6 +18,8 @@ pub enum Topic {
     Conversations { limit: u32 },
     Timeline { conversation: ConversationId, limit: u32 },
     Salvages { shown: u64 },
+    SecurityEvents { after: u64 },
+    HistoryTransfer {},
 }
 
 /// One of the core's observers.
@@ -27,6 +30,8 @@ pub enum Observer {
     Conversations(ConversationsObserver),
     Timeline(TimelineObserver),
     Salvages(SalvageObserver),
+    SecurityEvents(SecurityObserver),
+    HistoryTransfer(TransferObserver),
 }
 
 impl Observer {
@@ -37,6 +42,8 @@ impl Observer {
             Topic::Conversations { limit } => Self::Conversations(client.observe_conversations(limit)),
             Topic::Timeline { conversation, limit } => Self::Timeline(client.observe_timeline(conversation, limit)),
             Topic::Salvages { shown } => Self::Salvages(client.observe_salvages(shown)),
+            Topic::SecurityEvents { after } => Self::SecurityEvents(client.observe_security_events(after)),
+            Topic::HistoryTransfer {} => Self::HistoryTransfer(client.observe_history_transfer()),
         }
     }
 
@@ -59,6 +66,8 @@ impl Observer {
             Self::Conversations(observer) => Ok(shape::update(&observer.next().await?, shape::conversation)),
             Self::Timeline(observer) => Ok(shape::update(&observer.next().await?, shape::item)),
             Self::Salvages(observer) => observer.next().await.map(|salvage| shape::salvage(&salvage)),
+            Self::SecurityEvents(observer) => observer.next().await.map(|event| shape::security_event(&event)),
+            Self::HistoryTransfer(observer) => observer.next().await.map(shape::transfer),
         }
     }
 }

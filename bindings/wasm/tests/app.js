@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { app, fresh, node } from './people.js';
+import { Person, app, fresh, node } from './people.js';
 import { Browser, serve, test, until } from './stage.js';
 
 const PICTURES = process.env.PICTURES;
@@ -89,12 +89,17 @@ test('the sample page, built by Vite: two people talk, in two tabs, light and da
   await Promise.all([ana.close(), bo.close()]);
 });
 
-test('the sample page links a second device, which takes part then', async () => {
+test('the sample page links a second device, which gets the history and takes part then', async () => {
   const [first, further] = [await Browser.start(), await Browser.start({ colorScheme: 'dark', viewport: { width: 390, height: 800 } })];
   const [desk, hand] = await Promise.all([first.tab(at(built.url)), further.tab(at(built.url))]);
   const name = fresh('Ana');
   await desk.waitForSelector('.card form');
   await join_(desk, name);
+  await begin(desk, name);
+  const long = 'It is a long way from Cusco to Quito. '.repeat(1200);
+  for (let number = 0; number < 12; number++) await write(desk, `${number} ${long}`);
+  await write(desk, 'the last one before');
+  await until('all are sent', () => desk.$$eval('.bubble.own', (lines) => lines.length === 13 && lines.every((line) => line.dataset.state !== 'pending')));
   await hand.fill('input[name=name]', name);
   await hand.fill('input[name=password]', 'correct horse');
   await hand.click('button[value=login]');
@@ -113,14 +118,71 @@ test('the sample page links a second device, which takes part then', async () =>
   assert.equal(numbers[0], numbers[1]);
   await Promise.all([picture(desk, 'link-desk-light'), picture(hand, 'number-hand-dark')]);
   await Promise.all([desk, hand].map((page) => page.click('text=It is the same')));
+  const coming = hand.waitForSelector('.history:not([hidden])').then(() => picture(hand, 'history-hand-dark'));
   await hand.waitForSelector('.linking', { state: 'detached' });
+  await coming;
   await desk.waitForSelector('text=The other device is linked.');
-  await begin(desk, name);
+  await hand.waitForSelector('.history', { state: 'hidden' });
   await write(desk, 'a note to myself');
   await hand.waitForSelector('.row');
   await hand.click('.row');
   await until('it is there, too', () => hand.$$eval('.bubble .text', (lines) => lines.at(-1)?.textContent === 'a note to myself'));
+  assert.equal(await hand.$$eval('.bubble .text', (lines) => lines.length), 14, 'after all that was written before');
+  assert.equal(await hand.$('.trust'), null, 'nobody compares a number with oneself');
   await Promise.all([first.close(), further.close()]);
+});
+
+test('the sample page compares safety numbers, and asks what to make of a new identity', async () => {
+  const [first, other] = [await Browser.start(), await Browser.start({ colorScheme: 'dark', viewport: { width: 390, height: 800 } })];
+  const [desk, hand] = await Promise.all([first.tab(at(built.url)), other.tab(at(built.url))]);
+  const names = [fresh('Ana'), fresh('Bo')];
+  await Promise.all([desk.waitForSelector('.card form'), hand.waitForSelector('.card form')]);
+  await Promise.all([join_(desk, names[0]), join_(hand, names[1])]);
+  await begin(desk, names[1]);
+  await write(desk, 'Is it you?');
+  await hand.waitForSelector('.row .unread');
+  await hand.click('.row');
+  await hand.waitForSelector('.bubble.other');
+  const numbers = await Promise.all([desk, hand].map(async (page) => {
+    await page.click('.trust');
+    await page.waitForSelector('.identity .digits');
+    return page.$$eval('.identity .digits span', (groups) => groups.map((group) => group.textContent));
+  }));
+  assert.equal(numbers[0].length, 12);
+  assert.deepEqual(numbers[0], numbers[1]);
+  await Promise.all([picture(desk, 'number-desk-light'), picture(hand, 'safety-hand-dark')]);
+  await hand.click('text=It is the same');
+  await hand.waitForSelector('.trust[data-trust=verified]');
+  assert.equal(await hand.$('.identity:not([hidden])'), null);
+  await picture(hand, 'verified-hand-dark');
+  await write(hand, 'It is.');
+  await until('it is read', () => hand.$$eval('.bubble.own .state.read', (states) => states.length === 1));
+  // Ana's laptop is lost, and there is no backup.
+  await first.close();
+  const ana = await Person.loggedIn(names[0]);
+  await ana.page.evaluate(async (bo) => {
+    await client.resetIdentity({ password: 'correct horse' });
+    window.chat = await client.openDirect((await client.findUser(bo)).user);
+    await client.sendText(chat, 'My laptop is gone. This is the new one.');
+  }, names[1]);
+  await hand.waitForSelector('.identity.is-changed');
+  await hand.waitForSelector('.day.notice');
+  assert.match(await hand.$eval('.day.notice', (line) => line.textContent), /safety number changed/);
+  await until('it is shown', () => hand.$$eval('.bubble.other', (lines) => lines.length === 2));
+  await write(hand, 'Which poem did we learn in school?');
+  await until('it waits', () => hand.$$eval('.bubble.own', (lines) => lines.at(-1)?.dataset.state === 'pending'));
+  await picture(hand, 'changed-hand-dark');
+  await hand.emulateMedia({ colorScheme: 'light' });
+  await hand.setViewportSize({ width: 1180, height: 780 });
+  await picture(hand, 'changed-desk-light');
+  await hand.click('text=Compare');
+  const after = await (await hand.waitForSelector('.identity .digits')).textContent();
+  assert.notEqual(after, numbers[1].join(''));
+  await picture(hand, 'changed-open-desk-light');
+  await hand.click('text=Go on without');
+  await hand.waitForSelector('.trust[data-trust=unverified]');
+  await until('it arrives', () => ana.page.evaluate(async () => (await texts(chat)).includes('Which poem did we learn in school?')));
+  await Promise.all([ana.browser.close(), other.close()]);
 });
 
 test('the sample page, served by Vite for development', async () => {

@@ -329,20 +329,32 @@ const all = (people, chat, expected) =>
     return shown.every((texts) => texts.join() === expected.join());
   });
 
-test('link a device: from then on it takes part', async () => {
+test('link a device: it gets the history, and takes part from then on', async () => {
   const { ana, bo, chat, close } = await pair();
   await ana.page.evaluate((chat) => client.sendText(chat, 'before'), chat);
   await all([ana, bo], chat, ['before']);
   const laptop = await Person.loggedIn(ana.name);
   const isLinked = (person) => person.page.evaluate(async () => (await client.account()).isLinked);
   assert.deepEqual([await isLinked(ana), await isLinked(laptop)], [true, false]);
+  assert.equal(await laptop.page.evaluate(() => client.historyTransfer()), null);
+  await laptop.page.evaluate(() => {
+    window.steps = [];
+    (async () => {
+      for await (const step of client.observeHistoryTransfer()) steps.push(step);
+    })();
+  });
   await link(ana, laptop);
   assert.equal(await isLinked(laptop), true);
   await bo.page.evaluate((chat) => client.sendText(chat, 'for both'), chat);
-  await all([laptop], chat, ['for both']);
+  await all([laptop], chat, ['before', 'for both']);
   await laptop.page.evaluate((chat) => client.sendText(chat, 'from the laptop'), chat);
-  await all([laptop], chat, ['for both', 'from the laptop']);
-  await all([ana, bo], chat, ['before', 'for both', 'from the laptop']);
+  await all([ana, bo, laptop], chat, ['before', 'for both', 'from the laptop']);
+  await until('all of it is there', () => laptop.page.evaluate(async () => (await client.historyTransfer()) === null));
+  await until('which is told', () => laptop.page.evaluate(() => steps.length > 1 && steps.at(-1) === null));
+  const steps = await laptop.page.evaluate(() => steps);
+  assert.equal(steps[0], null, 'none was on its way');
+  const isStep = ({ messages, perMille }) => messages >= 0 && perMille >= 0 && perMille <= 1000;
+  assert.ok(steps.slice(1, -1).every(isStep), JSON.stringify(steps));
   await laptop.browser.close();
   await close();
 });
@@ -434,6 +446,151 @@ test('whoever waits for a number or for a yes keeps no other call waiting', asyn
   await laptop.page.evaluate(() => confirmed);
   assert.equal(await laptop.page.evaluate(async () => (await client.account()).isLinked), true);
   await Promise.all([ana.browser.close(), laptop.browser.close()]);
+});
+
+test('both sides compare the same number', async () => {
+  const { ana, bo, chat, close } = await pair();
+  const user = (person) => person.page.evaluate(async () => (await client.account()).user);
+  const [anaId, boId] = await Promise.all([user(ana), user(bo)]);
+  const number = (person, of) => person.page.evaluate((of) => client.safetyNumber(of), of);
+  const [here, there] = [await number(ana, boId), await number(bo, anaId)];
+  assert.match(here.digits, /^([0-9]{5} ){11}[0-9]{5}$/);
+  assert.equal(here.digits, there.digits);
+  assert.deepEqual([here.trust, here.changedAt], ['unverified', null]);
+  const found = await ana.page.evaluate(
+    async ([chat, ana, bo, own, scanned]) => {
+      const trust = async () => [(await client.safetyNumber(bo)).trust, (await client.conversation(chat)).peerTrust];
+      const verified = [await client.verify(bo, own), ...(await trust()), await client.verify(bo, scanned), ...(await trust())];
+      await client.setVerified(bo, false);
+      const refused = [
+        await code(() => client.verify(bo, 'https://example.org')), await code(() => client.verify(bo, 7)),
+        await code(() => client.safetyNumber(ana)), await code(() => client.safetyNumber('bo')), await code(() => client.setVerified(bo, 'yes')),
+        await code(() => client.safetyNumber('0197a3c1-7c00-7000-8000-000000000001')),
+      ];
+      return [verified, await trust(), refused];
+    },
+    [chat, anaId, boId, here.scannable, there.scannable],
+  );
+  // Whoever scans the own code has compared nothing.
+  assert.deepEqual(found[0], [false, 'unverified', 'unverified', true, 'verified', 'verified']);
+  assert.deepEqual(found[1], ['unverified', 'unverified']);
+  assert.deepEqual(found[2], ['invalid', 'invalid', 'invalid', 'invalid', 'invalid', 'not_found']);
+  await close();
+});
+
+test('who has lost everything makes a new identity, which others are told, each time once', async () => {
+  const { ana, bo, chat, close } = await pair();
+  await ana.page.evaluate((chat) => client.sendText(chat, 'before'), chat);
+  await all([ana, bo], chat, ['before']);
+  const anaId = await ana.page.evaluate(async () => (await client.account()).user);
+  const boId = await bo.page.evaluate(async () => (await client.account()).user);
+  await bo.page.evaluate(async (ana) => client.setVerified(ana, true), anaId);
+  const number = await bo.page.evaluate(async (ana) => (await client.safetyNumber(ana)).digits, anaId);
+  // Told in a tab that does not own the core, and goes on when the owner is gone.
+  const second = await bo.open();
+  await second.evaluate(() => {
+    window.events = [];
+    (async () => {
+      for await (const event of client.observeSecurityEvents(0)) events.push(event);
+    })();
+  });
+  const changes = () => second.evaluate(() => events.filter((event) => event.kind === 'identityChanged'));
+  await ana.page.evaluate(() => client.suspend());
+  const laptop = await Person.loggedIn(ana.name);
+  const proved = await laptop.page.evaluate(async ([chat, bo]) => {
+    const codes = [await code(() => client.resetIdentity({ password: 'wrong' })), await code(() => client.resetIdentity('please'))];
+    await client.resetIdentity({ password: 'correct horse' });
+    await client.openDirect(bo);
+    await client.sendText(chat, 'it is me');
+    return [codes, (await client.account()).isLinked];
+  }, [chat, boId]);
+  assert.deepEqual(proved, [['proof_needed', 'invalid'], true]);
+  await all([bo], chat, ['before', 'it is me']);
+  await until('Bo is told', async () => (await changes()).length === 1);
+  const [event] = await changes();
+  assert.deepEqual([event.user, event.conversation, event.device], [anaId, chat, null]);
+  assert.ok(event.number >= 1 && event.at > 1.7e12);
+  const after = await second.evaluate(async (ana) => client.safetyNumber(ana), anaId);
+  assert.notEqual(after.digits, number);
+  assert.equal(after.digits, await laptop.page.evaluate(async (bo) => (await client.safetyNumber(bo)).digits, boId));
+  assert.ok(after.trust === 'changed' && after.changedAt > 1.7e12, JSON.stringify(after));
+  assert.equal(await second.evaluate(async (chat) => (await client.conversation(chat)).peerTrust, chat), 'changed');
+  // Nothing is sent before Bo says so.
+  const message = await second.evaluate((chat) => client.sendText(chat, 'is it?'), chat);
+  await laptop.page.evaluate((chat) => client.sendText(chat, 'yes'), chat);
+  await all([bo], chat, ['before', 'it is me', 'yes', 'is it?']);
+  assert.equal(await second.evaluate(async (id) => (await client.message(id)).state.kind, message), 'pending');
+  await second.evaluate((ana) => client.setVerified(ana, false), anaId);
+  await until('it is sent', () => laptop.page.evaluate(async (chat) => (await texts(chat)).includes('is it?'), chat));
+  // The tab that owned the core goes, and the laptop falls into the river, too.
+  await bo.page.close();
+  await laptop.page.evaluate(() => client.suspend());
+  const tablet = await Person.loggedIn(ana.name);
+  await tablet.page.evaluate(async ([chat, bo]) => {
+    await client.resetIdentity({ password: 'correct horse' });
+    await client.openDirect(bo);
+    await client.sendText(chat, 'me again');
+  }, [chat, boId]);
+  await until('Bo is told again', async () => (await changes()).length > 1);
+  const told = (await second.evaluate(() => events)).map((event) => event.number);
+  assert.deepEqual(told, told.map((_, index) => index + 1), 'each once, in order');
+  assert.deepEqual(await second.evaluate(async () => (await client.securityEvents(0, 100)).map((event) => event.number)), told);
+  const rest = await second.evaluate(async ([after]) => client.securityEvents(after, 1), told);
+  assert.deepEqual(rest.map((event) => event.number), [told[1]]);
+  await Promise.all([laptop.browser.close(), tablet.browser.close()]);
+  await close();
+});
+
+test('a backup brings everything back in a new profile', async () => {
+  const { ana, bo, chat, close } = await pair();
+  for (let number = 0; number < 6; number++) {
+    await (number % 2 ? bo : ana).page.evaluate(([chat, text]) => client.sendText(chat, text), [chat, `old ${number}`]);
+    await until('it arrives', () => (number % 2 ? ana : bo).page.evaluate(async ([chat, count]) => (await texts(chat)).length === count, [chat, number + 1]));
+  }
+  const old = await ana.page.evaluate((chat) => texts(chat), chat);
+  const boId = await bo.page.evaluate(async () => (await client.account()).user);
+  await ana.page.evaluate((bo) => client.setVerified(bo, true), boId);
+  const [phrase, backup] = await ana.page.evaluate(async () => {
+    const phrase = await chasqui.ChasquiClient.newRecoveryPhrase();
+    const backup = await client.backUp(phrase);
+    return [phrase, [...new Uint8Array(await backup.arrayBuffer())]];
+  });
+  assert.match(phrase, /^([0-9]{5} ){9}[0-9]{5}$/);
+  assert.equal(String.fromCharCode(...backup.slice(0, 8)), 'CHSQBK01');
+  assert.equal(Buffer.from(backup).indexOf('old 1'), -1, 'sealed');
+  assert.equal(await ana.page.evaluate(() => code(() => client.backUp('12345'))), 'wrong_phrase');
+  // The browser is lost.
+  await ana.browser.close();
+  const found = await Person.start(ana.name);
+  const codes = await found.page.evaluate(async ([bytes, phrase]) => {
+    window.backup = new Blob([new Uint8Array(bytes)]);
+    const other = await chasqui.ChasquiClient.newRecoveryPhrase();
+    const error = await client.restore(backup, other).catch((error) => error);
+    return [
+      other !== phrase && error instanceof chasqui.ChasquiError && error.code, error.isRetryable,
+      await code(() => client.restore(backup, '12345')), await code(() => client.restore(backup.slice(0, -1), phrase)),
+      await code(() => client.restore(new Blob([]), phrase)), await code(() => client.restore(new Blob(['a picture of a llama']), phrase)),
+      await code(() => client.restore('backup', phrase)), await code(() => client.restore(undefined, phrase)), await code(() => client.restore(backup, 7)),
+      await code(() => client.backUp(phrase)),
+    ];
+  }, [backup, phrase]);
+  const invalid = Array(6).fill('invalid');
+  assert.deepEqual(codes, ['wrong_phrase', false, 'wrong_phrase', ...invalid, 'no error']);
+  const restored = await found.page.evaluate(async ([phrase, chat, name]) => {
+    await client.restore(backup, phrase);
+    await client.restore(new File([backup], 'ana.backup'), phrase.replaceAll(' ', ''));
+    const before = await texts(chat);
+    const account = await client.login(name, 'correct horse', 'new browser');
+    await client.sendText(chat, 'back');
+    return [before, account.isLinked, (await client.conversation(chat)).peerTrust, (await client.search('old', 50)).length];
+  }, [phrase, chat, ana.name]);
+  assert.deepEqual(restored, [old, true, 'verified', 6]);
+  await all([bo], chat, [...old, 'back']);
+  await bo.page.evaluate((chat) => client.sendText(chat, 'welcome back'), chat);
+  await all([found, bo], chat, [...old, 'back', 'welcome back']);
+  assert.deepEqual(await bo.page.evaluate(() => client.securityEvents(0, 10)), [], 'nobody had to be told anything');
+  await found.browser.close();
+  await close();
 });
 
 test('export and close', async () => {

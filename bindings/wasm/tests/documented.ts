@@ -1,5 +1,5 @@
 /** The TypeScript of docs/bindings.md, so that it is type-checked; a test of the workspace compares. */
-import { ChasquiClient, ChasquiError, type ConversationId, type MessageId, type TimelineItem } from 'chasqui';
+import { ChasquiClient, ChasquiError, type ConversationId, type MessageId, type TimelineItem, type UserId } from 'chasqui';
 
 function render(lines: readonly TimelineItem[]): void {
   console.log(lines);
@@ -88,6 +88,41 @@ export async function beLinked(client: ChasquiClient): Promise<void> {
 export async function link(client: ChasquiClient, code: string): Promise<void> {
   if (isSame(await client.linkDevice(code))) await client.confirmLinking();
   else await client.cancelLinking();
+}
+
+export async function seeTheHistoryCome(client: ChasquiClient): Promise<void> {
+  for await (const coming of client.observeHistoryTransfer()) {
+    if (coming !== null) console.log(`${coming.messages} messages, ${coming.perMille / 10} % done`);
+  }
+}
+
+export async function compare(client: ChasquiClient, bo: UserId, scanned: string): Promise<void> {
+  const number = await client.safetyNumber(bo);
+  showCode(number.scannable);
+  if (!(await client.verify(bo, scanned))) console.log('somebody may stand in between');
+  await client.setVerified(bo, isSame(number.digits));
+}
+
+export async function hearOfSecurity(client: ChasquiClient, shown: number): Promise<void> {
+  for await (const event of client.observeSecurityEvents(shown)) {
+    console.log(event.number, event.kind, event.user);
+  }
+}
+
+export async function backUp(client: ChasquiClient): Promise<[string, Blob]> {
+  const phrase = await ChasquiClient.newRecoveryPhrase();
+  const backup: Blob = await client.backUp(phrase);
+  return [phrase, backup];
+}
+
+export async function restore(client: ChasquiClient, backup: Blob, phrase: string, password: string): Promise<void> {
+  await client.restore(backup, phrase);
+  await client.login('ana', password, "Ana's new laptop");
+}
+
+export async function resetIdentity(client: ChasquiClient, password: string): Promise<void> {
+  await client.login('ana', password, "Ana's new laptop");
+  await client.resetIdentity({ password });
 }
 
 export function log(): void {

@@ -29,16 +29,16 @@ const noFiles = "navigator.storage.getDirectory = () => Promise.reject(new DOMEx
 const noLocks = "Object.defineProperty(navigator, 'locks', { value: undefined });\n";
 const breaks = `
     if (request.includes('"search"')) throw new WebAssembly.RuntimeError('unreachable');
-    return new Promise((passed) => setTimeout(passed, 200)).then(() => this.slowly(request, again));
+    return new Promise((passed) => setTimeout(passed, 200)).then(() => this.slowly(request, again, file));
   }
-  slowly(request, again) {`;
+  slowly(request, again, file) {`;
 page('');
 // No private file system, as in some private windows.
 page('memory', { 'worker.js': (text) => noFiles + text });
 // No locks either, as without https.
 page('alone', { 'worker.js': (text) => noFiles + noLocks + text, 'link.js': (text) => noLocks + text });
 // A core that breaks as soon as somebody searches, and is so slow that everything else is still under way then.
-page('broken', { 'core.js': (text) => text.replace(/call\(request, again\) \{/, (found) => found + breaks) });
+page('broken', { 'core.js': (text) => text.replace(/call\(request, again, file\) \{/, (found) => found + breaks) });
 export const plain = await serve(root);
 
 /** Somebody's browser with a client in a tab; `page.evaluate` finds it as `client`. */

@@ -91,6 +91,59 @@ test('closing the owner tab in the middle of 200 sends loses and doubles nothing
   await close();
 });
 
+/** A backup of about 10 MB with 200 texts: put into a page as `backup`, and how much of it is restored. */
+async function longBackup() {
+  const ana = await Person.registered(fresh('ana'));
+  const [phrase, chat, backup] = await ana.page.evaluate(async () => {
+    const chat = await client.openDirectAs((await client.account()).user, 'nodeReadable');
+    for (let number = 0; number < 200; number++) await client.sendText(chat, `text ${number} ${'x'.repeat(50_000)}`);
+    while ((await client.timeline(chat, null, 1000)).items.some((item) => item.message.state.kind === 'pending')) {
+      await new Promise((later) => setTimeout(later, 50));
+    }
+    const phrase = await chasqui.ChasquiClient.newRecoveryPhrase();
+    const read = new FileReader();
+    read.readAsDataURL(await client.backUp(phrase));
+    await new Promise((done) => (read.onload = done));
+    return [phrase, chat, read.result];
+  });
+  await ana.browser.close();
+  const give = (page) => page.evaluate(async (backup) => {
+    window.backup = await (await fetch(backup)).blob();
+    return window.backup.size;
+  }, backup);
+  const count = (page) => page.evaluate(async (chat) => (await client.timeline(chat, null, 1000)).items.length, chat);
+  return { phrase, give, count, name: ana.name };
+}
+
+test('a tab that closes in the middle of a restore: the owner goes on, and a new owner begins again', async () => {
+  const { phrase, give, count, name } = await longBackup();
+  // The tab that asked goes: the file lives as long as who reads it.
+  const one = await Person.start(name);
+  const asking = await one.open();
+  assert.ok((await give(asking)) > 10e6);
+  await asking.evaluate((phrase) => void client.restore(backup, phrase), phrase);
+  await until('it has begun', () => count(one.page));
+  await asking.close();
+  const left = await count(one.page);
+  assert.ok(left < 200, `in the middle: ${left}`);
+  await until('all is there', async () => (await count(one.page)) === 200);
+  await one.browser.close();
+  // The owner goes: the next one is asked again, from the beginning.
+  const two = await Person.start(name);
+  const second = await two.open();
+  await give(second);
+  await second.evaluate((phrase) => {
+    window.restored = code(() => client.restore(backup, phrase));
+  }, phrase);
+  await until('it has begun', () => count(two.page));
+  await two.page.close();
+  const begun = await count(second);
+  assert.ok(begun < 200, `in the middle: ${begun}`);
+  assert.equal(await second.evaluate(() => restored), 'no error');
+  assert.equal(await count(second), 200);
+  await two.browser.close();
+});
+
 test('kill -9 of the browser keeps what was promised', async () => {
   const { ana, bo, chat } = await pair();
   await ana.page.evaluate(async (chat) => {

@@ -1,19 +1,36 @@
 import {
   ChasquiError, type Account, type ChasquiClient, type ConnectionState, type ConversationId, type ConversationSummary, type TimelineItem,
+  type UserId,
 } from 'chasqui';
 import { element, hue, said, shortTime } from './dom';
+import { identity } from './identity';
 import { linking } from './linking';
-import { bubbles } from './timeline';
+import { bubbles, type Notice } from './timeline';
 
 /** Lines that a timeline begins with, and that are added when people scroll up. */
 const PAGE = 60;
+
+/** What is known of a conversation before it is shown. */
+interface Chosen {
+  readonly id: ConversationId;
+  readonly name: string;
+  /** The other one, if both have an identity that they can compare. */
+  readonly peer: UserId | null;
+}
+
+/** The conversation that is shown. */
+interface Shown {
+  /** Its line in the list may have changed. */
+  refresh(line: ConversationSummary): void;
+  close(): void;
+}
 
 /** Shows the conversations and the chosen one until the account is logged out. */
 export async function chat(app: HTMLElement, client: ChasquiClient, account: Account): Promise<void> {
   const over = new AbortController();
   const { signal } = over;
   let chosen: ConversationId | undefined;
-  let closeTimeline = () => {};
+  let shown: Shown | undefined;
 
   const banner = element('div', { class: 'banner', role: 'status', hidden: '' });
   const memory = element('div', { class: 'banner warn', hidden: '' }, 'This browser keeps nothing: the history is gone when the last tab is closed.');
@@ -23,7 +40,7 @@ export async function chat(app: HTMLElement, client: ChasquiClient, account: Acc
   const seek = element('form', { class: 'find' }, find, trouble);
   const logout = element('button', { class: 'plain', title: 'Log out' }, 'Log out');
   const me = element('header', { class: 'me' }, avatar(account.name), element('strong', {}, account.name), logout);
-  const side = element('aside', {}, me, seek, list, linking(client, account));
+  const side = element('aside', {}, me, seek, list, history(client, signal), linking(client, account));
   const main = element('main', { class: 'conversation' }, nobody());
   const frame = element('div', { class: 'frame' }, side, main);
   app.replaceChildren(banner, memory, frame);
@@ -32,15 +49,16 @@ export async function chat(app: HTMLElement, client: ChasquiClient, account: Acc
   client.addEventListener('storage', stored, { signal });
   stored();
 
-  const open = (line: { id: ConversationId; peerName: string | null }) => {
+  const open = (line: Pick<ConversationSummary, 'id' | 'peer' | 'peerName' | 'protection'>) => {
     if (chosen === line.id) return;
     chosen = line.id;
-    closeTimeline();
+    shown?.close();
     frame.classList.add('is-open');
-    closeTimeline = timeline(main, client, line.id, line.peerName ?? '…', () => {
+    const isCompared = line.protection === 'endToEnd' && line.peer !== account.user;
+    shown = timeline(main, client, { id: line.id, name: line.peerName ?? '…', peer: isCompared ? line.peer : null }, () => {
       chosen = undefined;
-      closeTimeline();
-      closeTimeline = () => {};
+      shown?.close();
+      shown = undefined;
       frame.classList.remove('is-open');
       main.replaceChildren(nobody());
       mark();
@@ -58,7 +76,7 @@ export async function chat(app: HTMLElement, client: ChasquiClient, account: Acc
     if (!name) return;
     try {
       const user = await client.findUser(name);
-      open({ id: await client.openDirect(user.user), peerName: user.name });
+      open({ id: await client.openDirect(user.user), peer: user.user, peerName: user.name, protection: 'endToEnd' });
       find.value = '';
     } catch (error) {
       trouble.textContent = error instanceof ChasquiError ? said(error) : String(error);
@@ -76,6 +94,8 @@ export async function chat(app: HTMLElement, client: ChasquiClient, account: Acc
     for await (const lines of client.observeConversations(200, { signal }).lists()) {
       list.replaceChildren(...lines.map((line) => row(line, open)));
       mark();
+      const line = lines.find((line) => line.id === chosen);
+      if (line) shown?.refresh(line);
       const unread = lines.reduce((sum, line) => sum + line.unread, 0);
       document.title = unread > 0 ? `(${unread}) Chasqui` : 'Chasqui';
     }
@@ -87,7 +107,7 @@ export async function chat(app: HTMLElement, client: ChasquiClient, account: Acc
     if (state.kind === 'blocked' && state.reason !== 'storageFull' && state.reason !== 'suspended') break;
   }
   over.abort();
-  closeTimeline();
+  shown?.close();
   document.title = 'Chasqui';
 }
 
@@ -103,6 +123,21 @@ function connectionWords(state: ConnectionState): string {
     case 'blocked':
       return state.reason === 'storageFull' ? 'This device is full: new messages wait until there is room.' : 'Logged out.';
   }
+}
+
+/** Says how far the history has come that a linked device gets from another one; nothing where none is on its way. */
+function history(client: ChasquiClient, signal: AbortSignal): HTMLElement {
+  const words = element('span', {});
+  const bar = element('progress', { max: '1000', 'aria-label': 'History' });
+  const line = element('div', { class: 'history', role: 'status', hidden: '' }, words, bar);
+  void (async () => {
+    for await (const transfer of client.observeHistoryTransfer({ signal })) {
+      line.hidden = transfer === null;
+      words.textContent = `Getting earlier messages… ${transfer?.messages || ''}`;
+      bar.value = transfer?.perMille ?? 0;
+    }
+  })();
+  return line;
 }
 
 function avatar(name: string): HTMLElement {
@@ -130,8 +165,8 @@ function nobody(): HTMLElement {
   return element('div', { class: 'nobody' }, element('div', { class: 'mark', 'aria-hidden': 'true' }), element('p', {}, 'Choose a conversation, or write to somebody by name.'));
 }
 
-/** Shows one conversation; returns how to stop. */
-function timeline(main: HTMLElement, client: ChasquiClient, id: ConversationId, name: string, back: () => void): () => void {
+/** Shows one conversation. */
+function timeline(main: HTMLElement, client: ChasquiClient, { id, name, peer }: Chosen, back: () => void): Shown {
   const over = new AbortController();
   const lines = element('div', { class: 'lines', 'aria-live': 'polite' });
   const text = element('textarea', { name: 'text', rows: '1', placeholder: 'Message', 'aria-label': 'Message', enterkeyhint: 'send' });
@@ -140,15 +175,21 @@ function timeline(main: HTMLElement, client: ChasquiClient, id: ConversationId, 
   const leave = element('button', { class: 'plain back', 'aria-label': 'Back' }, '‹');
   const trouble = element('p', { class: 'error', role: 'alert' });
   leave.addEventListener('click', back);
-  main.replaceChildren(element('header', { class: 'with' }, leave, avatar(name), element('strong', {}, name)), lines, trouble, composer);
+  const trust = peer === null ? null : identity(client, id, peer);
+  const title = element('strong', {}, name);
+  let face = avatar(name);
+  const header = element('header', { class: 'with' }, leave, face, title, trust?.mark ?? null);
+  main.replaceChildren(header, ...(trust ? [trust.panel] : []), lines, trouble, composer);
   if (matchMedia('(hover: hover)').matches) text.focus();
 
   let limit = PAGE;
   const watch = client.observeTimeline(id, limit, { signal: over.signal });
-  const show = (items: readonly TimelineItem[]) => {
+  let items: readonly TimelineItem[] = [];
+  const notices: Notice[] = [];
+  const show = () => {
     const isAtEnd = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 40;
     const fromEnd = lines.scrollHeight - lines.scrollTop;
-    lines.replaceChildren(...bubbles(items, (message) => void client.retry(message)));
+    lines.replaceChildren(...bubbles(items, notices, (message) => void client.retry(message)));
     lines.scrollTop = isAtEnd ? lines.scrollHeight : lines.scrollHeight - fromEnd;
     read();
   };
@@ -156,7 +197,15 @@ function timeline(main: HTMLElement, client: ChasquiClient, id: ConversationId, 
     if (document.visibilityState === 'visible') client.markRead(id).catch(() => {});
   };
   void (async () => {
-    for await (const items of watch.lists()) show(items);
+    for await (items of watch.lists()) show();
+  })();
+  if (trust) void (async () => {
+    for await (const event of client.observeSecurityEvents(0, { signal: over.signal })) {
+      if (event.kind !== 'identityChanged' || event.user !== peer) continue;
+      notices.push({ at: event.at, text: 'The safety number changed' });
+      show();
+      void trust.refresh();
+    }
   })();
   document.addEventListener('visibilitychange', read, { signal: over.signal });
   lines.addEventListener('scroll', () => {
@@ -188,5 +237,12 @@ function timeline(main: HTMLElement, client: ChasquiClient, id: ConversationId, 
       trouble.textContent = error instanceof ChasquiError ? said(error) : String(error);
     }
   });
-  return () => over.abort();
+  const refresh = ({ peerName }: ConversationSummary) => {
+    if (peerName !== null && peerName !== title.textContent) {
+      title.textContent = peerName;
+      face.replaceWith((face = avatar(peerName)));
+    }
+    void trust?.refresh();
+  };
+  return { refresh, close: () => over.abort() };
 }
