@@ -111,7 +111,7 @@ CREATE TABLE room (
 CREATE TABLE binding (
     id  INTEGER PRIMARY KEY CHECK (id = 1),
     tag BLOB NOT NULL
-) STRICT;
+, salt BLOB) STRICT;
 CREATE TABLE salvage (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     report    TEXT NOT NULL,

@@ -7,6 +7,9 @@ ALTER TABLE user ADD COLUMN identity_changed_at INTEGER;
 ALTER TABLE account ADD COLUMN new_identity_seed BLOB;
 ALTER TABLE account ADD COLUMN other_identity BLOB;
 
+-- Of a passphrase that was made to the secret that the folder is bound by; NULL = the secret was given.
+ALTER TABLE binding ADD COLUMN salt BLOB;
+
 -- What was refused, or changed, that people may want to know of.
 CREATE TABLE security_event (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -14,6 +14,7 @@ use crate::driver::{self, Credentials, Driver, Topic, fresh_id};
 use crate::engine::{Command, ConnectionState, Reply, ResolvedUser, Secret};
 use crate::error::Error;
 use crate::observer::{ConnectionObserver, ConversationsObserver, SalvageObserver, TimelineObserver};
+use crate::store::Binding;
 
 /// Where a client keeps its history, and which node it talks to.
 #[derive(Clone, Debug)]
@@ -27,7 +28,7 @@ pub struct Config {
 /// Whether the folder is where it belongs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Home {
-    pub(crate) binding: Option<Secret>,
+    pub(crate) binding: Option<Binding>,
     pub(crate) adopts_copies: bool,
 }
 
@@ -42,10 +43,20 @@ impl Config {
     /// no copy of the folder takes them along.
     ///
     /// The first one given is remembered as a keyed hash. From then on the folder opens with no other and not without:
-    /// [`Error::OtherDevice`], before anything is sent. [`Self::adopt_copy`] is the way out.
+    /// [`Error::OtherDevice`], before anything is sent. [`Self::adopt_copy`] is the way out. The secrets in the folder (the
+    /// device's, the user's identity, the keys of encrypted conversations) are sealed by it; the messages are not: they rely on
+    /// the platform's file encryption.
     #[must_use]
     pub fn device_binding(mut self, secret: [u8; 32]) -> Self {
-        self.home.binding = Some(Secret::new(secret));
+        self.home.binding = Some(Binding::Secret(Secret::new(secret)));
+        self
+    }
+
+    /// As [`Self::device_binding`], where there is no keystore: by something that people type in each time. It is stretched (PBKDF2,
+    /// 600,000 rounds), which takes a moment; a short one is guessed all the same.
+    #[must_use]
+    pub fn passphrase(mut self, passphrase: &str) -> Self {
+        self.home.binding = Some(Binding::passphrase(passphrase));
         self
     }
 

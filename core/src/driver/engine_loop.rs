@@ -22,7 +22,7 @@ use crate::client::Home;
 use crate::engine::{
     Blocked, Command, CommandId, ConnectionState, Engine, Input, LinkingState, Output, Reply, SocketId, Step,
 };
-use crate::store::{Damage, Store, StoreError, adopt, is_at_home};
+use crate::store::{Damage, Store, StoreError, adopt, unlock};
 
 /// After a step that could not be committed: doubles with every further one, from the first to the last.
 const FIRST_PAUSE_AFTER_FAILURE_MS: u64 = 1_000;
@@ -86,7 +86,7 @@ impl Files {
         last_socket: SocketId,
     ) -> Result<Option<(Store, Engine)>, StoreError> {
         let store = Store::open(&folder.history())?;
-        if !is_at_home(store.connection(), home.binding.as_ref())? {
+        if !unlock(store.connection(), home.binding.as_ref())? {
             if !home.adopts_copies {
                 return Ok(None);
             }

@@ -77,21 +77,22 @@ impl<'a> Storage<'a> {
     // What does not know the types of MLS is not compiled for each of them.
 
     fn put(&self, label: Label, key: &[u8], item: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        let sql = "INSERT INTO mls (label, key, item, value) VALUES (?, ?, ?, ?)
+        let sql = "INSERT INTO mls (label, key, item, value) VALUES (?, ?, ?, sealed(?))
                    ON CONFLICT (label, key, item) DO UPDATE SET value = excluded.value";
         self.db.prepare_cached(sql)?.execute((label as u8, key, item, value))?;
         Ok(())
     }
 
     fn get(&self, label: Label, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let mut query = self.db.prepare_cached("SELECT value FROM mls WHERE label = ? AND key = ? AND item = x''")?;
+        let mut query =
+            self.db.prepare_cached("SELECT unsealed(value) FROM mls WHERE label = ? AND key = ? AND item = x''")?;
         Ok(query.query_row((label as u8, key), |row| row.get(0)).optional()?)
     }
 
     /// Oldest first.
     fn list(&self, label: Label, key: &[u8]) -> Result<Vec<Listed>, StoreError> {
         let mut query =
-            self.db.prepare_cached("SELECT item, value FROM mls WHERE label = ? AND key = ? ORDER BY id")?;
+            self.db.prepare_cached("SELECT item, unsealed(value) FROM mls WHERE label = ? AND key = ? ORDER BY id")?;
         let rows = query.query_map((label as u8, key), |row| Ok(Listed { item: row.get(0)?, value: row.get(1)? }))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

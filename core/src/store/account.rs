@@ -30,10 +30,26 @@ pub(crate) struct AccountRow {
 
 impl AccountRow {
     pub(crate) fn load(connection: &Connection) -> Result<Option<Self>, StoreError> {
-        let sql = "SELECT enrolled, node, realm, user, name, device, device_seed, identity_seed, new_identity_seed,
-                          other_identity, era,
-                          checkpoint_era, checkpoint_revision, checkpoint_opening, checkpoint_seal,
-                          connections, stored_up_to, sent, copied FROM account";
+        Self::load_with(
+            connection,
+            ["device_seed", "identity_seed", "new_identity_seed"].map(|seed| format!("unsealed({seed})")),
+        )
+    }
+
+    /// As [`Self::load`], where the vault cannot be opened: with seeds that are of no use.
+    pub(super) fn load_locked(connection: &Connection) -> Result<Option<Self>, StoreError> {
+        let [device, identity, new] = ["device_seed", "identity_seed", "new_identity_seed"];
+        // Sealed, each is longer by what seals it.
+        let blank = |seed: &str| format!("CASE WHEN length({seed}) IN (32, 68) THEN zeroblob(32) ELSE {seed} END");
+        Self::load_with(connection, [blank(device), blank(identity), blank(new)])
+    }
+
+    fn load_with(connection: &Connection, [device, identity, new]: [String; 3]) -> Result<Option<Self>, StoreError> {
+        let sql = format!(
+            "SELECT enrolled, node, realm, user, name, device, {device} AS device_seed, {identity} AS identity_seed,
+                    {new} AS new_identity_seed, other_identity, era, checkpoint_era, checkpoint_revision,
+                    checkpoint_opening, checkpoint_seal, connections, stored_up_to, sent, copied FROM account"
+        );
         let read = |row: &rusqlite::Row<'_>| {
             let checkpoint = match row.get::<_, Option<u32>>("checkpoint_era")? {
                 Some(era) => Some(Checkpoint {
@@ -65,14 +81,14 @@ impl AccountRow {
                 copied: row.get("copied")?,
             })
         };
-        Ok(connection.prepare_cached(sql)?.query_row([], read).optional()?)
+        Ok(connection.prepare_cached(&sql)?.query_row([], read).optional()?)
     }
 
     /// Remembers keys before the node is asked, so that a repeated request is the same request.
     pub(crate) fn begin(connection: &Connection, new: &Enrolment) -> Result<(), StoreError> {
         Self::forget(connection)?;
         let sql = "INSERT INTO account (id, enrolled, node, realm, user, name, device, device_seed, identity_seed)
-                   VALUES (1, 0, :node, :realm, :user, :name, :device, :device_seed, :identity_seed)";
+                   VALUES (1, 0, :node, :realm, :user, :name, :device, sealed(:device_seed), sealed(:identity_seed))";
         connection.execute(
             sql,
             named_params! {
@@ -117,13 +133,13 @@ impl AccountRow {
 
     /// Another device of the user gave this one what they all have.
     pub(crate) fn set_identity_seed(connection: &Connection, seed: &Secret) -> Result<(), StoreError> {
-        connection.execute("UPDATE account SET identity_seed = ?, other_identity = NULL", [seed.expose()])?;
+        connection.execute("UPDATE account SET identity_seed = sealed(?), other_identity = NULL", [seed.expose()])?;
         Ok(())
     }
 
     /// A new identity is to be the user's.
     pub(crate) fn set_new_identity(connection: &Connection, seed: &Secret) -> Result<(), StoreError> {
-        connection.execute("UPDATE account SET new_identity_seed = ?", [seed.expose()])?;
+        connection.execute("UPDATE account SET new_identity_seed = sealed(?)", [seed.expose()])?;
         Ok(())
     }
 
@@ -148,7 +164,7 @@ impl AccountRow {
         name: &str,
         seed: Option<&Secret>,
     ) -> Result<bool, StoreError> {
-        let sql = "INSERT INTO owner (id, user, name, identity_seed) VALUES (1, ?1, ?2, ?3)
+        let sql = "INSERT INTO owner (id, user, name, identity_seed) VALUES (1, ?1, ?2, sealed(?3))
                    ON CONFLICT DO UPDATE SET identity_seed = coalesce(identity_seed, excluded.identity_seed)
                    WHERE user = excluded.user";
         Ok(connection.execute(sql, (Sql(user), name, seed.map(Secret::expose)))? > 0)

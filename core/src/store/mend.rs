@@ -112,7 +112,7 @@ fn drop_impossible_rows(db: &Connection) -> Result<(), StoreError> {
 
 /// Whose history it is. Keys that cannot be used are no keys.
 fn mend_account(db: &Connection, report: &mut Salvage) -> Result<Option<UserId>, StoreError> {
-    let account = AccountRow::load(db).ok().flatten();
+    let account = AccountRow::load_locked(db).ok().flatten();
     if account.is_none() {
         db.execute("DELETE FROM account", [])?;
     }

@@ -24,6 +24,7 @@ mod salvage;
 mod search;
 mod secured;
 mod user;
+mod vault;
 
 use std::path::Path;
 
@@ -34,7 +35,7 @@ use rusqlite::{Connection, OpenFlags, ToSql};
 
 pub(crate) use account::AccountRow;
 pub(crate) use archive::{ArchiveCursor, TransferRow, restore_deliveries};
-pub(crate) use binding::{adopt, is_at_home, is_bound_elsewhere};
+pub(crate) use binding::{Binding, adopt, unlock, unlock_reader};
 pub(crate) use conversation::{
     ConversationHead, ConversationKey, ConversationRow, after as conversation_after, list, summary, total_unread,
     unread, unread_above,
@@ -166,6 +167,8 @@ impl Store {
         // makes the node forget.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // What is deleted is written over where that costs nothing.
+        connection.pragma_update(None, "secure_delete", "FAST")?;
         Self::prepare(connection)
     }
 
@@ -178,6 +181,7 @@ impl Store {
     }
 
     fn prepare(connection: Connection) -> Result<Self, StoreError> {
+        vault::install(&connection, None)?;
         connection.pragma_update(None, "foreign_keys", true)?;
         keep_plans(&connection)?;
         connection.set_prepared_statement_cache_capacity(128);
@@ -229,6 +233,7 @@ impl Store {
         connection.pragma_update(None, "temp_store", "memory")?;
         keep_plans(&connection)?;
         connection.set_prepared_statement_cache_capacity(64);
+        vault::install(&connection, None)?;
         Ok(connection)
     }
 }

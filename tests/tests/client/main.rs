@@ -25,3 +25,4 @@ mod requests;
 #[path = "../stage/mod.rs"]
 mod stage;
 mod timeline;
+mod vault;

@@ -100,6 +100,7 @@ pub(super) struct Machinery {
 impl Machinery {
     pub(super) async fn start(folder: &Path, home: Home, shared: Arc<Shared>, api: Arc<Api>) -> Result<Self, Error> {
         let network = Network::start()?;
+        let binding = home.binding.clone();
         let (reader, reader_inbox) = mpsc::channel();
         let (engine, engine_inbox) = mpsc::channel();
         let start = Start {
@@ -114,7 +115,7 @@ impl Machinery {
         let opened = engine_thread::start(start, engine_inbox)?;
         let machinery = Self { engine, reader, network };
         opened.await.map_err(|_| ended())??;
-        reader_thread::start(folder.to_owned(), reader_inbox, shared)?;
+        reader_thread::start(folder.to_owned(), binding, reader_inbox, shared)?;
         Ok(machinery)
     }
 

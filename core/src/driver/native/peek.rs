@@ -13,8 +13,8 @@ use crate::client::Config;
 use crate::domain::Peeked;
 use crate::driver::api::{Api, Credentials};
 use crate::driver::shared::Shared;
-use crate::engine::{self, Secret};
-use crate::store::{AccountRow, is_bound_elsewhere};
+use crate::engine;
+use crate::store::{AccountRow, Binding, unlock_reader};
 use crate::{Error, StoreError};
 
 /// Names that are asked for: a notification for each of more people nobody reads.
@@ -37,13 +37,15 @@ pub(crate) async fn peek(config: &Config, within: Duration) -> Result<Peeked, Er
     work.await.unwrap_or_else(|_| Err(Error::Internal { detail: "peeking panicked".into() }))
 }
 
-async fn look(folder: PathBuf, node: &str, binding: Option<Secret>) -> Result<(Peeked, Api), Error> {
-    let (folder, account) = on_disk(move || {
+async fn look(folder: PathBuf, node: &str, binding: Option<Binding>) -> Result<(Peeked, Api), Error> {
+    let (folder, account, binding) = on_disk(move || {
         let account = read(&folder, |db| {
-            let row = AccountRow::load(db)?.filter(|row| row.enrolled && !row.copied);
-            Ok(if is_bound_elsewhere(db, binding.as_ref())? { Err(Error::OtherDevice) } else { Ok(row) })
+            if !unlock_reader(db, binding.as_ref())? {
+                return Ok(Err(Error::OtherDevice));
+            }
+            Ok(Ok(AccountRow::load(db)?.filter(|row| row.enrolled && !row.copied)))
         })??;
-        Ok((folder, account.ok_or(Error::NotEnrolled)?))
+        Ok((folder, account.ok_or(Error::NotEnrolled)?, binding))
     })
     .await?;
     let api = Api::new(node, Arc::new(Shared::new()))?;
@@ -51,7 +53,13 @@ async fn look(folder: PathBuf, node: &str, binding: Option<Secret>) -> Result<(P
     api.set_credentials(Some(Credentials { realm, device, device_seed: device_seed.clone() }));
     let (mail, has_more): (Vec<Entry>, bool) = api.peek().await?;
     // As the history is now: the app may have taken some of it meanwhile.
-    let peeked = on_disk(move || read(&folder, |db| engine::peek(db, &account, &mail))).await?;
+    let peeked = on_disk(move || {
+        read(&folder, |db| {
+            unlock_reader(db, binding.as_ref())?;
+            engine::peek(db, &account, &mail)
+        })
+    })
+    .await?;
     Ok((Peeked { has_more, ..peeked }, api))
 }
 

@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 use super::folder;
 use crate::driver::ToReader;
 use crate::driver::shared::Shared;
-use crate::store::Store;
-use crate::{Error, History};
+use crate::store::{Binding, Store, unlock_reader};
+use crate::{Error, History, StoreError};
 
 /// The way to the reader, for whoever replaces the files.
 pub(in crate::driver) struct Readers(mpsc::Sender<ToReader>);
@@ -35,9 +35,20 @@ impl Readers {
     }
 }
 
-pub(super) fn start(path: PathBuf, inbox: mpsc::Receiver<ToReader>, shared: Arc<Shared>) -> Result<(), Error> {
+pub(super) fn start(
+    path: PathBuf,
+    binding: Option<Binding>,
+    inbox: mpsc::Receiver<ToReader>,
+    shared: Arc<Shared>,
+) -> Result<(), Error> {
     let file = folder::history_file(&path);
-    let mut connection = Some(Store::open_reader(&file)?);
+    // Whether it is at home, the writer has asked before.
+    let open = move || {
+        let connection = Store::open_reader(&file)?;
+        unlock_reader(&connection, binding.as_ref())?;
+        Ok::<Connection, StoreError>(connection)
+    };
+    let mut connection = Some(open()?);
     let run = move || {
         loop {
             shared.readable.send_replace(connection.is_some());
@@ -50,7 +61,7 @@ pub(super) fn start(path: PathBuf, inbox: mpsc::Receiver<ToReader>, shared: Arc<
                     let _ = done.send(());
                 }
                 ToReader::Open(done) => {
-                    let opened = Store::open_reader(&file).map(|opened| connection = Some(opened));
+                    let opened = open().map(|opened| connection = Some(opened));
                     let _ = done.send(opened.map_err(Error::from));
                 }
                 ToReader::Stop(done) => {
