@@ -43,6 +43,11 @@ impl Transfer {
         Ok(Self { at: TransferRow::load(db)?.map(|row| row.ask_at) })
     }
 
+    /// What was said before may still come, and what became of it before that.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.at.is_some()
+    }
+
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         self.at
     }
@@ -108,6 +113,7 @@ impl Engine {
 
     fn end_transfer(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
         TransferRow::remove(turn.db)?;
+        store::drop_stale_early_receipts(turn.db)?;
         self.transfer.at = None;
         turn.changes.transfer = true;
         Ok(())
@@ -121,7 +127,8 @@ impl Engine {
         envelope: &Envelope,
         request: &HistoryRequest,
     ) -> Result<(), StoreError> {
-        if !self.is_own_device(envelope) {
+        // One that has not all itself is asked again later.
+        if !self.is_own_device(envelope) || self.transfer.is_under_way() {
             return Ok(());
         }
         let known = ArchiveCursor::decode(&request.cursor);
@@ -136,6 +143,7 @@ impl Engine {
             let Some(cursor) = at else { break };
             let (page, next) = cursor.page(turn.db, PAGE.min(piece_bytes))?;
             let encoded = Bytes::from(page.encode());
+            let ends_answer = pages == ANSWER_PAGES || next.is_none_or(ArchiveCursor::begins_messages);
             let per_mille = next.map_or(1000, ArchiveCursor::per_mille);
             let next_cursor = next.map(ArchiveCursor::encode).unwrap_or_default();
             let count = encoded.len().div_ceil(piece_bytes).max(1);
@@ -147,12 +155,12 @@ impl Engine {
                     number,
                     bytes,
                     next: is_last.then(|| HistoryNext { cursor: next_cursor.clone(), per_mille }),
-                    ends_answer: is_last && (next.is_none() || pages == ANSWER_PAGES),
+                    ends_answer: is_last && ends_answer,
                 };
                 self.tell_device(turn, conversation, envelope.sender_device, ContentKind::HistoryPiece(piece))?;
                 number += 1;
             }
-            at = next;
+            at = next.filter(|_| !ends_answer);
         }
         Ok(())
     }

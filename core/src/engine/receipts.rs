@@ -51,8 +51,9 @@ impl Engine {
         ranges: impl Iterator<Item = chasqui_wire::SeqRange>,
         mark: &ReceiptMark,
     ) -> Result<(), StoreError> {
-        // Only a message whose `accepted` was lost can be behind a position that is unknown here.
-        let may_be_early = self.outbox.holds(conversation.key);
+        // Only a message whose `accepted` was lost, or one that another device has yet to give, can be behind a position that
+        // is unknown here.
+        let may_be_early = self.outbox.holds(conversation.key) || self.transfer.is_under_way();
         let mut changed = 0;
         for range in ranges {
             changed += store::apply_receipt(turn.db, conversation.key, range, mark, may_be_early)?;

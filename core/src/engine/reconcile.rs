@@ -50,7 +50,9 @@ impl Engine {
         let lifetime = welcome.http_token_expires_at.millis_since(welcome.time);
         turn.outputs.push(Output::HttpToken(welcome.http_token.clone(), turn.now.plus_millis(lifetime)));
         self.reconcile(turn, &welcome)?;
-        store::drop_stale_early_receipts(turn.db)?;
+        if !self.transfer.is_under_way() {
+            store::drop_stale_early_receipts(turn.db)?;
+        }
         AccountRow::set_checkpoint(turn.db, &welcome.checkpoint)?;
         self.groups.told(welcome.key_packages);
         self.heed_identity(turn, welcome.identity_key)?;

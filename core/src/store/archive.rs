@@ -26,6 +26,8 @@ enum Part {
     Users(Option<UserId>),
     /// The conversations after this row.
     Conversations(i64),
+    /// The same once more, as they are by now: see [`ArchiveCursor::begins_messages`].
+    Again(i64),
     /// The messages up to this row.
     Messages(i64),
 }
@@ -48,6 +50,7 @@ impl ArchiveCursor {
             0 if rest.is_empty() => Part::Users(None),
             0 => Part::Users(Some(UserId::from_slice(rest).ok()?)),
             1 => Part::Conversations(row()?),
+            3 => Part::Again(row()?),
             2 => Part::Messages(row()?),
             _ => return None,
         };
@@ -66,12 +69,22 @@ impl ArchiveCursor {
                 bytes.push(1);
                 bytes.extend_from_slice(&row.to_be_bytes());
             }
+            Part::Again(row) => {
+                bytes.push(3);
+                bytes.extend_from_slice(&row.to_be_bytes());
+            }
             Part::Messages(row) => {
                 bytes.push(2);
                 bytes.extend_from_slice(&row.to_be_bytes());
             }
         }
         bytes.into()
+    }
+
+    /// Whether whoever asks has all conversations, and asks for what was said in them. What the node takes after that is asked reaches a
+    /// device that knows the conversation; what it took before, the device that is asked has by then.
+    pub(crate) fn begins_messages(self) -> bool {
+        self.part == Part::Again(0)
     }
 
     /// How much lies before it, of 1,000.
@@ -81,7 +94,7 @@ impl ArchiveCursor {
                 let done = self.newest.saturating_sub(row).clamp(0, self.newest);
                 u32::try_from(i128::from(done) * 1000 / i128::from(self.newest)).unwrap_or(1000)
             }
-            Part::Messages(_) | Part::Users(_) | Part::Conversations(_) => 0,
+            Part::Messages(_) | Part::Users(_) | Part::Conversations(_) | Part::Again(_) => 0,
         }
     }
 
@@ -101,7 +114,12 @@ impl ArchiveCursor {
             Part::Conversations(after) => {
                 let (conversations, last) = conversations(connection, after)?;
                 page.conversations = conversations;
-                last.map_or(Part::Messages(self.newest), Part::Conversations)
+                last.map_or(Part::Again(0), Part::Conversations)
+            }
+            Part::Again(after) => {
+                let (conversations, last) = conversations(connection, after)?;
+                page.conversations = conversations;
+                last.map_or(Part::Messages(self.newest), Part::Again)
             }
             Part::Messages(up_to) => {
                 let (messages, next) = messages(connection, up_to, size)?;

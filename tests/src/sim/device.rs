@@ -1,6 +1,7 @@
 //! A device: the real engine over a real database in memory, which outlives its crashes.
 
 mod copies;
+mod linking;
 mod misfortunes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use chasqui::engine::{
     Command, CommandId, ConnectionState, Engine, Enrolment, Input, Output, Reply, Secret, SocketId, Step, public_key,
 };
-use chasqui::{Blocked, DeviceId, MessageId, Seq, Store};
+use chasqui::{Blocked, DeviceId, MessageId, Protection, Seq, Store};
 use chasqui_node::relay;
 use chasqui_wire::Limits;
 use rusqlite::Connection;
@@ -56,6 +57,9 @@ pub(super) struct Device {
     failing: Arc<Mutex<Failing>>,
     /// It has asked the node to enrol it anew.
     logs_in: bool,
+    linking: linking::Linking,
+    /// Another device linked it, and gives it the history.
+    pub(super) was_linked: bool,
 }
 
 /// Decides which entries cannot be stored.
@@ -111,6 +115,8 @@ impl Device {
             ranks: BTreeMap::new(),
             failing,
             logs_in: false,
+            linking: linking::Linking::default(),
+            was_linked: false,
         }
     }
 
@@ -215,6 +221,9 @@ impl World {
         };
         answer.expect("the node's database works").expect("the node enrols");
         let realm = node.realm();
+        // Those that are there from the start are as if they had been linked.
+        let is_linked = is_first || self.now == 0 || self.protection == Protection::NodeReadable;
+        self.devices[index].was_linked = !is_linked;
         self.devices[index].enrolled = true;
         self.devices[index].from_the_start = self.now == 0;
         self.note(format!("device {index} of user {} enrols", self.devices[index].user));
@@ -226,10 +235,14 @@ impl World {
             name: name.clone(),
             device: id,
             device_seed: seed,
-            identity_seed: Some(self.identities[self.devices[index].user].clone()),
+            identity_seed: is_linked.then(|| self.identities[self.devices[index].user].clone()),
         };
         self.command(index, Command::BeginEnrolment(Box::new(enrolment)));
         self.command(index, Command::ConfirmEnrolment { user, name, device: id });
+        if !is_linked {
+            let delay = self.rng.between(1_000, 60_000);
+            self.after(delay, Happening::User(Action::Link(index)));
+        }
     }
 
     pub(super) fn command(&mut self, index: usize, command: Command) {
@@ -332,14 +345,17 @@ impl World {
                     self.note(format!("device {index} is {state:?}"));
                     self.heed_being_a_copy(index);
                 }
-                Output::Changed(_) | Output::HttpToken(..) | Output::Linking(_) => {}
+                Output::Linking(state) => self.heed_linking(index, state),
+                Output::Changed(_) | Output::HttpToken(..) => {}
             }
         }
     }
 
     fn replied(&mut self, index: usize, id: CommandId, result: Result<Reply, chasqui::Error>) {
         let asked = self.devices[index].asked.remove(&id);
+        let may_be_refused = self.devices[index].linking.may_be_refused(id);
         match (asked, result) {
+            (None, Err(_)) if may_be_refused => {}
             (Some(message), Ok(_)) => drop(self.devices[index].promised.insert(message)),
             (Some(_), Err(error)) => self.breaks(format!("device {index} refuses to send: {error}")),
             (None, Err(chasqui::Error::NotFound { .. }) | Ok(_)) => {}

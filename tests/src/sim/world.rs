@@ -74,6 +74,8 @@ pub(super) enum Action {
     Clone(usize),
     /// A further device of a user who has been there from the start.
     Enrol(usize),
+    /// Another device of its user links it.
+    Link(usize),
 }
 
 pub(super) struct World {
@@ -405,13 +407,14 @@ impl World {
                     self.after(1_000, Happening::User(Action::Enrol(device)));
                 }
             }
+            Action::Link(device) => self.link(device),
             Action::SetClock(device) => self.device_clock_is_set(device),
             Action::Clone(device) => self.clone_device(device),
             Action::GoOffline(device, length) => self.device_offline(device, length),
             Action::Suspend(device) => self.device_suspends(device),
             Action::FillDisk(device, length) => self.device_disk_fills(device, length),
             Action::Send { device, peer, text } => {
-                if !self.devices[device].can_be_used() {
+                if !self.devices[device].can_be_used() || self.cannot_write(device) {
                     // People wait until their app runs.
                     if !self.calm {
                         self.after(1_500, Happening::User(Action::Send { device, peer, text }));
@@ -443,6 +446,11 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Whether the device was not linked yet.
+    fn cannot_write(&self, device: usize) -> bool {
+        self.protection == Protection::EndToEnd && self.devices[device].is_unlinked()
     }
 
     /// No more faults: whoever is down comes back.
