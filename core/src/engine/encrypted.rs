@@ -34,6 +34,8 @@ pub(super) struct Groups {
     held_up: BTreeSet<ConversationId>,
     /// What the node has of this device's key packages.
     packages: Option<KeyPackagesLeft>,
+    /// The node would not have them: it knows another identity.
+    packages_refused: bool,
     /// It was linked, and whoever linked it waits until it takes part.
     pub(super) is_newcomer: bool,
 }
@@ -60,6 +62,7 @@ impl Groups {
         self.insisting.clear();
         self.held_up.clear();
         self.packages = None;
+        self.packages_refused = false;
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -75,7 +78,7 @@ impl Groups {
     /// Whether others can put this device in their groups: the node has its key packages.
     pub(super) fn are_packages_there(&self) -> bool {
         let is_asked = self.asked.values().any(|asked| matches!(asked, Asked::Packages));
-        !is_asked && self.packages.is_none_or(|left| left.one_time > 0 || left.last_resort)
+        !is_asked && !self.packages_refused && self.packages.is_none_or(|left| left.one_time > 0 || left.last_resort)
     }
 
     /// What comes after it would use its keys up.
@@ -189,7 +192,8 @@ impl Engine {
         }
         let is_linked = self.account.as_ref().is_some_and(|account| account.own.is_some());
         // A commit that waits in the mailbox would make whatever is sent now a thing of the past.
-        if !is_linked || !self.link.is_drained() || self.groups.is_asked(conversation.id) {
+        let is_known = is_linked && self.groups.are_packages_there();
+        if !is_known || !self.link.is_drained() || self.groups.is_asked(conversation.id) {
             return Ok(false);
         }
         let row = SecuredRow::get(turn.db, conversation.id)?;
@@ -404,6 +408,9 @@ impl Engine {
     pub(super) fn group_rejected(&mut self, turn: &mut Turn<'_>, rejected: &Rejected) -> Result<bool, StoreError> {
         let Some(asked) = self.groups.asked.remove(&rejected.message) else { return Ok(false) };
         tracing::debug!(code = %rejected.code, ?asked, "refused");
+        if matches!(asked, Asked::Packages) {
+            self.groups.packages_refused = rejected.code == ErrorCode::NotLinked;
+        }
         let Some(id) = asked.conversation() else { return Ok(true) };
         let Some(conversation) = ConversationRow::find(turn.db, id)? else { return Ok(true) };
         let is_offer = matches!(asked, Asked::Offer { .. });

@@ -437,7 +437,13 @@ impl Engine {
         }
         // What was accepted once is given back to a restored node when the peer has said again who is welcome.
         let is_given_back = entry.is_some_and(|row| row.reclaim.is_some());
-        if rejected.code.is_retryable() || (rejected.code == ErrorCode::RequestPending && is_given_back) {
+        // A restored node may have forgotten that this device is linked: it is told again. After a reset of the identity it waits for
+        // somebody who links it.
+        let may_be_linked = rejected.code == ErrorCode::NotLinked;
+        if rejected.code.is_retryable()
+            || may_be_linked
+            || (rejected.code == ErrorCode::RequestPending && is_given_back)
+        {
             let pause = FIRST_PAUSE_MS.saturating_mul(1 << lane.failures.min(12)).min(LAST_PAUSE_MS);
             lane.failures += 1;
             lane.not_before = Some(turn.now.plus_millis(pause.max(asked)));

@@ -37,6 +37,14 @@ impl World {
             if waiting > 0 {
                 restless.push(format!("device {index} has {waiting} unsent"));
             }
+            let missed = device.count(
+                "SELECT count(*) FROM recovery JOIN message ON message.id = recovery.message
+                 JOIN conversation ON conversation.id = message.conversation
+                 WHERE message.kind = 2 AND message.deleted = 0 AND request = 0",
+            );
+            if missed > 0 {
+                restless.push(format!("device {index} asks for {missed} messages that it could not read"));
+            }
             if device.was_linked && device.is_unlinked() {
                 restless.push(format!("device {index} is not linked"));
             }
