@@ -40,7 +40,14 @@ pub(super) struct Transfer {
 
 impl Transfer {
     pub(super) fn load(db: &rusqlite::Connection) -> Result<Self, StoreError> {
-        Ok(Self { at: TransferRow::load(db)?.map(|row| row.ask_at) })
+        let mut transfer = Self { at: TransferRow::load(db)?.map(|row| row.ask_at) };
+        transfer.look();
+        Ok(transfer)
+    }
+
+    /// It may be due: a clock was set.
+    pub(super) fn look(&mut self) {
+        self.at = self.at.map(|_| Timestamp(i64::MIN));
     }
 
     /// What was said before may still come, and what became of it before that.
@@ -96,6 +103,12 @@ impl Engine {
             self.transfer.at = None;
             return Ok(());
         };
+        // What is due later than any pause a wrong clock wrote.
+        let latest = turn.now.plus_millis(PAUSES_MS[PAUSES_MS.len() - 1]);
+        if turn.now < row.ask_at && row.ask_at <= latest {
+            self.transfer.at = Some(row.ask_at);
+            return Ok(());
+        }
         if row.attempts >= ATTEMPTS {
             tracing::warn!("the other device does not give its history");
             return self.end_transfer(turn);

@@ -354,6 +354,7 @@ impl Engine {
             self.link.clock_went_back(back);
             self.outbox.clock_went_back(back);
             self.recovery.look();
+            self.transfer.look();
             self.node_ahead_ms = self.node_ahead_ms.saturating_add_unsigned(back);
         }
         self.stepped_at = now;

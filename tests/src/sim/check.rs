@@ -105,8 +105,10 @@ impl World {
                             (seq?, Some(*message))
                         }
                     };
-                    if message.as_ref().is_some_and(|message| message.content == MessageContent::Unreadable) {
-                        return Err(format!("device {index}: {seq} is unreadable"));
+                    // Of a stranger nothing is asked before being accepted.
+                    let is_unreadable = |message: &Message| message.content == MessageContent::Unreadable;
+                    if !conversation.is_request && message.as_ref().is_some_and(is_unreadable) {
+                        return Err(format!("device {index}: {seq} of {} is unreadable", conversation.id));
                     }
                     if timeline.insert(seq, message).is_some() {
                         return Err(format!("device {index}: two messages at {seq}"));
@@ -171,6 +173,10 @@ impl World {
                     continue;
                 };
                 let first = *timeline.keys().next().expect("not empty");
+                if self.devices[index].had_twin && self.climate.node_crash > 0 {
+                    // A node that crashed may have forgotten what the other one of the two had taken, and suspects nobody.
+                    continue;
+                }
                 if self.was_there_from_the_start(index) && !self.is_explained(*conversation, None, first) {
                     return Err(format!("device {index}: {conversation} begins at {first}"));
                 }
@@ -203,7 +209,10 @@ impl World {
     /// Whether another device gave it what was said before it came, of which nothing was lost on the way.
     fn has_whole_history(&self, index: usize) -> bool {
         let is_lossy = self.climate.mailbox.is_some() || self.climate.absent.is_some() || self.climate.ttl.is_some();
-        self.devices[index].was_linked && !self.devices[index].had_twin && !is_lossy
+        // What a copy of a folder wrote, the other one lacks.
+        let user = self.devices[index].user;
+        let had_copies = self.devices.iter().any(|device| device.user == user && device.had_twin);
+        self.devices[index].was_linked && !had_copies && !is_lossy
     }
 
     /// Whether the message stands at two positions, and may (ADR 3, edge): its sender was not told one of them.
@@ -280,7 +289,9 @@ impl World {
         for (conversation, timelines) in all {
             let read_up_to = self.read_up_to(*conversation)?;
             for (&index, timeline) in timelines {
-                if self.devices[index].is_new_again {
+                if self.devices[index].is_new_again
+                    || (self.devices[index].was_linked && !self.has_whole_history(index))
+                {
                     // Receipts went to the device that it was, wherever that lives.
                     continue;
                 }
@@ -428,10 +439,11 @@ impl World {
             let history = device.store().ok_or("a device is down")?.history();
             let line = history.conversation(conversation).map_err(|error| error.to_string())?;
             let own = line.and_then(|line| line.read_up_to);
-            // Where nothing but holes is known there is nothing to be read: the mark came before the conversation did.
+            // Where nothing up to the mark is here there was nothing to be read: the mark came before the conversation did.
             let page = history.timeline_before(conversation, None, ALL).map_err(|error| error.to_string())?;
             let mut items = page.items.iter();
-            if own.is_none() && !items.any(|item| matches!(item, TimelineItem::Message(_))) {
+            let is_marked = |message: &Message| message.seq.is_some_and(|seq| seq <= mark);
+            if own.is_none() && !items.any(|item| matches!(item, TimelineItem::Message(it) if is_marked(it))) {
                 continue;
             }
             if own != Some(mark) && self.heard_of_reading(index) {
