@@ -107,7 +107,8 @@ impl World {
                     };
                     // Of a stranger nothing is asked before being accepted.
                     let is_unreadable = |message: &Message| message.content == MessageContent::Unreadable;
-                    if !conversation.is_request && message.as_ref().is_some_and(is_unreadable) {
+                    let message = message.filter(|message| !(conversation.is_request && is_unreadable(message)));
+                    if message.as_ref().is_some_and(is_unreadable) {
                         return Err(format!("device {index}: {seq} of {} is unreadable", conversation.id));
                     }
                     if timeline.insert(seq, message).is_some() {
@@ -173,8 +174,8 @@ impl World {
                     continue;
                 };
                 let first = *timeline.keys().next().expect("not empty");
-                if self.devices[index].had_twin && self.climate.node_crash > 0 {
-                    // A node that crashed may have forgotten what the other one of the two had taken, and suspects nobody.
+                if self.devices[index].had_twin && self.climate.node_crash + self.climate.commit_fails > 0 {
+                    // A node that started anew may have forgotten what the other one of the two had taken, and suspects nobody.
                     continue;
                 }
                 if self.was_there_from_the_start(index) && !self.is_explained(*conversation, None, first) {
