@@ -5,6 +5,7 @@ use chasqui::{
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 /// Of the name of an account.
 const NAME_BYTES: usize = 64;
@@ -48,62 +49,105 @@ impl Open {
     }
 }
 
-/// A call of one of [`Client`]'s operations, under the same name. Holds passwords and phrases: nothing prints it.
-///
-/// In JSON its name is the one key, and its arguments the value: with a name beside the arguments, which might come first, serde
-/// reads everything in two ways, for 125 KB of code.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
-#[expect(missing_docs, reason = "documented at `Client`")]
-pub enum Request {
-    Account {},
-    Register { name: String, password: String, device_name: String },
-    Login { name: String, password: String, device_name: String },
-    EnrolWithToken { token: String, device_name: String },
-    RequestCode { phone: String },
-    EnrolWithCode { challenge: String, code: String, pin: Option<String>, device_name: String },
-    ReplaceAccountWithCode { challenge: String, code: String, device_name: String },
-    SetPin { pin: Option<String> },
-    Logout {},
-    Wipe {},
-    DeleteAccount { proof: Proof },
-    Devices {},
-    RevokeDevice { device: DeviceId },
-    FindUser { name: String },
-    OpenDirect { peer: UserId },
-    OpenDirectAs { peer: UserId, protection: Kind },
-    BeginLinking {},
-    LinkingNumber {},
-    LinkDevice { code: String },
-    ConfirmLinking {},
-    CancelLinking {},
-    SendText { message: MessageId, conversation: ConversationId, text: String },
-    Retry { message: MessageId },
-    MarkRead { conversation: ConversationId, up_to: Option<Seq> },
-    Delete { message: MessageId },
-    AcceptRequest { conversation: ConversationId },
-    DeclineRequest { conversation: ConversationId, block: bool },
-    Conversations { limit: u32 },
-    Conversation { conversation: ConversationId },
-    TotalUnread {},
-    Timeline { conversation: ConversationId, before: Option<Place>, limit: u32 },
-    TimelineAfter { conversation: ConversationId, after: Place, limit: u32 },
-    Incomplete {},
-    Message { message: MessageId },
-    Search { query: String, limit: u32 },
-    Connection {},
-    Salvages {},
-    NetworkUp {},
-    Export {},
-    ExportFromNode {},
-    BackUp { phrase: String },
-    Restore { phrase: String },
-    SafetyNumber { user: UserId },
-    Verify { user: UserId, scanned: String },
-    SetVerified { user: UserId, is_verified: bool },
-    ResetIdentity { proof: Proof },
-    SecurityEvents { after: u64, limit: u32 },
-    HistoryTransfer {},
+macro_rules! requests {
+    ($($name:ident { $($argument:ident: $kind:ty),* })*) => {
+        /// A call of one of [`Client`]'s operations, under the same name. Holds passwords and phrases: nothing prints it.
+        ///
+        /// In JSON its name is the one key, and its arguments the value. Read by the macro and not by what serde derives, which
+        /// is two functions for each of them, and 60 KB.
+        #[expect(missing_docs, reason = "documented at `Client`")]
+        pub enum Request {
+            $($name { $($argument: $kind),* },)*
+        }
+
+        impl Request {
+            /// `None`: there is no such call.
+            fn read(name: &str, given: &mut Arguments) -> Result<Option<Self>, serde_json::Error> {
+                $(if name == camel_case(stringify!($name)) {
+                    return Ok(Some(Self::$name { $($argument: given.take(stringify!($argument))?),* }));
+                })*
+                Ok(None)
+            }
+        }
+    };
+}
+
+requests! {
+    Account {}
+    Register { name: String, password: String, device_name: String }
+    Login { name: String, password: String, device_name: String }
+    EnrolWithToken { token: String, device_name: String }
+    RequestCode { phone: String }
+    EnrolWithCode { challenge: String, code: String, pin: Option<String>, device_name: String }
+    ReplaceAccountWithCode { challenge: String, code: String, device_name: String }
+    SetPin { pin: Option<String> }
+    Logout {}
+    Wipe {}
+    DeleteAccount { proof: Proof }
+    Devices {}
+    RevokeDevice { device: DeviceId }
+    FindUser { name: String }
+    OpenDirect { peer: UserId }
+    OpenDirectAs { peer: UserId, protection: Kind }
+    BeginLinking {}
+    LinkingNumber {}
+    LinkDevice { code: String }
+    ConfirmLinking {}
+    CancelLinking {}
+    SendText { message: MessageId, conversation: ConversationId, text: String }
+    Retry { message: MessageId }
+    MarkRead { conversation: ConversationId, up_to: Option<Seq> }
+    Delete { message: MessageId }
+    AcceptRequest { conversation: ConversationId }
+    DeclineRequest { conversation: ConversationId, block: bool }
+    Conversations { limit: u32 }
+    Conversation { conversation: ConversationId }
+    TotalUnread {}
+    Timeline { conversation: ConversationId, before: Option<Place>, limit: u32 }
+    TimelineAfter { conversation: ConversationId, after: Place, limit: u32 }
+    Incomplete {}
+    Message { message: MessageId }
+    Search { query: String, limit: u32 }
+    Connection {}
+    Salvages {}
+    NetworkUp {}
+    Export {}
+    ExportFromNode {}
+    BackUp { phrase: String }
+    Restore { phrase: String }
+    SafetyNumber { user: UserId }
+    Verify { user: UserId, scanned: String }
+    SetVerified { user: UserId, is_verified: bool }
+    ResetIdentity { proof: Proof }
+    SecurityEvents { after: u64, limit: u32 }
+    HistoryTransfer {}
+}
+
+/// What a call was given.
+struct Arguments(Map<String, Value>);
+
+impl Arguments {
+    /// What is not there is null.
+    fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, serde_json::Error> {
+        let name = camel_case(name);
+        let read = serde_json::from_value(self.0.remove(&name).unwrap_or_default());
+        read.map_err(|error| serde::de::Error::custom(format_args!("{name}: {error}")))
+    }
+}
+
+/// As JavaScript has it what Rust calls `snake_case` or `UpperCase`.
+fn camel_case(name: &str) -> String {
+    let mut is_upper = false;
+    let mut camel = String::with_capacity(name.len());
+    for (at, letter) in name.chars().enumerate() {
+        match letter {
+            '_' => is_upper = true,
+            _ if std::mem::take(&mut is_upper) => camel.push(letter.to_ascii_uppercase()),
+            _ if at == 0 => camel.push(letter.to_ascii_lowercase()),
+            _ => camel.push(letter),
+        }
+    }
+    camel
 }
 
 /// Who can read a conversation.
@@ -175,11 +219,25 @@ pub fn open(text: &str) -> Result<Open, Error> {
 /// # Errors
 /// [`Error::Invalid`].
 pub fn request(text: &str) -> Result<Request, Error> {
-    read(text)
+    let called: Map<String, Value> = read(text)?;
+    let mut calls = called.into_iter();
+    let (Some((name, Value::Object(given))), None) = (calls.next(), calls.next()) else {
+        return Err(unfit("one call, with its arguments"));
+    };
+    let mut given = Arguments(given);
+    let request = Request::read(&name, &mut given).map_err(unfit)?.ok_or_else(|| unfit("no such call"))?;
+    match given.0.keys().next() {
+        Some(unknown) => Err(unfit(format_args!("unknown field `{unknown}`"))),
+        None => Ok(request),
+    }
 }
 
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
-    serde_json::from_str(text).map_err(|error| Error::Invalid { detail: format!("the arguments do not fit: {error}") })
+    serde_json::from_str(text).map_err(unfit)
+}
+
+fn unfit(why: impl std::fmt::Display) -> Error {
+    Error::Invalid { detail: format!("the arguments do not fit: {why}") }
 }
 
 #[cfg(test)]

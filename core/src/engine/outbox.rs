@@ -388,7 +388,7 @@ impl Engine {
         store::apply_early_receipts(turn.db, key, seq)?;
         self.note_answered(turn, &conversation)?;
         conversation.raise_head(turn.db, seq)?;
-        if !self.outbox.holds(key) {
+        if !self.outbox.holds(key) && !self.transfer.is_under_way() {
             store::drop_early_receipts(turn.db, key)?;
         }
         turn.arranged(&conversation);
