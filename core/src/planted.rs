@@ -30,6 +30,12 @@ pub enum PlantedBug {
     FullDiskIsPoison,
     /// What could not be read is never asked for again.
     UnreadableForGood,
+    /// A linked device does not ask for the rest of the history.
+    HistoryCutShort,
+    /// What became of a message is forgotten when the message has yet to come.
+    EarlyNewsForgotten,
+    /// Messages are encrypted for a group that a commit in the mailbox has changed.
+    CommitsOvertaken,
 }
 
 #[cfg(feature = "planted-bugs")]

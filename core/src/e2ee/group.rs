@@ -130,7 +130,7 @@ impl Mls<'_> {
         }
         let mut leaving: Vec<(LeafNodeIndex, Leaf)> = Vec::new();
         for member in group.members() {
-            let leaf = Leaf::verified(self.own.realm, &member.credential, &member.signature_key)?;
+            let leaf = self.own.verified(&member.credential, &member.signature_key)?;
             if removed.contains(&leaf.device) {
                 leaving.push((member.index, leaf));
             }
@@ -217,12 +217,12 @@ impl Mls<'_> {
     }
 
     fn verified(&self, leaf: &LeafNode) -> Result<Leaf, Fault> {
-        Leaf::verified(self.own.realm, leaf.credential(), leaf.signature_key().as_slice())
+        self.own.verified(leaf.credential(), leaf.signature_key().as_slice())
     }
 
     fn member(&self, group: &MlsGroup, index: LeafNodeIndex) -> Result<Leaf, Fault> {
         let member = group.member_at(index).ok_or(Fault::Untrusted(Distrust::Change, "nobody is there"))?;
-        Leaf::verified(self.own.realm, &member.credential, &member.signature_key)
+        self.own.verified(&member.credential, &member.signature_key)
     }
 
     /// Joins a group; every leaf in it passes `check`.
@@ -239,7 +239,7 @@ impl Mls<'_> {
             .and_then(|builder| builder.skip_lifetime_validation().replace_old_group().build())
             .map_err(|error| self.fault(error))?;
         for member in staged.members() {
-            check(&Leaf::verified(self.own.realm, &member.credential, &member.signature_key)?)?;
+            check(&self.own.verified(&member.credential, &member.signature_key)?)?;
         }
         let id = staged.group_context().group_id().as_slice().try_into();
         let id = GroupId(id.map_err(|_| Fault::Unreadable("a group's id is not 16 bytes".into()))?);
@@ -292,9 +292,7 @@ impl Mls<'_> {
     /// Who is in it.
     pub(crate) fn members(&self, id: GroupId) -> Result<Vec<Leaf>, Fault> {
         let group = self.load(id)?;
-        let leaf = |member: openmls::prelude::Member| {
-            Leaf::verified(self.own.realm, &member.credential, &member.signature_key)
-        };
+        let leaf = |member: openmls::prelude::Member| self.own.verified(&member.credential, &member.signature_key);
         group.members().map(leaf).collect()
     }
 

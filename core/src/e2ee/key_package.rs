@@ -51,7 +51,7 @@ impl Mls<'_> {
         let package =
             package.validate(&self.provider.crypto, ProtocolVersion::Mls10).map_err(|error| self.fault(error))?;
         let leaf = package.leaf_node();
-        let leaf = Leaf::verified(self.own.realm, leaf.credential(), leaf.signature_key().as_slice())?;
+        let leaf = self.own.verified(leaf.credential(), leaf.signature_key().as_slice())?;
         if leaf.entry() != claimed.entry {
             return Err(Fault::Untrusted(Distrust::Device, "a key package is another device's"));
         }

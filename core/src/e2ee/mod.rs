@@ -17,7 +17,7 @@ mod tests;
 mod welcome;
 
 use chasqui_wire::{DeviceId, RealmId, RosterEntry, UserId, signing};
-use openmls::prelude::{Ciphersuite, CredentialWithKey, OpenMlsProvider, SignatureScheme};
+use openmls::prelude::{Ciphersuite, Credential, CredentialWithKey, OpenMlsProvider, SignatureScheme};
 use openmls_traits::signatures::{Signer, SignerError};
 use ring::signature::Ed25519KeyPair;
 use rusqlite::Connection;
@@ -74,6 +74,7 @@ pub(crate) struct Own {
     realm: RealmId,
     credential: CredentialWithKey,
     signer: DeviceSigner,
+    known: credential::KnownLinks,
 }
 
 struct DeviceSigner(Ed25519KeyPair);
@@ -104,7 +105,13 @@ impl Own {
             .map_err(|_| StoreError::Corrupt("the device key is not an Ed25519 seed"))?;
         let credential = credential::credential(&leaf, &link);
         let credential = CredentialWithKey { credential, signature_key: key.as_slice().into() };
-        Ok(Self { leaf, link, realm, credential, signer: DeviceSigner(signer) })
+        let known = credential::KnownLinks::default();
+        Ok(Self { leaf, link, realm, credential, signer: DeviceSigner(signer), known })
+    }
+
+    /// Who a leaf is, if its user's word is good.
+    fn verified(&self, credential: &Credential, key: &[u8]) -> Result<Leaf, Fault> {
+        Leaf::verified(self.realm, credential, key, &self.known)
     }
 
     pub(crate) fn user(&self) -> UserId {

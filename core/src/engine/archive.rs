@@ -15,6 +15,7 @@ use super::{Engine, Reply, Secret, Turn};
 use crate::domain::Failure;
 use crate::e2ee::SEALED_BYTES;
 use crate::error::Error;
+use crate::planted::{PlantedBug, planted};
 use crate::store::{
     self, AccountRow, ArchiveCursor, ConversationHead, ConversationRow, IndexChange, MessageKind, MessageRow,
     NewMessage, Place, Request, StoreError, TransferRow,
@@ -206,7 +207,7 @@ impl Engine {
                 Err(error) => tracing::warn!(%error, "a page of the history is of no use"),
             }
             (row.next, row.per_mille) = (next.cursor.clone(), next.per_mille);
-            if next.cursor.is_empty() {
+            if next.cursor.is_empty() || planted(PlantedBug::HistoryCutShort) {
                 return self.end_transfer(turn);
             }
             if piece.ends_answer {

@@ -14,6 +14,7 @@ use chasqui_wire::{
 
 use super::{Engine, SocketId, Turn};
 use crate::e2ee::{Change, Distrust, Fault, GroupId, Leaf, Mls, Own};
+use crate::planted::{PlantedBug, planted};
 use crate::store::{self, AccountRow, ConversationRow, FlightRow, MessageRow, SecuredRow, StoreError};
 
 /// How many key packages a node should have of this device, and below how many it gets new ones.
@@ -193,7 +194,8 @@ impl Engine {
         let is_linked = self.account.as_ref().is_some_and(|account| account.own.is_some());
         // A commit that waits in the mailbox would make whatever is sent now a thing of the past.
         let is_known = is_linked && self.groups.are_packages_there();
-        if !is_known || !self.link.is_drained() || self.groups.is_asked(conversation.id) {
+        let has_mail = !self.link.is_drained() && !planted(PlantedBug::CommitsOvertaken);
+        if !is_known || has_mail || self.groups.is_asked(conversation.id) {
             return Ok(false);
         }
         let row = SecuredRow::get(turn.db, conversation.id)?;

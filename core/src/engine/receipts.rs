@@ -54,6 +54,7 @@ impl Engine {
         // Only a message whose `accepted` was lost, or one that another device has yet to give, can be behind a position that
         // is unknown here.
         let may_be_early = self.outbox.holds(conversation.key) || self.transfer.is_under_way();
+        let may_be_early = may_be_early && !planted(PlantedBug::EarlyNewsForgotten);
         let mut changed = 0;
         for range in ranges {
             changed += store::apply_receipt(turn.db, conversation.key, range, mark, may_be_early)?;

@@ -40,6 +40,11 @@ impl Mutant {
         core("unreadable-for-good", "what could not be read is never asked for again", Core::UnreadableForGood)
             .within(Weather::SmallMailboxes)
             .encrypted(),
+        core("history-cut-short", "a linked device gets the beginning of the history", Core::HistoryCutShort)
+            .encrypted(),
+        core("early-news-forgotten", "receipts that come before their message are lost", Core::EarlyNewsForgotten)
+            .encrypted(),
+        core("commits-overtaken", "a device encrypts before it has its mail", Core::CommitsOvertaken).encrypted(),
         node("no-idempotency", "a repeated message id is accepted anew", Node::NoIdempotency),
         node("emit-before-commit", "the node answers although its commit failed", Node::EmitBeforeCommit),
         node("delete-before-ack", "the node deletes what it delivered", Node::DeleteBeforeAck),
