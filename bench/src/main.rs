@@ -1,6 +1,7 @@
 //! The benchmarks. Figures are ratios within one run, or CPU per message: what a busy machine disturbs least.
 
 mod core;
+mod e2ee;
 mod relay;
 
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ enum What {
     Crash(relay::crash::Arguments),
     /// The device's history: catch-up, lists, timelines, search.
     Core(core::Arguments),
+    /// End-to-end encryption: groups of several sizes, and catch-up.
+    E2ee(e2ee::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         What::Relay(arguments) => relay::run(&arguments),
         What::Crash(arguments) => relay::crash::run(&arguments),
         What::Core(arguments) => core::run(&arguments),
+        What::E2ee(arguments) => e2ee::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,6 +13,9 @@
 )]
 
 mod backup;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod client;
 mod domain;
 mod driver;

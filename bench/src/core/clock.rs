@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 /// How long something took.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Took {
-    pub(super) wall: Duration,
+pub(crate) struct Took {
+    pub(crate) wall: Duration,
     /// Of the calling thread alone. The wall time where the system does not tell.
-    pub(super) cpu: Duration,
+    pub(crate) cpu: Duration,
 }
 
 /// Runs `work` and says how long it took.
 #[expect(clippy::disallowed_methods, reason = "time is what a benchmark measures")]
-pub(super) fn timed<T>(work: impl FnOnce() -> T) -> (T, Took) {
+pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Took) {
     let (began, cpu) = (Instant::now(), own_cpu());
     let done = work();
     let wall = began.elapsed();
@@ -26,7 +26,7 @@ fn own_cpu() -> Option<Duration> {
 }
 
 /// The processor time of this process's thread of that name.
-pub(super) fn thread_cpu(name: &str) -> Option<Duration> {
+pub(crate) fn thread_cpu(name: &str) -> Option<Duration> {
     let mut threads = std::fs::read_dir("/proc/self/task").ok()?.filter_map(Result::ok).map(|entry| entry.path());
     let is_named =
         |thread: &PathBuf| std::fs::read_to_string(thread.join("comm")).is_ok_and(|comm| comm.trim() == name);
@@ -40,12 +40,12 @@ fn cpu_of(thread: &Path) -> Option<Duration> {
 }
 
 /// The value below which `percent` of them lie.
-pub(super) fn percentile(values: &mut [f64], percent: usize) -> f64 {
+pub(crate) fn percentile(values: &mut [f64], percent: usize) -> f64 {
     values.sort_by(f64::total_cmp);
     let index = (values.len() * percent / 100).min(values.len().saturating_sub(1));
     values.get(index).copied().unwrap_or_default()
 }
 
-pub(super) fn millis(took: Duration) -> f64 {
+pub(crate) fn millis(took: Duration) -> f64 {
     took.as_secs_f64() * 1e3
 }

@@ -18,11 +18,13 @@ const PACE_MS: u64 = 20_000;
 
 /// Somebody to talk with.
 #[derive(Debug)]
-pub(super) struct Peer {
-    pub(super) user: UserId,
-    pub(super) name: String,
-    device: DeviceId,
-    pub(super) conversation: ConversationId,
+pub(crate) struct Peer {
+    pub(crate) user: UserId,
+    pub(crate) name: String,
+    /// Nobody asks for it where nothing is encrypted.
+    pub(crate) identity_key: [u8; 32],
+    pub(crate) device: DeviceId,
+    pub(crate) conversation: ConversationId,
     language: &'static Language,
     head: Option<Seq>,
     /// Up to here it was told that the peer has it.
@@ -31,12 +33,13 @@ pub(super) struct Peer {
 
 /// Endless mail for one device; the same from the same seed.
 #[derive(Debug)]
-pub(super) struct Mail {
+pub(crate) struct Mail {
     rng: Rng,
-    pub(super) user: UserId,
-    pub(super) device: DeviceId,
-    sibling: DeviceId,
-    pub(super) peers: Vec<Peer>,
+    pub(crate) user: UserId,
+    pub(crate) device: DeviceId,
+    /// Another device of hers.
+    pub(crate) sibling: DeviceId,
+    pub(crate) peers: Vec<Peer>,
     /// Who writes next: shuffled, so that a busy chat is not an old one.
     order: Vec<usize>,
     now: Timestamp,
@@ -46,7 +49,7 @@ pub(super) struct Mail {
 }
 
 impl Mail {
-    pub(super) fn new(seed: u64, conversations: usize) -> Self {
+    pub(crate) fn new(seed: u64, conversations: usize) -> Self {
         let mut rng = Rng::new(seed);
         let user: UserId = rng.id(BEGIN.0);
         let peer = |number: usize, rng: &mut Rng| {
@@ -54,6 +57,7 @@ impl Mail {
             Peer {
                 user: peer,
                 name: format!("peer {number}"),
+                identity_key: [0; 32],
                 device: rng.id(BEGIN.0),
                 conversation: direct_conversation(user, peer, Protection::NodeReadable),
                 language: language(rng),
@@ -71,7 +75,7 @@ impl Mail {
     }
 
     /// The node's clock.
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.now
     }
 
@@ -81,13 +85,13 @@ impl Mail {
     }
 
     /// The next message of some conversation.
-    pub(super) fn message(&mut self) -> Entry {
+    pub(crate) fn message(&mut self) -> Entry {
         let drawn = self.rng.zipf(self.peers.len());
         self.message_of(self.order[drawn])
     }
 
     /// The next message of the conversation with that peer.
-    pub(super) fn message_of(&mut self, index: usize) -> Entry {
+    pub(crate) fn message_of(&mut self, index: usize) -> Entry {
         self.latest = Some(index);
         self.now = self.now.plus_millis(PACE_MS);
         let (rng, peer) = (&mut self.rng, &mut self.peers[index]);
@@ -119,7 +123,7 @@ impl Mail {
     }
 
     /// The peer of the latest message has what was said there lately; `None` when nothing was.
-    pub(super) fn receipt(&mut self) -> Option<Entry> {
+    pub(crate) fn receipt(&mut self) -> Option<Entry> {
         let peer = &mut self.peers[self.latest?];
         let range = SeqRange::new(Seq::after(peer.received, 0), peer.head?)?;
         peer.received = peer.head;
@@ -134,7 +138,7 @@ impl Mail {
     }
 
     /// The next `count` messages as the frames of a node whose device takes `window` of them at a time.
-    pub(super) fn frames(&mut self, count: usize, window: usize) -> Vec<Bytes> {
+    pub(crate) fn frames(&mut self, count: usize, window: usize) -> Vec<Bytes> {
         let mut rest = count;
         let mut frames = Vec::with_capacity(count.div_ceil(window));
         while rest > 0 {
@@ -146,6 +150,6 @@ impl Mail {
     }
 }
 
-pub(super) fn deliver(entries: Vec<Entry>) -> Bytes {
+pub(crate) fn deliver(entries: Vec<Entry>) -> Bytes {
     NodeFrame::Deliver(Deliver { entries }).encode()
 }

@@ -4,13 +4,13 @@
 
 mod bare;
 mod catch_up;
-mod clock;
-mod device;
-mod mail;
+pub(crate) mod clock;
+pub(crate) mod device;
+pub(crate) mod mail;
 mod reading;
-mod report;
-mod rng;
-mod texts;
+pub(crate) mod report;
+pub(crate) mod rng;
+pub(crate) mod texts;
 
 use std::error::Error;
 

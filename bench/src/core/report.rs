@@ -16,7 +16,7 @@ pub(super) struct Report {
 }
 
 #[derive(Debug, Serialize)]
-struct Machine {
+pub(crate) struct Machine {
     cores: usize,
     cpu: String,
     /// Figures of a build without optimisation say nothing.
@@ -24,7 +24,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn this() -> Self {
+    pub(crate) fn this() -> Self {
         let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
         Self {
@@ -65,6 +65,14 @@ impl Report {
     }
 }
 
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cores, cpu, optimised } = self;
+        let build = if *optimised { "" } else { ", NOT OPTIMISED" };
+        write!(f, "{cpu}, {cores} cores{build}")
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -78,9 +86,7 @@ impl fmt::Display for Verdict {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Machine { cores, cpu, optimised } = &self.machine;
-        let build = if *optimised { "" } else { ", NOT OPTIMISED" };
-        writeln!(f, "{cpu}, {cores} cores{build}\n")?;
+        writeln!(f, "{}\n", self.machine)?;
         for Figure { name, value, unit, at_least, met } in &self.figures {
             let budget = at_least.map_or_else(String::new, |least| format!("at least {least}"));
             let verdict = match met {

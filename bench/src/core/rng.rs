@@ -1,14 +1,14 @@
 //! All chance comes from here, so that every run has the same mail: SplitMix64 (Steele, Lea, Flood 2014).
 
 #[derive(Clone, Debug)]
-pub(super) struct Rng(u64);
+pub(crate) struct Rng(u64);
 
 impl Rng {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -17,26 +17,26 @@ impl Rng {
     }
 
     /// From 0 to below 1.
-    pub(super) fn fraction(&mut self) -> f64 {
+    pub(crate) fn fraction(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.fraction() * bound as f64) as usize
     }
 
     /// Below `bound`; the smaller, the likelier, as words of a language and chats of a person are (Zipf).
-    pub(super) fn zipf(&mut self, bound: usize) -> usize {
+    pub(crate) fn zipf(&mut self, bound: usize) -> usize {
         let rank = ((bound + 1) as f64).powf(self.fraction());
         (rank as usize).clamp(1, bound) - 1
     }
 
-    pub(super) fn bytes<const N: usize>(&mut self) -> [u8; N] {
+    pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
         std::array::from_fn(|_| self.next() as u8)
     }
 
     /// A UUIDv7 of this time.
-    pub(super) fn id<T: From<uuid::Uuid>>(&mut self, millis: i64) -> T {
+    pub(crate) fn id<T: From<uuid::Uuid>>(&mut self, millis: i64) -> T {
         let random = self.bytes();
         T::from(uuid::Builder::from_unix_timestamp_millis(millis.cast_unsigned(), &random).into_uuid())
     }

@@ -6,13 +6,13 @@
 use super::rng::Rng;
 
 /// The shortest and longest text, in characters.
-pub(super) const LENGTHS: std::ops::RangeInclusive<usize> = 5..=300;
+pub(crate) const LENGTHS: std::ops::RangeInclusive<usize> = 5..=300;
 /// Different words of one language.
 const VOCABULARY: usize = 20_000;
 
 /// A language: how often it is met, how its words are set apart, what they are.
 #[derive(Debug)]
-pub(super) struct Language {
+pub(crate) struct Language {
     weight: usize,
     space: &'static str,
     everyday: &'static [&'static str],
@@ -25,7 +25,7 @@ const LATIN: &[&str] = &[
 ];
 
 /// The first is the commonest.
-pub(super) const LANGUAGES: [Language; 12] = [
+pub(crate) const LANGUAGES: [Language; 12] = [
     Language {
         weight: 30,
         space: " ",
@@ -341,7 +341,7 @@ pub(super) const LANGUAGES: [Language; 12] = [
 ];
 
 /// A language as often as it is met.
-pub(super) fn language(rng: &mut Rng) -> &'static Language {
+pub(crate) fn language(rng: &mut Rng) -> &'static Language {
     let all: usize = LANGUAGES.iter().map(|language| language.weight).sum();
     let mut drawn = rng.below(all);
     for language in &LANGUAGES {
@@ -355,7 +355,7 @@ pub(super) fn language(rng: &mut Rng) -> &'static Language {
 
 impl Language {
     /// The word of that rank; 0 is the commonest.
-    pub(super) fn word(&self, rank: usize) -> String {
+    pub(crate) fn word(&self, rank: usize) -> String {
         if let Some(word) = self.everyday.get(rank) {
             return (*word).to_owned();
         }
@@ -369,7 +369,7 @@ impl Language {
     }
 
     /// A message; most are short.
-    pub(super) fn text(&self, rng: &mut Rng) -> String {
+    pub(crate) fn text(&self, rng: &mut Rng) -> String {
         let (shortest, longest) = (*LENGTHS.start(), *LENGTHS.end());
         let length = shortest + ((longest - shortest) as f64 * rng.fraction().powi(4)) as usize;
         let mut text = String::new();

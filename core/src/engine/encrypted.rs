@@ -113,7 +113,7 @@ pub(super) enum Read {
 }
 
 /// What is bound to a message in clear, so that nobody passes it off as another.
-fn header(message: MessageId, conversation: ConversationId) -> [u8; 32] {
+pub(crate) fn header(message: MessageId, conversation: ConversationId) -> [u8; 32] {
     let mut header = [0; 32];
     header[..16].copy_from_slice(message.as_bytes());
     header[16..].copy_from_slice(conversation.as_bytes());

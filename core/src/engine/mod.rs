@@ -32,6 +32,8 @@ use chasqui_wire::{
     Protection, RealmId, Seq, Timestamp, UserId,
 };
 
+#[cfg(feature = "bench")]
+pub(crate) use self::encrypted::header;
 pub(crate) use self::identity::verify;
 pub use self::identity::{public_key, sign_with};
 pub use self::link::{Blocked, ConnectionState};
