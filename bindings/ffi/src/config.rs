@@ -15,9 +15,13 @@ pub struct Config {
     #[uniffi(default)]
     pub realm: Option<RealmId>,
     /// Binds the folder to this device: 32 random bytes that the app keeps in the platform's keystore, where no backup and no
-    /// copy of the folder takes them along. The folder then opens with no others and not without: `other_device`.
+    /// copy of the folder takes them along. The folder then opens with no others and not without: `other_device`. The secrets in
+    /// the folder are sealed by it.
     #[uniffi(default)]
     pub device_binding: Option<Vec<u8>>,
+    /// Instead, where there is no keystore: something that people type in each time.
+    #[uniffi(default)]
+    pub passphrase: Option<String>,
     /// Opens a folder that is bound to another device: as a copy, which has to log in again as a new device, and is bound to
     /// this one.
     #[uniffi(default = false)]
@@ -28,15 +32,21 @@ impl TryFrom<Config> for chasqui::Config {
     type Error = ChasquiError;
 
     fn try_from(config: Config) -> Result<Self, ChasquiError> {
-        let Config { folder, node, realm, device_binding, adopt_copy } = config;
+        let Config { folder, node, realm, device_binding, passphrase, adopt_copy } = config;
         let mut core = Self::new(folder, node);
         if let Some(realm) = realm {
             core = core.realm(realm);
+        }
+        if device_binding.is_some() && passphrase.is_some() {
+            return Err(ChasquiError::Invalid { detail: "a folder is bound by a secret or by a passphrase".into() });
         }
         if let Some(secret) = device_binding {
             let detail = || format!("the device binding has 32 bytes, not {}", secret.len());
             let secret = <[u8; 32]>::try_from(secret.as_slice());
             core = core.device_binding(secret.map_err(|_| ChasquiError::Invalid { detail: detail() })?);
+        }
+        if let Some(passphrase) = passphrase {
+            core = core.passphrase(&passphrase);
         }
         Ok(if adopt_copy { core.adopt_copy() } else { core })
     }
@@ -53,9 +63,12 @@ mod tests {
             node: "https://relay.example.org".into(),
             realm: None,
             device_binding: Some(binding),
+            passphrase: None,
             adopt_copy: false,
         };
         assert!(chasqui::Config::try_from(config(vec![7; 32])).is_ok());
+        let both = Config { passphrase: Some("swordfish".into()), ..config(vec![7; 32]) };
+        assert!(matches!(chasqui::Config::try_from(both), Err(ChasquiError::Invalid { .. })));
         for length in [0, 31, 33] {
             let error = chasqui::Config::try_from(config(vec![7; length])).unwrap_err();
             assert!(matches!(&error, ChasquiError::Invalid { detail } if !detail.contains("7,")), "{error}");

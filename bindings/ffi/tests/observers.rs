@@ -22,7 +22,8 @@ async fn within<T>(wait: impl Future<Output = T>) -> T {
 async fn open(folder: &TempDir) -> Result<Arc<NativeClient>, ChasquiError> {
     let folder = folder.path().to_str().unwrap().to_owned();
     let node = "http://127.0.0.1:1".to_owned();
-    NativeClient::open(Config { folder, node, realm: None, device_binding: None, adopt_copy: false }).await
+    NativeClient::open(Config { folder, node, realm: None, device_binding: None, passphrase: None, adopt_copy: false })
+        .await
 }
 
 /// Polls once, so that whoever waits has begun to.
