@@ -1,6 +1,8 @@
 -- People have compared this user's key, and when another took the place of the one that was known; by this device's clock.
 ALTER TABLE user ADD COLUMN verified INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE user ADD COLUMN identity_changed_at INTEGER;
+-- The newest message (message.id) that was here then: who came after it is given nothing of what was said before.
+ALTER TABLE user ADD COLUMN identity_changed_after INTEGER NOT NULL DEFAULT 0;
 
 -- A new identity that the node is asked to take, and the one that the node says the user has, where it is another than this
 -- device's (Ed25519: seed, public key).

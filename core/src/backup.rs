@@ -81,7 +81,7 @@ impl Client {
     /// # Errors
     /// [`Error::WrongPhrase`] for what is no phrase.
     pub fn begin_restore(&self, phrase: &str) -> Result<Restore, Error> {
-        Ok(Restore { client: self.clone(), opener: Opener::new(read(phrase)?) })
+        Ok(Restore { client: self.clone(), opener: Opener::new(read(phrase)?), failed: None })
     }
 }
 
@@ -161,6 +161,8 @@ impl BackupPages {
 pub struct Restore {
     client: Client,
     opener: Opener,
+    /// What could not be put in its place is not there: the whole backup has to come again.
+    failed: Option<Error>,
 }
 
 impl std::fmt::Debug for Restore {
@@ -170,11 +172,22 @@ impl std::fmt::Debug for Restore {
 }
 
 impl Restore {
-    /// The next bytes of the file, as many as there are. What is whole is in the history when this returns.
+    /// The next bytes of the file, as many as there are. What is whole is in the history when this returns. After an error, or if the
+    /// future was dropped, the backup is restored from the start.
     ///
     /// # Errors
     /// As [`Client::restore`].
     pub async fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let interrupted = Error::Invalid { detail: "the restore was interrupted: begin it again".into() };
+        if let Some(failed) = self.failed.replace(interrupted) {
+            return Err(self.failed.insert(failed).clone());
+        }
+        let pushed = self.take(bytes).await;
+        self.failed = pushed.clone().err();
+        pushed
+    }
+
+    async fn take(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.opener.push(bytes);
         while let Some(restored) = self.opener.next().map_err(Error::from)? {
             let command = match restored {
@@ -190,8 +203,11 @@ impl Restore {
     /// There are no more bytes.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the backup does not end there.
+    /// [`Error::Invalid`] when the backup does not end there; what [`Self::push`] failed with.
     pub fn finish(self) -> Result<(), Error> {
+        if let Some(failed) = self.failed {
+            return Err(failed);
+        }
         if self.opener.is_whole() { Ok(()) } else { Err(Unreadable::Damaged.into()) }
     }
 }

@@ -1,7 +1,8 @@
 //! The client: what an app holds.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use chasqui_wire::http::DeleteAccount;
 use chasqui_wire::{ConversationId, DeviceId, MessageId, Protection, RealmId, Seq, UserId};
@@ -87,6 +88,8 @@ pub struct Client {
     pub(crate) config: Arc<Config>,
     /// One enrolment at a time: a second one would put other keys in the place of the first one's.
     pub(crate) enrolling: Arc<tokio::sync::Mutex<()>>,
+    /// The identity keys that people were shown last, to be compared.
+    pub(crate) shown: Arc<Mutex<BTreeMap<UserId, [u8; 32]>>>,
 }
 
 impl Client {
@@ -99,7 +102,7 @@ impl Client {
     /// folder or address.
     pub async fn open(config: Config) -> Result<Self, Error> {
         let driver = Arc::new(Driver::start(&config.folder, &config.node, config.home.clone()).await?);
-        let client = Self { driver, config: Arc::new(config), enrolling: Arc::default() };
+        let client = Self { driver, config: Arc::new(config), enrolling: Arc::default(), shown: Arc::default() };
         client.use_credentials().await?;
         Ok(client)
     }

@@ -1,6 +1,7 @@
 //! Who people are: safety numbers, what was verified, and a new identity for whoever lost the old one.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use chasqui_wire::http::{Key, NewIdentity};
 use chasqui_wire::{UserId, signing};
@@ -21,6 +22,7 @@ impl Client {
     /// the node does not know either; [`Error::Offline`] when it could not be asked; [`Error::Invalid`] for oneself.
     pub async fn safety_number(&self, user: UserId) -> Result<SafetyNumber, Error> {
         let (realm, own, other, trust, changed_at) = self.both(user).await?;
+        self.shown().insert(user, other.1);
         let digits = safety_number::digits(realm, &own, &other);
         Ok(SafetyNumber { digits, scannable: safety_number::scannable(&own, &other), trust, changed_at })
     }
@@ -35,7 +37,8 @@ impl Client {
         let matches = safety_number::matches(scanned, &own, &other);
         let is_right = matches.ok_or(Error::Invalid { detail: "this is no safety number's code".into() })?;
         if is_right {
-            self.set_verified(user, true).await?;
+            let command = Command::SetTrust { user, shown: Some(other.1), verified: true };
+            self.driver.command(command).await?;
         }
         Ok(is_right)
     }
@@ -44,9 +47,15 @@ impl Client {
     /// [`Trust::Changed`] waits for: `false` goes on without verifying. Known on this device only.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when nothing is known of that user's identity.
+    /// [`Error::NotFound`] when nothing is known of that user's identity, [`Error::Invalid`] when it changed since
+    /// [`Self::safety_number`] last showed it: people have compared another one.
     pub async fn set_verified(&self, user: UserId, is_verified: bool) -> Result<(), Error> {
-        self.driver.command(Command::SetTrust(user, is_verified)).await.map(drop)
+        let shown = self.shown().get(&user).copied();
+        self.driver.command(Command::SetTrust { user, shown, verified: is_verified }).await.map(drop)
+    }
+
+    fn shown(&self) -> MutexGuard<'_, BTreeMap<UserId, [u8; 32]>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a new identity, for a user who has lost every linked device and has no backup. This device is linked by it; the user's

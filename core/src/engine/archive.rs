@@ -6,12 +6,13 @@
 use bytes::Bytes;
 use chasqui_wire::{
     ArchivePage, ArchivedConversation, ArchivedMessage, ArchivedUser, BackupHead, Content, ContentKind,
-    ConversationKind, DeviceId, Envelope, HistoryNext, HistoryPiece, HistoryRequest, Limits, MessageId, Protection,
-    Timestamp, UserId, direct_conversation,
+    ConversationKind, DeviceId, Envelope, ErrorCode, HistoryNext, HistoryPiece, HistoryRequest, Limits, MessageId,
+    Protection, Timestamp, UserId, direct_conversation,
 };
 
+use super::identity::Identity;
 use super::recovery::name;
-use super::{Engine, Reply, Secret, Turn};
+use super::{Engine, Reply, Secret, Turn, public_key};
 use crate::domain::Failure;
 use crate::e2ee::SEALED_BYTES;
 use crate::error::Error;
@@ -92,7 +93,7 @@ impl Engine {
 
     /// Asks for what is due. Not before the mail is in, which may hold the answer.
     pub(super) fn request_history(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
-        let is_linked = self.account.as_ref().is_some_and(|account| account.own.is_some());
+        let is_linked = self.account.as_ref().is_some_and(Identity::is_linked);
         if self.transfer.at.is_none_or(|at| at > turn.now) || !is_linked || !self.link.is_drained() {
             return Ok(());
         }
@@ -142,7 +143,9 @@ impl Engine {
         request: &HistoryRequest,
     ) -> Result<(), StoreError> {
         // One that has not all itself is asked again later.
-        if !self.is_own_device(envelope) || self.transfer.is_under_way() {
+        // Not the one that gives it: it would wait for this one.
+        let giver = TransferRow::load(turn.db)?.map(|row| row.device);
+        if !self.is_own_device(envelope) || giver.is_some_and(|giver| giver != envelope.sender_device) {
             return Ok(());
         }
         let known = ArchiveCursor::decode(&request.cursor);
@@ -219,8 +222,18 @@ impl Engine {
         Ok(())
     }
 
-    /// What this device asked for reaches nobody: the other one is gone.
-    pub(super) fn history_request_reached_nobody(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+    /// What this device asked for reached nobody. The other one's mailbox may be full, or the node was restored: only who cannot be
+    /// reached again and again is gone.
+    pub(super) fn history_request_reached_nobody(
+        &mut self,
+        turn: &mut Turn<'_>,
+        code: ErrorCode,
+    ) -> Result<(), StoreError> {
+        const GONE: u32 = 3;
+        let attempts = TransferRow::load(turn.db)?.map_or(0, |row| row.attempts);
+        if code == ErrorCode::MailboxFull || attempts < GONE {
+            return Ok(());
+        }
         tracing::warn!("the device that was to give its history is gone");
         self.end_transfer(turn)
     }
@@ -264,7 +277,8 @@ impl Engine {
             return Ok(Err(Error::someone_elses_folder()));
         }
         // Logged in before: the node says whether that is still the user's identity.
-        if let Some(seed) = seed.filter(|_| row.identity_seed.is_none()) {
+        let is_wanted = |seed: &Secret| row.identity_seed.is_none() || row.other_identity == Some(public_key(seed));
+        if let Some(seed) = seed.filter(is_wanted) {
             AccountRow::set_identity_seed(turn.db, &seed)?;
             self.identity_is_new(turn)?;
             self.recycle_socket = true;
@@ -293,7 +307,9 @@ impl Engine {
     }
 
     fn merge_user(&mut self, turn: &mut Turn<'_>, own: UserId, user: &ArchivedUser) -> Result<(), StoreError> {
-        store::restore_user(turn.db, user)?;
+        if store::restore_user(turn.db, user)? {
+            self.contest(turn, user.user)?;
+        }
         self.names_wanted |= user.name.is_none() && user.user != own;
         turn.changes.users = true;
         Ok(())

@@ -71,7 +71,7 @@ impl Engine {
             Command::LinkDevice(code, seed) => self.link_device(turn, &code, &seed),
             Command::ConfirmLinking => self.confirm_linking(turn),
             Command::CancelLinking => self.cancel_linking(turn),
-            Command::SetTrust(user, verified) => self.set_trust(turn, user, verified),
+            Command::SetTrust { user, shown, verified } => self.set_trust(turn, user, shown, verified),
             Command::BeginIdentity(seed) => self.begin_identity(turn, &seed),
             Command::ConfirmIdentity => self.confirm_identity(turn),
             Command::Adopt(head) => self.adopt(turn, &head),
@@ -112,7 +112,7 @@ impl Engine {
         let Some(row) = ConversationRow::find(turn.db, conversation)? else {
             return Ok(Err(Error::NotFound { what: "conversation" }));
         };
-        if row.protection == Protection::EndToEnd && account.own.is_none() {
+        if row.protection == Protection::EndToEnd && !account.is_linked() {
             return Ok(Err(Error::NotLinked));
         }
         if text.is_empty() {

@@ -12,6 +12,7 @@ use chasqui_wire::{
     KeyPackagesLeft, Limits, MessageId, Protection, Rejected, RosterEntry, Send, Seq, StorageClass, UserId,
 };
 
+use super::identity::Identity;
 use super::{Engine, SocketId, Turn};
 use crate::e2ee::{Change, Distrust, Fault, GroupId, Leaf, Mls, Own};
 use crate::planted::{PlantedBug, planted};
@@ -73,6 +74,7 @@ impl Groups {
     pub(super) fn told(&mut self, left: Option<KeyPackagesLeft>) {
         if left.is_some() {
             self.packages = left;
+            self.packages_refused = false;
         }
     }
 
@@ -147,7 +149,7 @@ fn check<'a>(turn: &'a Turn<'_>, own: &'a Own, peer: Option<UserId>) -> impl Fn(
 impl Engine {
     /// Gives the node key packages when it has few. Not before the mail is in, which is more urgent.
     pub(super) fn send_key_packages(&mut self, turn: &mut Turn<'_>, socket: SocketId) -> Result<(), StoreError> {
-        let Some(own) = self.account.as_ref().and_then(|account| account.own.as_ref()) else { return Ok(()) };
+        let Some(own) = self.account.as_ref().and_then(Identity::linked) else { return Ok(()) };
         let Some(left) = self.groups.packages.filter(|_| self.link.is_drained()) else { return Ok(()) };
         let mls = Mls::new(own, turn.db);
         // Those that the node has are of no use without their secrets.
@@ -191,7 +193,7 @@ impl Engine {
         if conversation.protection != Protection::EndToEnd {
             return Ok(true);
         }
-        let is_linked = self.account.as_ref().is_some_and(|account| account.own.is_some());
+        let is_linked = self.account.as_ref().is_some_and(Identity::is_linked);
         // A commit that waits in the mailbox would make whatever is sent now a thing of the past.
         let is_known = is_linked && self.groups.are_packages_there();
         let has_mail = !self.link.is_drained() && !planted(PlantedBug::CommitsOvertaken);
@@ -411,7 +413,8 @@ impl Engine {
         let Some(asked) = self.groups.asked.remove(&rejected.message) else { return Ok(false) };
         tracing::debug!(code = %rejected.code, ?asked, "refused");
         if matches!(asked, Asked::Packages) {
-            self.groups.packages_refused = rejected.code == ErrorCode::NotLinked;
+            // A newcomer has none there; of others some are left, whatever this was.
+            self.groups.packages_refused = rejected.code == ErrorCode::NotLinked || self.groups.is_newcomer;
         }
         let Some(id) = asked.conversation() else { return Ok(true) };
         let Some(conversation) = ConversationRow::find(turn.db, id)? else { return Ok(true) };

@@ -13,8 +13,10 @@ pub(super) struct Identity {
     pub(super) device: DeviceId,
     pub(super) realm: RealmId,
     pub(super) era: u32,
-    /// As a leaf of groups, if the user has linked this device.
+    /// As a leaf of groups, if the user has linked this device, if only under an identity that was replaced since: what was said
+    /// to it before can still be read.
     pub(super) own: Option<Own>,
+    is_replaced: bool,
     key: Ed25519KeyPair,
 }
 
@@ -23,10 +25,18 @@ impl Identity {
         let key = Ed25519KeyPair::from_seed_unchecked(row.device_seed.expose())
             .map_err(|_| StoreError::Corrupt("the device key is not an Ed25519 seed"))?;
         let linked = |seed| Own::linked(row.realm, row.user, row.device, &row.device_seed, seed);
-        // Under an identity that is not the user's any more nobody takes part.
-        let seed = row.identity_seed.as_ref().filter(|_| row.other_identity.is_none());
-        let own = seed.map(linked).transpose()?;
-        Ok(Self { user: row.user, device: row.device, realm: row.realm, era: row.era, own, key })
+        let own = row.identity_seed.as_ref().map(linked).transpose()?;
+        let is_replaced = row.other_identity.is_some();
+        Ok(Self { user: row.user, device: row.device, realm: row.realm, era: row.era, own, is_replaced, key })
+    }
+
+    /// As a leaf of groups, under the identity that the user has now.
+    pub(super) fn linked(&self) -> Option<&Own> {
+        self.own.as_ref().filter(|_| !self.is_replaced)
+    }
+
+    pub(super) fn is_linked(&self) -> bool {
+        self.linked().is_some()
     }
 
     pub(super) fn sign_hello(&self, challenge: &Challenge, version: u32) -> [u8; 64] {

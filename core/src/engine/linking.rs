@@ -15,7 +15,7 @@ use chasqui_wire::{
 };
 
 use super::recovery::name;
-use super::{Engine, Output, Reply, Secret, Turn, identity::Identity};
+use super::{Engine, Output, Reply, Secret, Turn};
 use crate::e2ee::{Agreed, Exchange, Parties};
 use crate::error::Error;
 use crate::store::{AccountRow, ConversationHead, StoreError};
@@ -91,7 +91,7 @@ impl Engine {
     /// This device is to be linked. `seed` is 32 random bytes.
     pub(super) fn begin_linking(&mut self, turn: &mut Turn<'_>, seed: &Secret) -> Answer {
         let Some(account) = &self.account else { return Ok(Err(self.not_enrolled())) };
-        if account.own.is_some() {
+        if account.is_linked() {
             return Ok(Err(Error::Invalid { detail: "this device is linked already".into() }));
         }
         let parties = Parties { realm: account.realm, user: account.user, newcomer: account.device };
@@ -106,7 +106,7 @@ impl Engine {
     /// Links the device that shows this code. `seed` is 32 random bytes.
     pub(super) fn link_device(&mut self, turn: &mut Turn<'_>, code: &str, seed: &Secret) -> Answer {
         let Some(account) = &self.account else { return Ok(Err(self.not_enrolled())) };
-        if account.own.is_none() {
+        if !account.is_linked() {
             return Ok(Err(Error::NotLinked));
         }
         let Some((newcomer, attempt)) = read_code(code).filter(|(newcomer, _)| *newcomer != account.device) else {
@@ -133,7 +133,8 @@ impl Engine {
                 Ok(Ok(Reply::Done))
             }
             Some(Attempt::Approving { attempt, agreed, newcomer }) => {
-                let seed = AccountRow::load(turn.db)?.and_then(|row| row.identity_seed);
+                let row = AccountRow::load(turn.db)?.filter(|row| row.other_identity.is_none());
+                let seed = row.and_then(|row| row.identity_seed);
                 let grant = seed.map(|seed| LinkingGrant { identity_seed: *seed.expose() }.encode());
                 let Some(Ok(sealed)) = grant.map(|grant| agreed.seal(grant)) else {
                     return Ok(Err(Error::NotLinked));
@@ -233,8 +234,8 @@ impl Engine {
     /// From here on this device takes part in encrypted conversations.
     fn take_identity(&mut self, turn: &mut Turn<'_>, seed: &Secret, approver: DeviceId) -> Result<(), StoreError> {
         AccountRow::set_identity_seed(turn.db, seed)?;
-        let row = AccountRow::load(turn.db)?.ok_or(StoreError::Corrupt("no account to be linked"))?;
-        self.account = Some(Identity::new(row)?);
+        // What it has of groups is of an identity that it had before, if it had any.
+        self.identity_is_new(turn)?;
         // The node has none of this device.
         self.groups.told(Some(KeyPackagesLeft { one_time: 0, last_resort: false }));
         self.recovery.look();

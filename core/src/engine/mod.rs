@@ -144,7 +144,14 @@ pub enum Command {
     /// Nothing is to come of it.
     CancelLinking,
     /// People have, or have not, compared somebody's identity.
-    SetTrust(UserId, bool),
+    SetTrust {
+        /// Whose.
+        user: UserId,
+        /// The key that they were shown; `None` = whatever is known.
+        shown: Option<[u8; 32]>,
+        /// Whether it is the right one.
+        verified: bool,
+    },
     /// Remember a new identity before the node is asked to take it.
     BeginIdentity(Secret),
     /// The node took it.
@@ -543,8 +550,9 @@ impl Engine {
 
     fn wake_at(&self) -> Option<Timestamp> {
         let sending = self.link.live().and(self.outbox.wake_at());
-        let can_ask = self.link.is_drained() && self.account.as_ref().is_some_and(|account| account.own.is_some());
+        let can_ask = self.link.is_drained() && self.account.as_ref().is_some_and(Identity::is_linked);
         let asking = self.link.live().filter(|_| can_ask).and(self.recovery.wake_at());
+        let can_ask = can_ask && self.groups.are_packages_there();
         let transfer = self.link.live().filter(|_| can_ask).and(self.transfer.wake_at());
         [self.link.wake_at(), sending, asking, transfer].into_iter().flatten().min()
     }

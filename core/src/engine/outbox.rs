@@ -239,7 +239,7 @@ impl Engine {
                 OutboxRow::remove(turn.db, entry)?;
                 FlightRow::remove(turn.db, message.key)?;
                 if message.deleted {
-                    self.said_to_nobody(turn, &message, row.only_device.is_some())?;
+                    self.said_to_nobody(turn, &message, row.only_device.is_some(), ErrorCode::NotFound)?;
                 } else {
                     fail(turn, &conversation_row, &message, Failure::TooOld)?;
                 }
@@ -473,7 +473,7 @@ impl Engine {
         }
         let message = MessageRow::get(turn.db, row.message)?;
         if message.deleted {
-            return self.said_to_nobody(turn, &message, row.only_device.is_some());
+            return self.said_to_nobody(turn, &message, row.only_device.is_some(), code);
         }
         fail(turn, conversation, &message, Failure::Refused(code))
     }

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use chasqui_wire::{AckOutcome, Content, ContentKind, DeviceId, Envelope, MessageId, Protection, Timestamp, UserId};
+use chasqui_wire::{
+    AckOutcome, Content, ContentKind, DeviceId, Envelope, ErrorCode, MessageId, Protection, Timestamp, UserId,
+};
 use ring::digest::{Context, SHA256};
 
 use super::{Engine, Turn, encrypted};
@@ -72,7 +74,7 @@ impl Engine {
             self.recovery.next = None;
             return Ok(());
         }
-        let Some(account) = self.account.as_ref().filter(|account| account.own.is_some()) else { return Ok(()) };
+        let Some(account) = self.account.as_ref().filter(|account| account.is_linked()) else { return Ok(()) };
         let own = account.device;
         let latest = turn.now.plus_millis(PAUSES_MS[PAUSES_MS.len() - 1]);
         let mut requests: BTreeMap<(ConversationKey, u32, Option<DeviceId>), Vec<Missed>> = BTreeMap::new();
@@ -117,6 +119,11 @@ impl Engine {
         for &id in messages {
             let Some(row) = MessageRow::find(turn.db, id)? else { continue };
             let is_ours = row.sender == user && row.conversation == conversation.key;
+            // Who has the peer's identity by now may be somebody else than who was written to then.
+            let asker = envelope.sender_user;
+            if asker != user && store::IdentityRow::is_of_an_earlier_one(turn.db, asker, row.key)? {
+                continue;
+            }
             if !is_ours || row.deleted || row.kind != MessageKind::Content || row.seq.is_none() {
                 continue;
             }
@@ -164,6 +171,7 @@ impl Engine {
         turn: &mut Turn<'_>,
         message: &MessageRow,
         was_for_one: bool,
+        code: ErrorCode,
     ) -> Result<(), StoreError> {
         match Content::decode(message.body.clone(), message.id).map(|content| content.kind) {
             Ok(ContentKind::ResendRequest(ids)) if was_for_one => {
@@ -173,7 +181,9 @@ impl Engine {
                 self.recovery.look();
             }
             Ok(ContentKind::Linking(linking)) => self.linking_reached_nobody(turn, &linking),
-            Ok(ContentKind::HistoryRequest(_)) if was_for_one => self.history_request_reached_nobody(turn)?,
+            Ok(ContentKind::HistoryRequest(_)) if was_for_one => {
+                self.history_request_reached_nobody(turn, code)?;
+            }
             _ => {}
         }
         message.remove(turn.db)

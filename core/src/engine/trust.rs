@@ -82,11 +82,29 @@ impl Engine {
         Ok(())
     }
 
+    /// Another device, or a backup, knows that people have compared another key than the one that is known here.
+    pub(super) fn contest(&mut self, turn: &mut Turn<'_>, user: UserId) -> Result<(), StoreError> {
+        let Some(known) = IdentityRow::get(turn.db, user)? else { return Ok(()) };
+        IdentityRow::replace(turn.db, user, &known.key, Trust::Changed, turn.now)?;
+        let conversation = self.encrypted_with(user);
+        let (kind, user) = (SecurityEventKind::IdentityChanged, Some(user));
+        self.tell_people(turn, &NewSecurityEvent { kind, user, device: None, conversation })
+    }
+
     /// What people make of somebody's identity.
-    pub(super) fn set_trust(&mut self, turn: &mut Turn<'_>, user: UserId, verified: bool) -> Answer {
+    pub(super) fn set_trust(
+        &mut self,
+        turn: &mut Turn<'_>,
+        user: UserId,
+        shown: Option<[u8; 32]>,
+        verified: bool,
+    ) -> Answer {
         let Some(known) = IdentityRow::get(turn.db, user)? else {
             return Ok(Err(Error::NotFound { what: "identity" }));
         };
+        if shown.is_some_and(|shown| shown != known.key) {
+            return Ok(Err(Error::Invalid { detail: "the identity changed since it was shown: compare again".into() }));
+        }
         let trust = if verified { Trust::Verified } else { Trust::Unverified };
         if known.trust != trust {
             IdentityRow::set_trust(turn.db, user, trust)?;
@@ -197,9 +215,12 @@ impl Engine {
         }
         // Nothing is thrown away on the node's word: if it was restored to before the reset, this identity is the user's again.
         AccountRow::set_other_identity(turn.db, other)?;
-        self.identity_is_new(turn)?;
+        let row = AccountRow::load(turn.db)?.ok_or(StoreError::Corrupt("no account to have an identity"))?;
+        let user = Some(row.user);
+        self.account = Some(Identity::new(row)?);
+        turn.changes.users = true;
         if is_other {
-            let (kind, user) = (SecurityEventKind::OwnIdentityReplaced, Some(row.user));
+            let kind = SecurityEventKind::OwnIdentityReplaced;
             self.tell_people(turn, &NewSecurityEvent { kind, user, device: None, conversation: None })?;
         }
         Ok(())

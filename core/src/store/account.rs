@@ -165,7 +165,9 @@ impl AccountRow {
         seed: Option<&Secret>,
     ) -> Result<bool, StoreError> {
         let sql = "INSERT INTO owner (id, user, name, identity_seed) VALUES (1, ?1, ?2, sealed(?3))
-                   ON CONFLICT DO UPDATE SET identity_seed = coalesce(identity_seed, excluded.identity_seed)
+                   ON CONFLICT DO UPDATE SET identity_seed = CASE WHEN EXISTS (SELECT 1 FROM account WHERE enrolled = 1)
+                       THEN coalesce(identity_seed, excluded.identity_seed)
+                       ELSE coalesce(excluded.identity_seed, identity_seed) END
                    WHERE user = excluded.user";
         Ok(connection.execute(sql, (Sql(user), name, seed.map(Secret::expose)))? > 0)
     }
@@ -173,7 +175,8 @@ impl AccountRow {
     /// The device is no longer enrolled; the history stays, and the user's identity.
     pub(crate) fn forget(connection: &Connection) -> Result<(), StoreError> {
         let sql = "UPDATE owner SET identity_seed = account.identity_seed FROM account
-                   WHERE account.enrolled = 1 AND account.user = owner.user AND account.identity_seed IS NOT NULL";
+                   WHERE account.enrolled = 1 AND account.user = owner.user AND account.identity_seed IS NOT NULL
+                   AND account.other_identity IS NULL";
         connection.execute(sql, [])?;
         connection.execute("DELETE FROM account", [])?;
         Ok(())

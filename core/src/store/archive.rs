@@ -144,7 +144,7 @@ fn users(connection: &Connection, after: Option<UserId>) -> Result<Vec<ArchivedU
             name: row.get("name")?,
             identity_key: row.get("identity_key")?,
             deleted: row.get("deleted")?,
-            verified: row.get("verified")?,
+            trust: row.get("verified")?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -3,7 +3,7 @@
 use chasqui_wire::{ArchivedUser, ConversationId, DeviceId, Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::{RowExt as _, Sql, StoreError, user};
+use super::{MessageKey, RowExt as _, Sql, StoreError, user};
 use crate::domain::{SecurityEvent, SecurityEventKind, Trust};
 
 /// The most events that are kept: the newest.
@@ -49,9 +49,20 @@ impl IdentityRow {
         trust: Trust,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE user SET identity_key = ?2, verified = ?3, identity_changed_at = ?4 WHERE user = ?1";
+        let sql = "UPDATE user SET identity_key = ?2, verified = ?3, identity_changed_at = ?4,
+                       identity_changed_after = (SELECT coalesce(max(id), 0) FROM message) WHERE user = ?1";
         connection.prepare_cached(sql)?.execute((Sql(user), key, number(trust), Sql(at)))?;
         Ok(())
+    }
+
+    /// Whether a message was here before the user had the identity that is known now: whoever has that one may be somebody else.
+    pub(crate) fn is_of_an_earlier_one(
+        connection: &Connection,
+        user: UserId,
+        message: MessageKey,
+    ) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM user WHERE user = ? AND identity_changed_after >= ?)";
+        Ok(connection.prepare_cached(sql)?.query_row((Sql(user), message.0), |row| row.get(0))?)
     }
 
     pub(crate) fn set_trust(connection: &Connection, user: UserId, trust: Trust) -> Result<(), StoreError> {
@@ -71,15 +82,19 @@ pub(crate) fn pin_identity_key(connection: &Connection, user: UserId, key: &[u8;
     Ok(connection.prepare_cached(sql)?.query_row((Sql(user), key), |row| row.get(0))?)
 }
 
-/// What an archive says of somebody; what is known here stays.
-pub(crate) fn restore_user(connection: &Connection, archived: &ArchivedUser) -> Result<(), StoreError> {
+/// What an archive says of somebody; what is known here stays. Says whether people had compared another key than the one that is known
+/// here, and have not compared that.
+pub(crate) fn restore_user(connection: &Connection, archived: &ArchivedUser) -> Result<bool, StoreError> {
     user::mention(connection, archived.user)?;
+    let mut is_contested = false;
     if let Some(key) = &archived.identity_key {
         let is_known = pin_identity_key(connection, archived.user, key)?;
-        if is_known && archived.verified {
-            let sql = "UPDATE user SET verified = 1 WHERE user = ? AND verified = 0";
-            connection.prepare_cached(sql)?.execute([Sql(archived.user)])?;
+        let said = trust(archived.trust.into());
+        let here = IdentityRow::get(connection, archived.user)?.map(|known| known.trust).unwrap_or_default();
+        if is_known && here == Trust::Unverified {
+            IdentityRow::set_trust(connection, archived.user, said)?;
         }
+        is_contested = !is_known && here == Trust::Unverified && said != Trust::Unverified;
     }
     if let Some(name) = &archived.name {
         let sql = "UPDATE user SET name = ?2 WHERE user = ?1 AND name IS NULL
@@ -89,7 +104,7 @@ pub(crate) fn restore_user(connection: &Connection, archived: &ArchivedUser) -> 
     if archived.deleted {
         user::mark_deleted(connection, archived.user)?;
     }
-    Ok(())
+    Ok(is_contested)
 }
 
 /// What is to be told.
@@ -108,7 +123,7 @@ pub(crate) fn note_security_event(
     at: Timestamp,
 ) -> Result<bool, StoreError> {
     let of = || (new.kind.number(), new.user.map(Sql), new.device.map(Sql), new.conversation.map(Sql));
-    let sql = "SELECT EXISTS (SELECT 1 FROM security_event WHERE id = (SELECT max(id) FROM security_event)
+    let sql = "SELECT EXISTS (SELECT 1 FROM security_event WHERE id > (SELECT max(id) FROM security_event) - 16
                AND kind = ?1 AND user IS ?2 AND device IS ?3 AND conversation IS ?4)";
     let is_known: bool = connection.prepare_cached(sql)?.query_row(of(), |row| row.get(0))?;
     // A new identity is news each time.

@@ -172,7 +172,9 @@ fn mend_conversations(db: &Connection, owner: Option<UserId>) -> Result<(), Stor
 /// Pending and in the outbox are one thing. An accepted message is there only when a restored node is given it back.
 fn mend_outbox(db: &Connection) -> Result<(), StoreError> {
     db.execute_batch(
-        "DELETE FROM outbox WHERE message IN
+        "DELETE FROM outbox WHERE message IN (SELECT id FROM message WHERE state = 0 AND deleted = 1);
+         DELETE FROM message WHERE state = 0 AND deleted = 1;
+         DELETE FROM outbox WHERE message IN
              (SELECT id FROM message WHERE state = 2 OR deleted = 1 OR (state = 1 AND outbox.reclaim IS NULL));
          UPDATE outbox SET reclaim = NULL WHERE message IN (SELECT id FROM message WHERE state = 0);
          INSERT OR IGNORE INTO outbox (id, conversation, message, queued_at)

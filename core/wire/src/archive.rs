@@ -32,8 +32,8 @@ pub struct ArchivedUser {
     pub identity_key: Option<[u8; 32]>,
     /// The account was deleted.
     pub deleted: bool,
-    /// People have compared the key.
-    pub verified: bool,
+    /// Whether people have compared the key: 0 no, 1 yes, 2 it was, and is another one now.
+    pub trust: u32,
 }
 
 /// A conversation, without what is said in it.
@@ -188,7 +188,7 @@ impl ArchivedUser {
             name: Some(user.name).filter(|name| !name.is_empty()),
             identity_key: key(&user.identity_key)?,
             deleted: user.deleted,
-            verified: user.verified,
+            trust: user.trust,
         })
     }
 
@@ -198,7 +198,7 @@ impl ArchivedUser {
             name: self.name.clone().unwrap_or_default(),
             identity_key: self.identity_key.map(|key| Bytes::copy_from_slice(&key)).unwrap_or_default(),
             deleted: self.deleted,
-            verified: self.verified,
+            trust: self.trust,
         }
     }
 }

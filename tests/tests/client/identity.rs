@@ -229,3 +229,60 @@ async fn a_backup_is_nobody_elses() {
     assert_eq!(nobody.back_up(Vec::new(), &phrase).await.map(drop), Err(Error::NotEnrolled));
     assert_eq!(nobody.back_up(Vec::new(), "no phrase").await.map(drop), Err(Error::WrongPhrase));
 }
+
+#[tokio::test]
+async fn what_was_written_before_is_not_given_to_a_later_identity() {
+    let Pair { relay, ana, bo, chat } = Pair::in_secret().await;
+    bo.open_direct(ana.user().await).await.unwrap();
+    let old = bo.send_text(chat, "for the old one").await.unwrap();
+    ana.gets(chat, "for the old one").await;
+    all_received(&bo, chat).await;
+    ana.suspend().await.unwrap();
+    let new = Device::logged_in(&relay, "ana").await;
+    new.reset_identity(AccountProof::password(PASSWORD)).await.unwrap();
+    new.open_direct(bo.user().await).await.unwrap();
+    new.send_text(chat, "new").await.unwrap();
+    bo.gets(chat, "new").await;
+    // Whoever has the new identity asks for the old message: a placeholder of it is all that it takes.
+    new.client.close().await.unwrap();
+    let history = rusqlite::Connection::open(new.folder.path().join("history.db")).unwrap();
+    let sql = "INSERT INTO message (conversation, message, anchor, place, seq, sender, sender_device, incoming, kind, state,
+                   created_at, accepted_at, body)
+               SELECT conversation.id, ?1, 2, 0, 2, ?2, ?3, 1, 2, 1, 0, 0, x'00' FROM conversation WHERE conversation = ?4";
+    let message = bo.message(old).await.unwrap().unwrap();
+    let parameters = (old.as_bytes(), message.sender.as_bytes(), message.sender_device.as_bytes(), chat.as_bytes());
+    assert_eq!(history.execute(sql, parameters).unwrap(), 1);
+    history.execute("INSERT INTO recovery (message, ask_at) VALUES (last_insert_rowid(), 0)", []).unwrap();
+    drop(history);
+    let client = Client::open(Config::new(new.folder.path(), relay.url())).await.unwrap();
+    let new = Device { client, folder: new.folder };
+    // The request goes before what is written after it, and so would the answer.
+    new.online().await;
+    new.send_text(chat, "and?").await.unwrap();
+    bo.gets(chat, "and?").await;
+    bo.send_text(chat, "nothing").await.unwrap();
+    new.until(chat, "the answer", |messages| {
+        let said = |shown: &&chasqui::Message| shown.content == chasqui::MessageContent::Text("nothing".into());
+        messages.iter().any(said)
+    })
+    .await;
+    let shown = new.message(old).await.unwrap().unwrap();
+    assert_eq!(shown.content, chasqui::MessageContent::Unreadable);
+}
+
+#[tokio::test]
+async fn what_changed_while_people_compared_is_not_verified() {
+    let Pair { relay, ana, bo, chat } = Pair::in_secret().await;
+    let ana_id = ana.user().await;
+    bo.safety_number(ana_id).await.unwrap();
+    ana.suspend().await.unwrap();
+    let new = Device::logged_in(&relay, "ana").await;
+    new.reset_identity(AccountProof::password(PASSWORD)).await.unwrap();
+    new.open_direct(bo.user().await).await.unwrap();
+    new.send_text(chat, "it is me").await.unwrap();
+    bo.gets(chat, "it is me").await;
+    let verified = bo.set_verified(ana_id, true).await;
+    assert!(matches!(verified, Err(Error::Invalid { .. })), "{verified:?}");
+    bo.safety_number(ana_id).await.unwrap();
+    bo.set_verified(ana_id, true).await.unwrap();
+}

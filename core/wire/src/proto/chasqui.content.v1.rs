@@ -138,9 +138,9 @@ pub struct ArchivedUser {
     pub identity_key: ::prost::bytes::Bytes,
     #[prost(bool, tag = "4")]
     pub deleted: bool,
-    /// People have compared that key.
-    #[prost(bool, tag = "5")]
-    pub verified: bool,
+    /// Whether people have compared that key: 0 no, 1 yes, 2 another one was compared before.
+    #[prost(uint32, tag = "5")]
+    pub trust: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ArchivedConversation {

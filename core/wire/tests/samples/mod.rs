@@ -108,13 +108,8 @@ fn ranges() -> SeqRanges {
 }
 
 fn history_piece() -> HistoryPiece {
-    let ana = ArchivedUser {
-        user: ANA,
-        name: Some("ana".to_owned()),
-        identity_key: Some([6; 32]),
-        deleted: false,
-        verified: true,
-    };
+    let ana =
+        ArchivedUser { user: ANA, name: Some("ana".to_owned()), identity_key: Some([6; 32]), deleted: false, trust: 1 };
     let conversation = ArchivedConversation {
         conversation: CHAT,
         kind: ConversationKind::Direct,

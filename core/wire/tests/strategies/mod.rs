@@ -78,13 +78,13 @@ pub(crate) fn content() -> impl Strategy<Value = Content> {
 }
 
 pub(crate) fn archive_page() -> impl Strategy<Value = ArchivePage> {
-    let archived = (user(), maybe(".{1,20}"), maybe(key()), any::<bool>(), any::<bool>());
-    let archived = archived.prop_map(|(user, name, identity_key, deleted, verified)| ArchivedUser {
+    let archived = (user(), maybe(".{1,20}"), maybe(key()), any::<bool>(), any::<u32>());
+    let archived = archived.prop_map(|(user, name, identity_key, deleted, trust)| ArchivedUser {
         user,
         name,
         identity_key,
         deleted,
-        verified,
+        trust,
     });
     let conversation = (conversation(), protection(), maybe(user()), maybe(seq()), any::<bool>(), timestamp());
     let conversation =
