@@ -346,6 +346,7 @@ impl Engine {
             row.raise_read(turn.db, read)?;
         }
         turn.reread(&row);
+        self.recovery.look();
         Ok(())
     }
 

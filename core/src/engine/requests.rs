@@ -116,6 +116,8 @@ impl Engine {
         }
         row.key.set_request(turn.db, Request::No)?;
         turn.reread(row);
+        // What the peer wrote and nobody could read may be asked for now.
+        self.recovery.look();
         self.tell_withheld_reading(turn, row.key)
     }
 
@@ -134,6 +136,7 @@ impl Engine {
             Verdict::Decline | Verdict::Block => refuse(turn, &row, verdict, up_to)?,
         }
         turn.reread(&row);
+        self.recovery.look();
         AdmissionRow { conversation: row.key, verdict, up_to, waits: false }.put(turn.db)?;
         if verdict == Verdict::Accept {
             self.tell_withheld_reading(turn, row.key)?;
