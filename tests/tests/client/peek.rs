@@ -270,7 +270,7 @@ async fn encrypted_mail_is_shown_as_often_as_wanted_and_still_read_afterwards() 
     laptop.send_text(chat, "from the laptop").await.unwrap();
     let sent = |messages: &[&Message]| messages.iter().all(|message| message.state != MessageState::Pending);
     ana.until(chat, "sent", sent).await;
-    laptop.until(chat, "sent", |messages| messages.len() == 2 && sent(messages)).await;
+    laptop.until(chat, "sent, and the history", |messages| messages.len() == 3 && sent(messages)).await;
     for _ in 0..3 {
         let peeked = peek(bo.folder.path(), &relay).await.unwrap();
         let mut shown = texts(&peeked);
