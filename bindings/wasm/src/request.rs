@@ -54,7 +54,7 @@ macro_rules! requests {
         /// A call of one of [`Client`]'s operations, under the same name. Holds passwords and phrases: nothing prints it.
         ///
         /// In JSON its name is the one key, and its arguments the value. Read by the macro and not by what serde derives, which
-        /// is two functions for each of them, and 60 KB.
+        /// is two functions for each of them, and 50 KB more.
         #[expect(missing_docs, reason = "documented at `Client`")]
         pub enum Request {
             $($name { $($argument: $kind),* },)*

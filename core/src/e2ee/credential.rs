@@ -54,8 +54,8 @@ impl Leaf {
     }
 }
 
-/// Links that were verified: every message names its author's, and to verify one takes twice as long as all else that is done with the
-/// message.
+/// Links that were verified: every message names its author's, and to verify one costs more than to store an unencrypted message
+/// (docs/benchmarks.md).
 #[derive(Default)]
 pub(super) struct KnownLinks(RefCell<HashSet<Link>>);
 

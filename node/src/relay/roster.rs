@@ -88,7 +88,6 @@ impl Group {
 }
 
 impl Step<'_> {
-    /// The group of a conversation of these members; `None` = a conversation that does not exist yet.
     /// Whether mail of this conversation waits for the device. Who changes a group then could not read it any more.
     pub(super) fn is_behind(&self, device: DeviceRow, conversation: ConversationRow) -> Result<bool, RelayError> {
         let mut query = self.sql(
@@ -98,6 +97,7 @@ impl Step<'_> {
         Ok(query.query_row((device, conversation), |row| row.get(0))?)
     }
 
+    /// The group of a conversation of these members; `None` = a conversation that does not exist yet.
     pub(super) fn group(
         &mut self,
         conversation: Option<ConversationRow>,
