@@ -153,7 +153,7 @@ CREATE TABLE secured (
     since         INTEGER NOT NULL DEFAULT 0,   -- position of the commit that made it stand so
     offer         BLOB,                         -- a commit of this device that the node has not answered: the frame
     offered_group BLOB                          -- the group that it begins
-) STRICT;
+, renew_at INTEGER) STRICT;
 CREATE TABLE flight (
     message   INTEGER PRIMARY KEY REFERENCES message (id),
     mls_group BLOB NOT NULL,

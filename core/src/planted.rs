@@ -36,6 +36,10 @@ pub enum PlantedBug {
     EarlyNewsForgotten,
     /// Messages are encrypted for a group that a commit in the mailbox has changed.
     CommitsOvertaken,
+    /// Devices that were shut out stay in their groups.
+    RevokedStay,
+    /// Nobody gives a group new keys.
+    KeysForever,
 }
 
 #[cfg(feature = "planted-bugs")]

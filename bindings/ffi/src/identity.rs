@@ -83,6 +83,9 @@ pub enum SecurityEventKind {
     ForgedMessage,
     /// A change of who is in a conversation was something else than was said, and was not followed.
     ForgedChange,
+    /// Devices were shown different pasts of a conversation, and went on from different ones: the node lies, or somebody who
+    /// restored it. The conversation begins a new group; nothing is lost.
+    ForkedConversation,
     /// Something that this version has no name for. There is nothing of the kind yet.
     Other,
 }
@@ -95,6 +98,7 @@ impl From<chasqui::SecurityEventKind> for SecurityEventKind {
             chasqui::SecurityEventKind::UntrustedDevice => Self::UntrustedDevice,
             chasqui::SecurityEventKind::ForgedMessage => Self::ForgedMessage,
             chasqui::SecurityEventKind::ForgedChange => Self::ForgedChange,
+            chasqui::SecurityEventKind::ForkedConversation => Self::ForkedConversation,
             // A test fails when there is another.
             _ => Self::Other,
         }

@@ -333,6 +333,11 @@ export type SecurityEventKind =
   | 'forgedMessage'
   /** A change of who is in a conversation was something else than was said, and was not followed. */
   | 'forgedChange'
+  /**
+   * Devices were shown different pasts of a conversation, and went on from different ones: the node lies, or somebody who restored
+   * it. The conversation begins a new group; nothing is lost.
+   */
+  | 'forkedConversation'
   /** Something that this version has no name for. */
   | 'other';
 

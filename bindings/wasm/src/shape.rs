@@ -68,6 +68,7 @@ pub(crate) fn security_event(event: &SecurityEvent) -> Value {
         SecurityEventKind::UntrustedDevice => "untrustedDevice",
         SecurityEventKind::ForgedMessage => "forgedMessage",
         SecurityEventKind::ForgedChange => "forgedChange",
+        SecurityEventKind::ForkedConversation => "forkedConversation",
         _ => "other",
     };
     json!({"number": number, "at": at, "kind": kind, "user": user, "device": device, "conversation": conversation})

@@ -59,15 +59,19 @@ pub enum SecurityEventKind {
     ForgedMessage,
     /// A change of who is in a conversation was something else than was said, and was not followed.
     ForgedChange,
+    /// Devices were shown different pasts of a conversation, and went on from different ones: the node lies, or somebody who
+    /// restored it. The conversation begins a new group; nothing is lost.
+    ForkedConversation,
 }
 
 impl SecurityEventKind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::IdentityChanged,
         Self::OwnIdentityReplaced,
         Self::UntrustedDevice,
         Self::ForgedMessage,
         Self::ForgedChange,
+        Self::ForkedConversation,
     ];
 
     /// As it is stored.
@@ -78,6 +82,7 @@ impl SecurityEventKind {
             Self::UntrustedDevice => 3,
             Self::ForgedMessage => 4,
             Self::ForgedChange => 5,
+            Self::ForkedConversation => 6,
         }
     }
 

@@ -9,7 +9,7 @@ use openmls::prelude::{
     PURE_CIPHERTEXT_WIRE_FORMAT_POLICY, ProcessedMessageContent, Proposal, ProtocolMessage, Sender,
     SenderRatchetConfiguration, StagedCommit, StagedWelcome, Welcome,
 };
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256, digest};
 use ring::rand::SecureRandom as _;
 use tls_codec::DeserializeBytes as _;
 
@@ -38,6 +38,8 @@ impl GroupId {
 const PADDING: usize = 64;
 /// Bytes that a message grows by when it is sealed, at most: header, signature, tag and padding.
 pub(crate) const SEALED_BYTES: usize = 320;
+/// Bytes of [`past`] in front of what is sealed.
+const PAST: usize = 8;
 /// The node keeps the order, so hardly any key is needed later than the one after it.
 const OUT_OF_ORDER: u32 = 8;
 /// What a device missed (a full mailbox, a long absence) is skipped: a hash each.
@@ -253,13 +255,21 @@ impl Mls<'_> {
         group.set_aad(header.to_vec());
         let sealed = group.create_message(&self.provider, &self.own.signer, content);
         let sealed = sealed.map_err(|error| self.fault(error))?.to_bytes();
-        Ok(sealed.map_err(|error| self.fault(error))?.into())
+        let sealed = sealed.map_err(|error| self.fault(error))?;
+        Ok([past(&group).as_slice(), &sealed].concat().into())
     }
 
     /// Reads what was sealed, once.
     pub(crate) fn open(&self, id: GroupId, header: &[u8], message: &[u8]) -> Result<Opened, Fault> {
         let mut group = self.load(id)?;
-        let (sender, content) = self.process(&mut group, message, Some(header))?;
+        let (of, message) =
+            message.split_at_checked(PAST).ok_or_else(|| Fault::Unreadable("shorter than a message can be".into()))?;
+        let is_forked = of != past(&group);
+        let processed = self.process(&mut group, message, Some(header)).map_err(|fault| match fault {
+            Fault::Unreadable(_) if is_forked => Fault::Forked,
+            fault => fault,
+        });
+        let (sender, content) = processed?;
         match content {
             ProcessedMessageContent::ApplicationMessage(content) => {
                 Ok(Opened { sender, content: content.into_bytes() })
@@ -309,4 +319,15 @@ impl Mls<'_> {
         let group = MlsGroup::load(&self.provider.storage, &id.mls()).map_err(|error| self.fault(error))?;
         group.filter(MlsGroup::is_active).ok_or(Fault::NoGroup)
     }
+}
+
+/// Says in clear which past a group has, and nothing else: the beginning of a hash of its epoch's authenticator (RFC 9420, section
+/// 8.7), which is the same for those who agree on everything that ever happened to it.
+///
+/// What can be read shows by that alone that both agree. This tells why something cannot be.
+fn past(group: &MlsGroup) -> [u8; PAST] {
+    let mut hash = Context::new(&SHA256);
+    hash.update(b"chasqui past");
+    hash.update(group.epoch_authenticator().as_slice());
+    hash.finish().as_ref()[..PAST].try_into().expect("SHA-256 has 32 bytes")
 }

@@ -51,6 +51,9 @@ pub(crate) enum Fault {
     /// Whoever this is, it is not who it says.
     #[error("untrusted: {1}")]
     Untrusted(Distrust, &'static str),
+    /// Of another past than the one that this device was shown.
+    #[error("of a group that has another past")]
+    Forked,
     /// A device of this user has another identity than the one that is known.
     #[error("another identity than the one that is known")]
     OtherIdentity(UserId),

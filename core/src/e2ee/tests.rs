@@ -58,6 +58,14 @@ impl Device {
     }
 }
 
+fn copy_of(from: &Connection) -> Connection {
+    let mut copy = Connection::open_in_memory().unwrap();
+    let backup = rusqlite::backup::Backup::new(from, &mut copy).unwrap();
+    backup.run_to_completion(1_000, std::time::Duration::ZERO, None).unwrap();
+    drop(backup);
+    copy
+}
+
 fn anybody(_: &Leaf) -> Result<(), Fault> {
     Ok(())
 }
@@ -92,6 +100,54 @@ fn a_group_is_begun_and_all_read_what_is_said() {
     ana.says("one", &[&bo, &bos_laptop]);
     bo.says("two", &[&ana, &bos_laptop]);
     ana.says("three", &[&bos_laptop, &bo]);
+}
+
+/// A node that shows two devices different changes at one epoch.
+#[test]
+fn who_was_shown_another_past_says_so() {
+    let (ana, bo, bos_laptop) = (device(1, 11), device(2, 21), device(2, 22));
+    together(&ana, &[&bo, &bos_laptop]);
+    for (author, follower) in [(&ana, Some(&bos_laptop)), (&bo, None)] {
+        let Change { commit, declared, .. } = author.mls().change(GROUP, &[], &[], anybody).unwrap();
+        author.mls().merge(GROUP).unwrap();
+        if let Some(follower) = follower {
+            follower.mls().follow(GROUP, &commit, &declared, anybody).unwrap();
+        }
+    }
+    ana.says("to those of her past", &[&bos_laptop]);
+    let of_ana = ana.mls().seal(GROUP, b"header", b"to all").unwrap();
+    assert!(matches!(bo.mls().open(GROUP, b"header", &of_ana), Err(Fault::Forked)));
+    let of_bo = bo.mls().seal(GROUP, b"header", b"to all").unwrap();
+    assert!(matches!(ana.mls().open(GROUP, b"header", &of_bo), Err(Fault::Forked)));
+    // What is merely damaged is not that; nor does what says of itself to be of another past cost anything that can be read.
+    let mut damaged = of_ana.to_vec();
+    *damaged.last_mut().unwrap() ^= 1;
+    assert!(matches!(bos_laptop.mls().open(GROUP, b"header", &damaged), Err(Fault::Unreadable(_))));
+    let mut relabelled = of_ana.to_vec();
+    relabelled[0] ^= 1;
+    assert_eq!(bos_laptop.mls().open(GROUP, b"header", &relabelled).unwrap().content, b"to all");
+    assert!(matches!(ana.mls().open(GROUP, b"header", b"short"), Err(Fault::Unreadable(_))));
+}
+
+/// What was stolen from a device opens nothing after it gave the group new keys.
+#[test]
+fn stolen_keys_end_with_a_renewal() {
+    let (ana, bo) = (device(1, 11), device(2, 21));
+    together(&ana, &[&bo]);
+    let thief =
+        Device { store: Store::with_connection(copy_of(bo.store.connection())).unwrap(), own: device(2, 21).own };
+    ana.says("before", &[&bo, &thief]);
+    let Change { commit, declared, .. } = bo.mls().change(GROUP, &[], &[], anybody).unwrap();
+    assert!(declared.added.is_empty() && declared.removed.is_empty());
+    bo.mls().merge(GROUP).unwrap();
+    ana.mls().follow(GROUP, &commit, &declared, anybody).unwrap();
+    assert!(
+        thief.mls().follow(GROUP, &commit, &declared, anybody).is_err(),
+        "it is for all but the one whose keys they are"
+    );
+    let sealed = ana.mls().seal(GROUP, b"header", b"after").unwrap();
+    assert_eq!(bo.mls().open(GROUP, b"header", &sealed).unwrap().content, b"after");
+    assert!(matches!(thief.mls().open(GROUP, b"header", &sealed), Err(Fault::Epoch)));
 }
 
 #[test]
@@ -160,7 +216,7 @@ fn what_is_repeated_damaged_or_of_another_header_is_refused_and_the_next_is_read
         assert!(matches!(outcome, Err(Fault::Unreadable(_) | Fault::Untrusted(..) | Fault::Epoch)), "{outcome:?}");
     };
     refused(b"another", &sealed);
-    for at in [0, 1, 5, 20, sealed.len() / 2, sealed.len() - 1] {
+    for at in [8, 9, 13, 28, sealed.len() / 2, sealed.len() - 1] {
         let mut damaged = sealed.to_vec();
         damaged[at] ^= 1;
         refused(b"header", &damaged);

@@ -34,6 +34,11 @@ const PAUSES_MS: [u64; 5] = [MINUTE_MS, 10 * MINUTE_MS, 60 * MINUTE_MS, 12 * 60 
 /// About three weeks.
 const ATTEMPTS: u32 = 24;
 
+/// After so many other requests that nothing came of.
+fn pause(attempts: u32) -> u64 {
+    PAUSES_MS[(attempts as usize).min(PAUSES_MS.len() - 1)]
+}
+
 /// When the next part of a history is to be asked for.
 #[derive(Debug, Default)]
 pub(super) struct Transfer {
@@ -105,9 +110,8 @@ impl Engine {
             self.transfer.at = None;
             return Ok(());
         };
-        // What is due later than any pause a wrong clock wrote.
-        let latest = turn.now.plus_millis(PAUSES_MS[PAUSES_MS.len() - 1]);
-        if turn.now < row.ask_at && row.ask_at <= latest {
+        // What is farther off than the pause is long a wrong clock wrote.
+        if turn.now < row.ask_at && row.ask_at <= turn.now.plus_millis(pause(row.attempts.saturating_sub(1))) {
             self.transfer.at = Some(row.ask_at);
             return Ok(());
         }
@@ -116,10 +120,14 @@ impl Engine {
             return self.end_transfer(turn);
         }
         let Some(conversation) = self.with_oneself(turn)? else { return Ok(()) };
+        if row.attempts > 0 {
+            // One of the two may have missed who is in the group by now, and what devices say is not asked for again: a group that
+            // is begun anew has both.
+            self.let_go(turn, conversation.id)?;
+        }
         let request = HistoryRequest { cursor: row.next.clone(), attempt: row.attempts };
         self.tell_device(turn, &conversation, row.device, ContentKind::HistoryRequest(request))?;
-        let pause = PAUSES_MS[(row.attempts as usize).min(PAUSES_MS.len() - 1)];
-        let ask_at = turn.now.plus_millis(pause);
+        let ask_at = turn.now.plus_millis(pause(row.attempts));
         let attempts = row.attempts + 1;
         TransferRow { asked: row.next.clone(), pieces: 0, page: Vec::new(), attempts, ask_at, ..row }.put(turn.db)?;
         self.transfer.at = Some(ask_at);
@@ -238,13 +246,13 @@ impl Engine {
         self.end_transfer(turn)
     }
 
-    fn is_own_device(&self, envelope: &Envelope) -> bool {
+    pub(super) fn is_own_device(&self, envelope: &Envelope) -> bool {
         let is_own = |user| envelope.sender_user == user && envelope.peer == Some(user);
         envelope.protection == Protection::EndToEnd && self.account.as_ref().is_some_and(|account| is_own(account.user))
     }
 
     /// The encrypted conversation of the user's devices.
-    fn with_oneself(&mut self, turn: &Turn<'_>) -> Result<Option<ConversationRow>, StoreError> {
+    pub(super) fn with_oneself(&mut self, turn: &Turn<'_>) -> Result<Option<ConversationRow>, StoreError> {
         let Some(user) = self.account.as_ref().map(|account| account.user) else { return Ok(None) };
         let protection = Protection::EndToEnd;
         let id = direct_conversation(user, user, protection);

@@ -223,6 +223,7 @@ impl Engine {
             ContentKind::Linking(linking) => self.hear_of_linking(turn, envelope, linking),
             ContentKind::HistoryRequest(request) => self.answer_history_request(turn, conversation, envelope, request),
             ContentKind::HistoryPiece(piece) => self.hear_history(turn, envelope, piece),
+            ContentKind::Comparison(comparison) => self.hear_comparison(turn, envelope, comparison),
             _ => Ok(()),
         }
     }

@@ -319,7 +319,7 @@ impl Link {
     }
 
     /// Below `bound`; xorshift64 (Marsaglia 2003) is plenty for spreading reconnections.
-    fn random(&mut self, bound: u64) -> u64 {
+    pub(super) fn random(&mut self, bound: u64) -> u64 {
         self.jitter ^= self.jitter << 13;
         self.jitter ^= self.jitter >> 7;
         self.jitter ^= self.jitter << 17;

@@ -7,6 +7,7 @@
 mod archive;
 mod commands;
 mod encrypted;
+mod groups;
 mod identity;
 mod inbox;
 mod link;
@@ -16,6 +17,7 @@ mod peek;
 mod receipts;
 mod reconcile;
 mod recovery;
+mod renewal;
 mod requests;
 mod secret;
 #[cfg(test)]
@@ -42,7 +44,7 @@ pub(crate) use self::peek::peek;
 pub use self::secret::Secret;
 use self::turn::Turn;
 use self::{
-    archive::Transfer, encrypted::Groups, identity::Identity, link::Link, linking::Attempt, outbox::Outbox,
+    archive::Transfer, groups::Groups, identity::Identity, link::Link, linking::Attempt, outbox::Outbox,
     recovery::Recovery, trust::Doubts,
 };
 use crate::error::Error;
@@ -364,6 +366,7 @@ impl Engine {
             self.outbox.clock_went_back(back);
             self.recovery.look();
             self.transfer.look();
+            self.groups.renewals.look();
             self.node_ahead_ms = self.node_ahead_ms.saturating_add_unsigned(back);
         }
         self.stepped_at = now;
@@ -501,6 +504,7 @@ impl Engine {
             self.request_history(turn)?;
             self.send(turn, socket)?;
             self.send_key_packages(turn, socket)?;
+            self.renew_keys(turn, socket)?;
             self.ask_names(turn)?;
         }
         Ok(())
@@ -554,6 +558,7 @@ impl Engine {
         let asking = self.link.live().filter(|_| can_ask).and(self.recovery.wake_at());
         let can_ask = can_ask && self.groups.are_packages_there();
         let transfer = self.link.live().filter(|_| can_ask).and(self.transfer.wake_at());
-        [self.link.wake_at(), sending, asking, transfer].into_iter().flatten().min()
+        let renewal = self.link.live().filter(|_| can_ask).and(self.groups.renewals.wake_at());
+        [self.link.wake_at(), sending, asking, transfer, renewal].into_iter().flatten().min()
     }
 }

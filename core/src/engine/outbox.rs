@@ -146,9 +146,7 @@ impl Outbox {
     }
 
     pub(super) fn wants_restart(&mut self, conversation: ConversationKey) {
-        if let Some(lane) = self.lanes.get_mut(&conversation) {
-            lane.restart = true;
-        }
+        self.lanes.entry(conversation).or_default().restart = true;
     }
 
     /// Nothing is sent for a while, a longer one each time.
@@ -232,7 +230,9 @@ impl Engine {
         match row.first_sent_at {
             None => {
                 OutboxRow::set_first_sent_at(turn.db, entry, node_time)?;
-                AccountRow::count_sent(turn.db)?;
+                if row.only_device.is_none() {
+                    AccountRow::count_sent(turn.db)?;
+                }
             }
             Some(first) if node_time.millis_since(first) > MAX_AGE_MS => {
                 self.outbox.forget(conversation, queued);
@@ -465,7 +465,7 @@ impl Engine {
         let Some(row) = OutboxRow::get(turn.db, queued.entry)? else { return Ok(()) };
         OutboxRow::remove(turn.db, queued.entry)?;
         FlightRow::remove(turn.db, row.message)?;
-        if row.first_sent_at.is_some() {
+        if row.first_sent_at.is_some() && row.only_device.is_none() {
             AccountRow::uncount_sent(turn.db)?;
         }
         if let (ErrorCode::AccountDeleted, Some(peer)) = (code, conversation.peer) {

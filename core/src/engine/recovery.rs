@@ -77,9 +77,8 @@ impl Engine {
         }
         let Some(account) = self.account.as_ref().filter(|account| account.is_linked()) else { return Ok(()) };
         let own = account.device;
-        let latest = turn.now.plus_millis(PAUSES_MS[PAUSES_MS.len() - 1]);
         let mut requests: BTreeMap<(ConversationKey, u32, Option<DeviceId>), Vec<Missed>> = BTreeMap::new();
-        for missed in Missed::due(turn.db, turn.now, latest, ATTEMPTS)? {
+        for missed in Missed::due(turn.db, turn.now, &PAUSES_MS)? {
             let of = (missed.attempts == 0 && missed.author != own).then_some(missed.author);
             requests.entry((missed.conversation, missed.attempts, of)).or_default().push(missed);
         }

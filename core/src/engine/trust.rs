@@ -5,9 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chasqui_wire::{ConversationId, DeviceId, KeyPackagesLeft, Protection, Timestamp, UserId, direct_conversation};
+use chasqui_wire::{
+    Comparison, Content, ContentKind, ConversationId, DeviceId, Envelope, KeyPackagesLeft, MessageId, Protection,
+    Timestamp, UserId, direct_conversation,
+};
 
 use super::identity::Identity;
+use super::recovery::name;
 use super::{Engine, Reply, ResolvedUser, Secret, Turn, public_key};
 use crate::domain::{SecurityEventKind, Trust};
 use crate::e2ee::{Distrust, Fault};
@@ -105,16 +109,62 @@ impl Engine {
         if shown.is_some_and(|shown| shown != known.key) {
             return Ok(Err(Error::Invalid { detail: "the identity changed since it was shown: compare again".into() }));
         }
-        let trust = if verified { Trust::Verified } else { Trust::Unverified };
-        if known.trust != trust {
-            IdentityRow::set_trust(turn.db, user, trust)?;
-            turn.changes.users = true;
-            if let Some(conversation) = self.encrypted_with(user) {
-                self.end_hold_of(turn, conversation)?;
-                turn.changed(conversation);
-            }
+        if self.trust(turn, user, &known, verified)? && self.account.as_ref().is_some_and(Identity::is_linked) {
+            self.tell_comparison(turn, Comparison { user, identity_key: known.key, verified })?;
         }
         Ok(Ok(Reply::Done))
+    }
+
+    /// Says whether they thought otherwise before.
+    fn trust(
+        &mut self,
+        turn: &mut Turn<'_>,
+        user: UserId,
+        known: &IdentityRow,
+        verified: bool,
+    ) -> Result<bool, StoreError> {
+        let trust = if verified { Trust::Verified } else { Trust::Unverified };
+        if known.trust == trust {
+            return Ok(false);
+        }
+        IdentityRow::set_trust(turn.db, user, trust)?;
+        turn.changes.users = true;
+        if let Some(conversation) = self.encrypted_with(user) {
+            self.end_hold_of(turn, conversation)?;
+            turn.changed(conversation);
+        }
+        Ok(true)
+    }
+
+    /// The user's other devices hear of it.
+    fn tell_comparison(&mut self, turn: &Turn<'_>, comparison: Comparison) -> Result<(), StoreError> {
+        let Some(own) = self.account.as_ref().map(|account| account.device) else { return Ok(()) };
+        let Some(conversation) = self.with_oneself(turn)? else { return Ok(()) };
+        let (message, created_at) = (MessageId::from_bytes([0; 16]), turn.now);
+        let mut content = Content { message, created_at, kind: ContentKind::Comparison(comparison) };
+        content.message = name(&[b"chasqui/v1/comparison", own.as_bytes(), &content.encode()]);
+        self.say_to_devices(turn, &conversation, content.message, content.encode(), None, None)
+    }
+
+    /// People compared, or took it back, on another device.
+    pub(super) fn hear_comparison(
+        &mut self,
+        turn: &mut Turn<'_>,
+        envelope: &Envelope,
+        comparison: &Comparison,
+    ) -> Result<(), StoreError> {
+        let Comparison { user, identity_key, verified } = *comparison;
+        if !self.is_own_device(envelope) || user == envelope.sender_user {
+            return Ok(());
+        }
+        let is_known = store::pin_identity_key(turn.db, user, &identity_key)?;
+        let Some(known) = IdentityRow::get(turn.db, user)? else { return Ok(()) };
+        if is_known {
+            self.trust(turn, user, &known, verified)?;
+        } else if verified && known.trust == Trust::Unverified {
+            self.contest(turn, user)?;
+        }
+        Ok(())
     }
 
     /// Whether nothing is to be sent to somebody before people say what to make of their new identity.
@@ -137,6 +187,7 @@ impl Engine {
             Fault::Untrusted(Distrust::Device, _) => SecurityEventKind::UntrustedDevice,
             Fault::Untrusted(Distrust::Message, _) => SecurityEventKind::ForgedMessage,
             Fault::Untrusted(Distrust::Change, _) => SecurityEventKind::ForgedChange,
+            Fault::Forked => SecurityEventKind::ForkedConversation,
             Fault::OtherIdentity(user) => {
                 let (user, device) = (Some(*user), by.map(|(_, device)| device));
                 let kind = SecurityEventKind::UntrustedDevice;

@@ -201,7 +201,7 @@ impl AccountRow {
         Ok(())
     }
 
-    /// A message goes out for the first time.
+    /// A message goes out for the first time. What devices say to one device, and commits, the node does not count either.
     pub(crate) fn count_sent(connection: &Connection) -> Result<(), StoreError> {
         connection.prepare_cached("UPDATE account SET sent = sent + 1 WHERE sent < ?")?.execute([i64::MAX])?;
         Ok(())

@@ -62,7 +62,7 @@ pub(crate) use request::{AdmissionRow, Request};
 pub(crate) use room::probe as probe_room;
 pub(crate) use salvage::{Damage, salvage};
 pub(crate) use search::{IndexChange, find as search, index_all};
-pub(crate) use secured::{FlightRow, SecuredRow, forget_groups, note_group_change, shadow_groups};
+pub(crate) use secured::{FlightRow, SecuredRow, forget_groups, next_renewal, note_group_change, shadow_groups};
 pub(crate) use user::{
     after as users_after, by_name as user_by_name, device_key, devices_after, mark_deleted as mark_user_deleted,
     mention as mention_user, name as user_name, nameless as nameless_users, pin_device_key, remember as remember_user,

@@ -31,18 +31,16 @@ impl Missed {
         Ok(())
     }
 
-    /// Those that are to be asked for by now, and fewer than `attempts` times so far; also what is said to be due later than
-    /// `latest`, which a wrong clock wrote.
-    pub(crate) fn due(
-        connection: &Connection,
-        now: Timestamp,
-        latest: Timestamp,
-        attempts: u32,
-    ) -> Result<Vec<Self>, StoreError> {
+    /// Those that are to be asked for by now, and not as often so far as there are pauses, in milliseconds: one after each time.
+    /// Also what is farther off than its pause is long, which a wrong clock wrote.
+    pub(crate) fn due(connection: &Connection, now: Timestamp, pauses: &[u64]) -> Result<Vec<Self>, StoreError> {
+        let pause: String =
+            pauses.iter().zip(1..).map(|(pause, asked)| format!(" WHEN {asked} THEN {pause}")).collect();
         let sql = format!(
             "SELECT message.id AS id, message.conversation AS conversation, message.message AS message,
                     message.sender_device AS author, recovery.attempts AS attempts
-             {OPEN} AND (recovery.ask_at <= :now OR recovery.ask_at > :latest) ORDER BY message.anchor LIMIT 1000"
+             {OPEN} AND (recovery.ask_at <= :now
+                 OR recovery.ask_at > :now + CASE recovery.attempts{pause} ELSE 0 END) ORDER BY message.anchor LIMIT 1000"
         );
         let read = |row: &Row<'_>| {
             Ok(Self {
@@ -56,7 +54,7 @@ impl Missed {
         let mut statement = connection.prepare_cached(&sql)?;
         let rows = statement.query_map(
             rusqlite::named_params! {
-                ":unreadable": MessageKind::Unreadable as i64, ":attempts": attempts, ":now": Sql(now), ":latest": Sql(latest),
+                ":unreadable": MessageKind::Unreadable as i64, ":attempts": pauses.len() as i64, ":now": Sql(now),
             },
             read,
         )?;

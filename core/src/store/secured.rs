@@ -1,7 +1,7 @@
 //! Which group an encrypted conversation has, and what is encrypted and under way.
 
 use bytes::Bytes;
-use chasqui_wire::{ConversationId, Seq};
+use chasqui_wire::{ConversationId, Seq, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::{MessageKey, Sql, StoreError, conversation};
@@ -18,6 +18,8 @@ pub(crate) struct SecuredRow {
     pub(crate) since: Option<Seq>,
     /// A commit of this device that the node has not answered: the frame, and the group that it begins.
     pub(crate) offer: Option<(Bytes, Option<GroupId>)>,
+    /// When the group is to get new keys of this device.
+    pub(crate) renew_at: Option<Timestamp>,
 }
 
 fn group(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<GroupId>> {
@@ -26,7 +28,7 @@ fn group(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<GroupId>> {
 
 impl SecuredRow {
     pub(crate) fn get(connection: &Connection, conversation: ConversationId) -> Result<Self, StoreError> {
-        let sql = "SELECT mls_group, epoch, since, offer, offered_group FROM secured WHERE conversation = ?";
+        let sql = "SELECT mls_group, epoch, since, offer, offered_group, renew_at FROM secured WHERE conversation = ?";
         let read = |row: &Row<'_>| {
             let (offer, offered) = (row.get::<_, Option<Vec<u8>>>("offer")?, group(row, "offered_group")?);
             Ok(Self {
@@ -34,6 +36,7 @@ impl SecuredRow {
                 epoch: row.get::<_, i64>("epoch")?.cast_unsigned(),
                 since: Seq::from_raw(row.get::<_, i64>("since")?.cast_unsigned()),
                 offer: offer.map(|frame| (frame.into(), offered)),
+                renew_at: row.get::<_, Option<i64>>("renew_at")?.map(Timestamp),
             })
         };
         let found = connection.prepare_cached(sql)?.query_row([Sql(conversation)], read).optional()?;
@@ -41,11 +44,11 @@ impl SecuredRow {
     }
 
     pub(crate) fn put(&self, connection: &Connection, conversation: ConversationId) -> Result<(), StoreError> {
-        let sql = "INSERT INTO secured (conversation, mls_group, epoch, since, offer, offered_group)
-                   VALUES (?, ?, ?, ?, ?, ?)
+        let sql = "INSERT INTO secured (conversation, mls_group, epoch, since, offer, offered_group, renew_at)
+                   VALUES (?, ?, ?, ?, ?, ?, ?)
                    ON CONFLICT (conversation) DO UPDATE SET mls_group = excluded.mls_group, epoch = excluded.epoch,
                        since = excluded.since, offer = excluded.offer,
-                       offered_group = excluded.offered_group";
+                       offered_group = excluded.offered_group, renew_at = excluded.renew_at";
         let (frame, offered) = match &self.offer {
             Some((frame, offered)) => (Some(frame.as_ref()), *offered),
             None => (None, None),
@@ -57,10 +60,25 @@ impl SecuredRow {
             conversation::raw(self.since),
             frame,
             offered.map(|group| group.0),
+            self.renew_at.map(|at| at.0),
         );
         connection.prepare_cached(sql)?.execute(parameters)?;
         Ok(())
     }
+}
+
+/// The conversation whose group is to get new keys first, and when. What is farther off than `latest` was noted before the clock was
+/// set back, and is due.
+pub(crate) fn next_renewal(
+    connection: &Connection,
+    latest: Timestamp,
+) -> Result<Option<(ConversationId, Timestamp)>, StoreError> {
+    let sql = "SELECT conversation, iif(renew_at > ?1, 0, renew_at) AS due FROM secured
+               WHERE mls_group IS NOT NULL AND renew_at IS NOT NULL ORDER BY due LIMIT 1";
+    let found = connection
+        .prepare_cached(sql)?
+        .query_row([latest.0], |row| Ok((row.get::<_, Sql<ConversationId>>(0)?.0, Timestamp(row.get(1)?))));
+    Ok(found.optional()?)
 }
 
 /// Nothing is said at this position, and nothing is missing there.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-use crate::{HistoryPiece, HistoryRequest, MessageId, Timestamp, proto::content as v1};
+use crate::{HistoryPiece, HistoryRequest, MessageId, Timestamp, UserId, proto::content as v1};
 
 /// The plaintext of one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum ContentKind {
     HistoryRequest(HistoryRequest),
     /// Not for people: it gets a piece of it.
     HistoryPiece(HistoryPiece),
+    /// Not for people: what they made of somebody's identity on another device.
+    Comparison(Comparison),
     /// A kind that this version does not know; the bytes are kept, a later version reads them.
     Unknown,
 }
@@ -38,9 +40,38 @@ impl ContentKind {
     /// Whether devices say it to each other, and nobody is shown it.
     pub fn is_for_devices(&self) -> bool {
         match self {
-            Self::ResendRequest(_) | Self::Linking(_) | Self::HistoryRequest(_) | Self::HistoryPiece(_) => true,
+            Self::ResendRequest(_)
+            | Self::Linking(_)
+            | Self::HistoryRequest(_)
+            | Self::HistoryPiece(_)
+            | Self::Comparison(_) => true,
             Self::Text(_) | Self::Unknown => false,
         }
+    }
+}
+
+/// What people made of somebody's identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// Whose.
+    pub user: UserId,
+    /// The Ed25519 key that was compared.
+    pub identity_key: [u8; 32],
+    /// Whether it was found to be the same, or that is taken back.
+    pub verified: bool,
+}
+
+impl Comparison {
+    fn parse(comparison: &v1::Comparison) -> Result<Self, ContentError> {
+        let user = UserId::from_slice(&comparison.user).map_err(|_| ContentError("a user id is not 16 bytes"))?;
+        let key = comparison.identity_key.as_ref().try_into();
+        let identity_key = key.map_err(|_| ContentError("a key is not 32 bytes"))?;
+        Ok(Self { user, identity_key, verified: comparison.verified })
+    }
+
+    fn wire(&self) -> v1::Comparison {
+        let identity_key = Bytes::copy_from_slice(&self.identity_key);
+        v1::Comparison { user: self.user.wire(), identity_key, verified: self.verified }
     }
 }
 
@@ -156,6 +187,7 @@ impl Content {
                 ContentKind::HistoryRequest(HistoryRequest::parse(request))
             }
             Some(v1::content::Kind::HistoryPiece(piece)) => ContentKind::HistoryPiece(HistoryPiece::parse(piece)),
+            Some(v1::content::Kind::Comparison(comparison)) => ContentKind::Comparison(Comparison::parse(&comparison)?),
             None => ContentKind::Unknown,
         };
         Ok(Self { message, created_at: Timestamp(content.created_at), kind })
@@ -172,6 +204,7 @@ impl Content {
             ContentKind::Linking(linking) => Some(v1::content::Kind::Linking(linking.wire())),
             ContentKind::HistoryRequest(request) => Some(v1::content::Kind::HistoryRequest(request.wire())),
             ContentKind::HistoryPiece(piece) => Some(v1::content::Kind::HistoryPiece(piece.wire())),
+            ContentKind::Comparison(comparison) => Some(v1::content::Kind::Comparison(comparison.wire())),
             ContentKind::Unknown => None,
         };
         let content = v1::Content { message: self.message.wire(), created_at: self.created_at.0, kind };

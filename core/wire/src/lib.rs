@@ -48,7 +48,7 @@ pub use archive::{
     ArchivePage, ArchivedConversation, ArchivedDelivery, ArchivedMessage, ArchivedUser, BackupHead, HistoryNext,
     HistoryPiece, HistoryRequest,
 };
-pub use content::{Content, ContentError, ContentKind, Linking, LinkingGrant, LinkingStep};
+pub use content::{Comparison, Content, ContentError, ContentKind, Linking, LinkingGrant, LinkingStep};
 pub use delivery::{Ack, AckItem, AckOutcome, Deliver, Drained, Entry, EntryKind, Envelope};
 pub use direct::direct_conversation;
 pub use encryption::{Claim, Claimed, KeyPackage, KeyPackages, KeyPackagesLeft};

@@ -37,13 +37,13 @@ impl World {
             if waiting > 0 {
                 restless.push(format!("device {index} has {waiting} unsent"));
             }
-            let missed = device.count(
-                "SELECT count(*) FROM recovery JOIN message ON message.id = recovery.message
-                 JOIN conversation ON conversation.id = message.conversation
-                 WHERE message.kind = 2 AND message.deleted = 0 AND request = 0",
-            );
+            let missed = device.missed().into_iter().filter(|&message| !self.is_gone_for_good(message)).count();
             if missed > 0 {
                 restless.push(format!("device {index} asks for {missed} messages that it could not read"));
+            }
+            let overdue = device.overdue_keys(self.clock(device.skew_ms));
+            if overdue > 0 {
+                restless.push(format!("device {index} has yet to renew its keys in {overdue} conversations"));
             }
             if device.was_linked && device.is_unlinked() {
                 restless.push(format!("device {index} is not linked"));
@@ -69,6 +69,8 @@ impl World {
         self.check_receipts(&timelines)?;
         self.check_reading()?;
         self.check_requests(&timelines)?;
+        self.check_security()?;
+        self.check_revoked()?;
         self.check_relay()
     }
 
@@ -108,7 +110,8 @@ impl World {
                     // Of a stranger nothing is asked before being accepted.
                     let is_unreadable = |message: &Message| message.content == MessageContent::Unreadable;
                     let message = message.filter(|message| !(conversation.is_request && is_unreadable(message)));
-                    if message.as_ref().is_some_and(is_unreadable) {
+                    let is_gone = |message: &Message| self.is_gone_for_good(message.id);
+                    if message.as_ref().is_some_and(|message| is_unreadable(message) && !is_gone(message)) {
                         return Err(format!("device {index}: {seq} of {} is unreadable", conversation.id));
                     }
                     if timeline.insert(seq, message).is_some() {
@@ -122,6 +125,12 @@ impl World {
             }
         }
         Ok(all)
+    }
+
+    /// Whether whoever could send a message again was shut out.
+    fn is_gone_for_good(&self, message: MessageId) -> bool {
+        !self.devices.iter().any(|device| device.enrolled && device.can_send_again(message))
+            && self.devices.iter().any(|device| !device.enrolled && device.can_send_again(message))
     }
 
     /// A hole is there for a reason, and claims no more than was ever said.
@@ -149,7 +158,9 @@ impl World {
                 for (&seq, message) in timeline {
                     let Some(message) = message else { continue };
                     let other = *known.entry(seq).or_insert(message);
-                    if other.id != message.id || other.content != message.content || other.sender != message.sender {
+                    let is_unreadable = |message: &Message| message.content == MessageContent::Unreadable;
+                    let is_same = other.content == message.content || is_unreadable(other) || is_unreadable(message);
+                    if other.id != message.id || !is_same || other.sender != message.sender {
                         return Err(format!("device {index}: {seq} of {conversation} differs between devices"));
                     }
                     let position = *positions.entry(message.id).or_insert(seq);
@@ -303,6 +314,9 @@ impl World {
                     let holders = || {
                         let mut devices = self.devices.iter().enumerate();
                         devices.any(|(other, device)| {
+                            if device.user == peer && !device.enrolled && device.holds(message.id) {
+                                return true;
+                            }
                             let there = timelines.get(&other).filter(|_| device.user == peer);
                             there.is_some_and(|there| {
                                 let mut all = there.values().flatten();
@@ -413,6 +427,21 @@ impl World {
                 if request != of_other {
                     return Err(format!("devices {other} and {index} disagree on whether {conversation} is a request"));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody cries wolf: nothing was forged here, and who has a restored past was told so. Two copies of a folder may take each other
+    /// for forgers.
+    fn check_security(&self) -> Result<(), String> {
+        if self.devices.iter().any(|device| device.had_twin) {
+            return Ok(());
+        }
+        for (index, device) in self.devices.iter().enumerate() {
+            if device.count("SELECT count(*) FROM security_event") > 0 {
+                let kind = device.count("SELECT kind FROM security_event LIMIT 1");
+                return Err(format!("device {index} tells of a security event of kind {kind}"));
             }
         }
         Ok(())

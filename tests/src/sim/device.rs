@@ -3,6 +3,7 @@
 mod copies;
 mod linking;
 mod misfortunes;
+mod revoking;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ use chasqui_wire::Limits;
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
+pub(super) use self::revoking::Revoked;
 use super::faults::{Climate, Fault};
 use super::network::{Arrival, WireId};
 use super::rng::Rng;
@@ -158,6 +160,32 @@ impl Device {
 
     pub(super) fn count(&self, sql: &str) -> u64 {
         self.database().query_row(sql, [], |row| row.get::<_, i64>(0)).expect("the history can be queried") as u64
+    }
+
+    /// Conversations whose group should have had new keys of this device by now.
+    pub(super) fn overdue_keys(&self, now: chasqui::Timestamp) -> u64 {
+        self.count(&format!(
+            "SELECT count(*) FROM secured JOIN conversation USING (conversation)
+             WHERE mls_group IS NOT NULL AND request = 0 AND renew_at <= {}",
+            now.0
+        ))
+    }
+
+    /// What it asks for because it could not read it.
+    pub(super) fn missed(&self) -> Vec<MessageId> {
+        let sql = "SELECT message.message FROM recovery JOIN message ON message.id = recovery.message
+                   JOIN conversation ON conversation.id = message.conversation
+                   WHERE message.kind = 2 AND message.deleted = 0 AND request = 0";
+        let mut statement = self.database().prepare_cached(sql).expect("the history can be queried");
+        let missed = statement.query_map([], |row| row.get(0).map(MessageId::from_bytes));
+        missed.expect("the history can be queried").collect::<Result<_, _>>().expect("ids")
+    }
+
+    /// Whether its user wrote the message, and it can be read here.
+    pub(super) fn can_send_again(&self, message: MessageId) -> bool {
+        let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE message = ? AND incoming = 0 AND kind <> 2)";
+        let mut statement = self.database().prepare_cached(sql).expect("the history can be queried");
+        statement.query_row([message.as_bytes()], |row| row.get(0)).expect("the history can be queried")
     }
 
     pub(super) fn holds(&self, message: MessageId) -> bool {
@@ -377,6 +405,9 @@ impl World {
         if let Arrival::Frame(bytes) = &arrival {
             let (index, bytes) = (ends.device, bytes.clone());
             self.trace.detail(self.now, || format!("device {index} gets {}", from_node(bytes)));
+        }
+        if let Arrival::Frame(bytes) = &arrival {
+            self.overhear(ends.device, bytes);
         }
         let input = match arrival {
             Arrival::Opened => Input::Connected(ends.socket),

@@ -24,6 +24,8 @@ pub enum Fault {
     DeviceSuspended,
     DeviceDiskFull,
     DeviceCloned,
+    DeviceRevoked,
+    DevicesSlept,
     EntryFailed,
     NodeCrashBeforeCommit,
     NodeCrashAfterCommit,
@@ -120,6 +122,8 @@ pub(super) struct Climate {
     pub(super) requests: Option<u32>,
     /// Conversations are end-to-end encrypted.
     pub(super) encrypted: bool,
+    /// Devices that are shut out, of those that may be.
+    pub(super) revoked: u64,
 }
 
 impl Climate {
@@ -150,6 +154,7 @@ impl Climate {
             clones: if rng.chance(200) { rng.between(1, 2) } else { 0 },
             requests: None,
             encrypted: false,
+            revoked: 0,
         };
         if climate.drop_socket + climate.device_crash + climate.node_crash == 0 {
             climate.drop_socket = 20;
@@ -197,6 +202,7 @@ impl Climate {
     /// Groups are kept in step whatever the weather.
     pub(super) fn with_profile(mut self, profile: Profile) -> Self {
         self.encrypted = profile == Profile::Encrypted;
+        self.revoked = if self.encrypted { 150 } else { 0 };
         self
     }
 

@@ -124,6 +124,11 @@ impl NodeProcess {
         linked.expect("the node's database can be queried")
     }
 
+    /// The highest positions that were given.
+    pub(super) fn heads(&self) -> Heads {
+        heads_of(self.relay.as_ref().expect("the node is up").connection())
+    }
+
     /// The highest position that was given in a conversation.
     pub(super) fn head(&self, conversation: ConversationId) -> u64 {
         let database = self.relay.as_ref().map(Relay::connection).or(self.parked.as_ref()).expect("a database");
@@ -156,6 +161,17 @@ impl NodeProcess {
         let storage = Storage::memory(connection, self.disk.clone());
         self.relay = Some(Relay::open(storage, self.options.clone(), now, self.entropy).expect("the relay opens"));
     }
+}
+
+fn heads_of(database: &Connection) -> Heads {
+    let mut heads = Heads::new();
+    let mut statement = database.prepare("SELECT id, head FROM conversation").expect("the node can be queried");
+    let mut rows = statement.query([]).expect("the node can be queried");
+    while let Some(row) = rows.next().expect("the node can be queried") {
+        let head = row.get::<_, i64>(1).expect("a head").cast_unsigned();
+        heads.insert(ConversationId::from_bytes(row.get(0).expect("an id")), head);
+    }
+    heads
 }
 
 pub(super) fn copy_of(from: &Connection) -> Connection {
@@ -289,7 +305,7 @@ impl World {
         self.plan_tick();
     }
 
-    fn dispatch(&mut self, events: Vec<(SessionId, Event)>) {
+    pub(super) fn dispatch(&mut self, events: Vec<(SessionId, Event)>) {
         for (id, event) in events {
             if let Some(&(_, wire)) = self.node.sessions.get(&id) {
                 let outputs = self.session(id, session::Input::Event(event));
@@ -392,14 +408,7 @@ impl World {
 
     /// What the copy does not know may stay empty where its sender did not know the position either.
     fn remember_heads(&mut self, index: usize, era: u32) {
-        let copy = &self.node.copies[index].database;
-        let mut heads = Heads::new();
-        let mut statement = copy.prepare("SELECT id, head FROM conversation").expect("the copy can be queried");
-        let mut rows = statement.query([]).expect("the copy can be queried");
-        while let Some(row) = rows.next().expect("the copy can be queried") {
-            let head = row.get::<_, i64>(1).expect("a head").cast_unsigned();
-            heads.insert(ConversationId::from_bytes(row.get(0).expect("an id")), head);
-        }
+        let heads = heads_of(&self.node.copies[index].database);
         self.node.restored_heads.push((era, heads));
     }
 

@@ -8,7 +8,7 @@ use chasqui_node::relay::SessionId;
 use chasqui_wire::direct_conversation;
 
 use super::Outcome;
-use super::device::Device;
+use super::device::{Device, Revoked};
 use super::faults::{Climate, Fault, Injected, Profile, Weather};
 use super::network::{Arrival, Wire, WireId};
 use super::node::{BETWEEN_RESTORES, NodeProcess};
@@ -20,6 +20,8 @@ use super::trace::Trace;
 const EPOCH_MS: i64 = 1_767_312_000_000;
 /// Everything must be at rest this long after the last fault, in simulated milliseconds.
 const REST_WITHIN_MS: u64 = 2 * 3600 * 1000;
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// The first word is said so long after devices begin to connect.
 const LINKED_WITHIN_MS: u64 = 20_000;
@@ -76,6 +78,8 @@ pub(super) enum Action {
     Enrol(usize),
     /// Another device of its user links it.
     Link(usize),
+    /// Another device of its user shuts it out.
+    Revoke(usize),
 }
 
 pub(super) struct World {
@@ -103,6 +107,7 @@ pub(super) struct World {
     pub(super) heard: BTreeSet<(MessageId, Seq)>,
     /// Who may ever have accepted or written to whom, by number of the user.
     pub(super) welcome: BTreeSet<(usize, usize)>,
+    pub(super) revoked: Vec<Revoked>,
     aside: Rng,
     storm_ends_at: u64,
 }
@@ -138,6 +143,7 @@ impl World {
             messages: 0,
             heard: BTreeSet::new(),
             welcome: BTreeSet::new(),
+            revoked: Vec::new(),
             aside,
             storm_ends_at: 0,
         };
@@ -298,6 +304,15 @@ impl World {
             let (device, at) = (self.rng.below(self.devices.len()), self.rng.between(span / 8, span));
             self.at(base + at, Happening::User(Action::Clone(device)));
         }
+        // A restored node would know the device again, and a copy of its folder be shut out with it.
+        if self.protection == Protection::EndToEnd && self.climate.restores == 0 && self.climate.clones == 0 {
+            for device in 0..self.devices.len() {
+                if self.aside.chance(self.climate.revoked) {
+                    let at = self.aside.between(span / 4, span);
+                    self.at(base + at, Happening::User(Action::Revoke(device)));
+                }
+            }
+        }
         self.storm_ends_at = base + span + self.rng.between(20_000, 60_000);
         if self.climate.restores > 1 && self.rng.chance(500) {
             self.plan_wrong_copy_first(span);
@@ -345,23 +360,56 @@ impl World {
             self.next_happening()?;
         }
         self.calm_down();
+        self.come_to_rest()?;
+        // Nobody who sleeps for a day may be given up, and keys are renewed within one.
+        if self.protection == Protection::EndToEnd && self.climate.absent.is_none() && self.aside.chance(250) {
+            self.sleep_for_a_day()?;
+            self.come_to_rest()?;
+        }
+        // The relay has five seconds to forget.
+        self.run_for(5_000)?;
+        self.note("at rest");
+        self.check()
+    }
+
+    fn run_for(&mut self, length: u64) -> Result<(), String> {
+        let until = self.now + length;
+        while self.now < until {
+            self.next_happening()?;
+        }
+        Ok(())
+    }
+
+    fn come_to_rest(&mut self) -> Result<(), String> {
         let deadline = self.now + REST_WITHIN_MS;
         while !self.is_at_rest() {
             if self.now > deadline {
                 return Err(format!("nothing comes to rest: {}", self.restless()));
             }
-            let until = self.now + 1_000;
-            while self.now < until {
-                self.next_happening()?;
-            }
+            self.run_for(1_000)?;
         }
-        // The relay has five seconds to forget.
-        let until = self.now + 5_000;
-        while self.now < until {
-            self.next_happening()?;
+        Ok(())
+    }
+
+    /// Night, and a day on which nobody takes a telephone in hand; then some do.
+    fn sleep_for_a_day(&mut self) -> Result<(), String> {
+        self.count(Fault::DevicesSlept);
+        self.note("all devices sleep");
+        for device in 0..self.devices.len() {
+            self.device_sleeps(device);
         }
-        self.note("at rest");
-        self.check()
+        self.run_for(DAY_MS + 3_600_000)?;
+        self.note("all devices wake up");
+        for device in 0..self.devices.len() {
+            self.device_resumes(device);
+        }
+        for number in 0..self.aside.between(0, 6) {
+            let (device, peer) = (self.aside.below(self.devices.len()), self.aside.below(self.users.len()));
+            let at = self.aside.between(0, 20_000);
+            let text = format!("message {number} of the day after");
+            self.after(at, Happening::User(Action::Send { device, peer, text }));
+        }
+        self.run_for(20_000)
     }
 
     fn next_happening(&mut self) -> Result<(), String> {
@@ -408,6 +456,7 @@ impl World {
                 }
             }
             Action::Link(device) => self.link(device),
+            Action::Revoke(device) => self.revoke(device),
             Action::SetClock(device) => self.device_clock_is_set(device),
             Action::Clone(device) => self.clone_device(device),
             Action::GoOffline(device, length) => self.device_offline(device, length),

@@ -55,6 +55,36 @@ async fn both_sides_compare_the_same_number() {
 }
 
 #[tokio::test]
+async fn what_people_compared_on_one_device_the_others_know() {
+    let Pair { relay, ana, bo, chat } = Pair::in_secret().await;
+    let (ana_id, bo_id) = (ana.user().await, bo.user().await);
+    let laptop = Device::logged_in(&relay, "ana").await;
+    link(&ana, &laptop).await;
+    has_history(&laptop).await;
+    assert_eq!(laptop.conversation(chat).await.unwrap().unwrap().peer_trust, Trust::Unverified);
+    let shown = bo.safety_number(ana_id).await.unwrap().scannable;
+    assert_eq!(ana.verify(bo_id, &shown).await, Ok(true));
+    trusts(&laptop, bo_id, Trust::Verified).await;
+    laptop.set_verified(bo_id, false).await.unwrap();
+    trusts(&ana, bo_id, Trust::Unverified).await;
+    // Nobody else hears of it, and nobody is shown that devices talk.
+    assert_eq!(bo.safety_number(ana_id).await.unwrap().trust, Trust::Unverified);
+    assert!(bo.security_events(0, 10).await.unwrap().is_empty());
+    assert!(ana.conversations(10).await.unwrap().iter().all(|line| line.peer == Some(bo_id)));
+}
+
+/// Waits until the device thinks so of somebody.
+async fn trusts(device: &Device, user: chasqui::UserId, trust: Trust) {
+    let mut changes = device.observe_conversations(10);
+    within("another trust", async {
+        while device.safety_number(user).await.unwrap().trust != trust {
+            changes.next().await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_further_device_changes_no_safety_number() {
     let Pair { relay, ana, bo, chat: _ } = Pair::in_secret().await;
     let before = bo.safety_number(ana.user().await).await.unwrap();

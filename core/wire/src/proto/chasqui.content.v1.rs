@@ -7,7 +7,7 @@ pub struct Content {
     /// The author's clock.
     #[prost(int64, tag = "2")]
     pub created_at: i64,
-    #[prost(oneof = "content::Kind", tags = "3, 4, 5, 6, 7")]
+    #[prost(oneof = "content::Kind", tags = "3, 4, 5, 6, 7, 8")]
     pub kind: ::core::option::Option<content::Kind>,
 }
 /// Nested message and enum types in `Content`.
@@ -24,6 +24,8 @@ pub mod content {
         HistoryRequest(super::HistoryRequest),
         #[prost(message, tag = "7")]
         HistoryPiece(super::HistoryPiece),
+        #[prost(message, tag = "8")]
+        Comparison(super::Comparison),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -86,6 +88,18 @@ pub struct HistoryRequest {
     /// The how manieth of this cursor: a request that was lost is another message.
     #[prost(uint32, tag = "2")]
     pub attempt: u32,
+}
+/// To all devices of one user, in the encrypted conversation with oneself: what people made of somebody's identity.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Comparison {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub user: ::prost::bytes::Bytes,
+    /// Ed25519 public key, 32 bytes: that was compared.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub identity_key: ::prost::bytes::Bytes,
+    /// False: they take back that they had.
+    #[prost(bool, tag = "3")]
+    pub verified: bool,
 }
 /// The answer to a HistoryRequest: some pages of the history, each in pieces that fit into a message.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use chasqui_wire::{
     Absence, Accepted, Ack, AckItem, AckOutcome, Admission, Admit, ArchivePage, ArchivedConversation, ArchivedDelivery,
-    ArchivedMessage, ArchivedUser, Challenge, Checkpoint, Claim, Claimed, ClientFrame, Commit, Content, ContentKind,
-    ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era, ErrorCode, Gap,
-    GapReason, Goodbye, GoodbyeReason, Hello, HistoryNext, HistoryPiece, HistoryRequest, Hole, HoleReason, KeyPackage,
-    KeyPackages, KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame, Ping, Pong, Progress, Protection,
-    Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRange, SeqRanges, Signal,
-    StorageClass, Timestamp, Unsupported, UserId, Verdict, Welcome, Welcoming,
+    ArchivedMessage, ArchivedUser, Challenge, Checkpoint, Claim, Claimed, ClientFrame, Commit, Comparison, Content,
+    ContentKind, ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era,
+    ErrorCode, Gap, GapReason, Goodbye, GoodbyeReason, Hello, HistoryNext, HistoryPiece, HistoryRequest, Hole,
+    HoleReason, KeyPackage, KeyPackages, KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame, Ping,
+    Pong, Progress, Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq,
+    SeqRange, SeqRanges, Signal, StorageClass, Timestamp, Unsupported, UserId, Verdict, Welcome, Welcoming,
 };
 
 pub(crate) const REALM: RealmId = RealmId::from_bytes(id(0x10));
@@ -90,6 +90,7 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
         ("linking-refusal", linking(LinkingStep::Refusal)),
         ("history-request", ContentKind::HistoryRequest(HistoryRequest { cursor: Bytes::new(), attempt: 1 })),
         ("history-piece", ContentKind::HistoryPiece(history_piece())),
+        ("comparison", ContentKind::Comparison(Comparison { user: ANA, identity_key: [6; 32], verified: true })),
     ];
     let content = content.map(|(name, kind)| (name, Content { message: MESSAGE, created_at: NOON, kind }));
 

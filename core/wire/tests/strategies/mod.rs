@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use chasqui_wire::{
     Absence, Accepted, Ack, AckItem, AckOutcome, Admission, Admit, ArchivePage, ArchivedConversation, ArchivedDelivery,
-    ArchivedMessage, ArchivedUser, Challenge, Checkpoint, Claim, Claimed, ClientFrame, Commit, Content, ContentKind,
-    ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era, ErrorCode, Gap,
-    GapReason, Goodbye, GoodbyeReason, Hello, HistoryNext, HistoryPiece, HistoryRequest, Hole, HoleReason, KeyPackage,
-    KeyPackages, KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame, Ping, Pong, Progress, Protection,
-    Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq, SeqRange, SeqRanges, Signal,
-    StorageClass, Timestamp, Unsupported, UserId, Verdict, Welcome, Welcoming,
+    ArchivedMessage, ArchivedUser, Challenge, Checkpoint, Claim, Claimed, ClientFrame, Commit, Comparison, Content,
+    ContentKind, ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era,
+    ErrorCode, Gap, GapReason, Goodbye, GoodbyeReason, Hello, HistoryNext, HistoryPiece, HistoryRequest, Hole,
+    HoleReason, KeyPackage, KeyPackages, KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame, Ping,
+    Pong, Progress, Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq,
+    SeqRange, SeqRanges, Signal, StorageClass, Timestamp, Unsupported, UserId, Verdict, Welcome, Welcoming,
 };
 use proptest::array::{uniform16, uniform32};
 use proptest::collection::vec;
@@ -73,7 +73,11 @@ pub(crate) fn content() -> impl Strategy<Value = Content> {
             ends_answer,
         })
     });
-    let kind = prop_oneof![text, request, linking, history, piece, Just(ContentKind::Unknown)];
+    let comparison = (user(), key(), any::<bool>());
+    let comparison = comparison.prop_map(|(user, identity_key, verified)| {
+        ContentKind::Comparison(Comparison { user, identity_key, verified })
+    });
+    let kind = prop_oneof![text, request, linking, history, piece, comparison, Just(ContentKind::Unknown)];
     (message(), timestamp(), kind).prop_map(|(message, created_at, kind)| Content { message, created_at, kind })
 }
 

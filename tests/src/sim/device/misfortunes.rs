@@ -73,6 +73,14 @@ impl World {
         self.after(length, Happening::DeviceResumes(index));
     }
 
+    /// As when the app goes to the background, until it is woken.
+    pub(in crate::sim) fn device_sleeps(&mut self, index: usize) {
+        if self.devices[index].can_be_used() {
+            self.input(index, Input::Suspend);
+            self.devices[index].suspended = true;
+        }
+    }
+
     pub(in crate::sim) fn device_resumes(&mut self, index: usize) {
         if std::mem::take(&mut self.devices[index].suspended) {
             self.input(index, Input::Resume);
