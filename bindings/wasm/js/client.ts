@@ -204,7 +204,10 @@ export class ChasquiClient extends EventTarget {
     return this.#do('logout');
   }
 
-  /** Removes the history from this device and closes the clients of all tabs. Does not tell the node: see {@link logout}. */
+  /**
+   * Removes the history from this device, with the key that the browser keeps of it, and closes the clients of all tabs. Does not
+   * tell the node: see {@link logout}.
+   */
   wipe(): Promise<void> {
     return this.#do('wipe');
   }

@@ -41,7 +41,8 @@ public object DeviceBinding {
      */
     public suspend fun fromAndroidKeystore(account: String = "", alias: String = "chasqui"): ByteArray =
         onAndroid { keyStore ->
-            // Not `containsAlias`: for that, a keystore that does not answer has no key, and a new one would replace it.
+            // Not `containsAlias`: for that, a keystore that does not answer has no key, and a new one would replace it. Up to Android
+            // 11 `getKey` is like that while the keystore's process is gone; but then it makes no key either.
             val key = keyStore.getKey(alias, null) ?: alone { keyStore.getKey(alias, null) ?: made(keyStore, alias) }
             bytes(key, account)
         }
