@@ -32,9 +32,11 @@ suspend fun <T> Flow<T>.until(what: String, isSo: (T) -> Boolean): T {
     }
 }
 
-/** Everything that the tests write; removed in the end. */
-private val SCRATCH: File = Files.createTempDirectory("chasqui").toFile().also { folder ->
+/** Everything that the tests write; removed in the end. Processes that they start and kill write nothing. */
+private val SCRATCH: File by lazy {
+    val folder = Files.createTempDirectory("chasqui").toFile()
     Runtime.getRuntime().addShutdownHook(Thread { folder.deleteRecursively() })
+    folder
 }
 
 fun tempFolder(): File = Files.createTempDirectory(SCRATCH.toPath(), "folder").toFile()
