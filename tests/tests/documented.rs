@@ -9,10 +9,10 @@ use chasqui::{AccountProof, Client, Config, ConversationId, Error, MessageId, Ti
 /// Where the other languages compile theirs, and how many blocks the page has of each: twelve tasks, of
 /// which linking has three blocks and the last one five, and the log.
 const SOURCES: [(&str, &str, usize); 4] = [
-    ("rust", "tests/tests/documented.rs", 19),
-    ("kotlin", "bindings/kotlin/src/test/kotlin/im/chasqui/Documented.kt", 19),
-    ("swift", "bindings/swift/Tests/ChasquiTests/Documented.swift", 19),
-    ("typescript", "bindings/wasm/tests/documented.ts", 19),
+    ("rust", "tests/tests/documented.rs", 20),
+    ("kotlin", "bindings/kotlin/src/test/kotlin/im/chasqui/Documented.kt", 20),
+    ("swift", "bindings/swift/Tests/ChasquiTests/Documented.swift", 20),
+    ("typescript", "bindings/wasm/tests/documented.ts", 20),
 ];
 
 fn render(_: &[TimelineItem]) {}
@@ -156,6 +156,11 @@ async fn begin_anew(client: &Client, password: &str) -> Result<(), Error> {
     client.login("ana", password, "Ana's new phone").await?;
     client.reset_identity(AccountProof::password(password)).await?;
     Ok(())
+}
+
+async fn bind(folder: &Path, secret: [u8; 32]) -> Result<Client, Error> {
+    let client = Client::open(Config::new(folder, "https://relay.example.org").device_binding(secret)).await?;
+    Ok(client)
 }
 
 fn log() {

@@ -58,7 +58,8 @@ export class ChasquiClient extends EventTarget {
    * Opens the history, or joins the tab that has it open, and begins to connect if a device is enrolled there.
    *
    * Rejects with `incompatible` when a newer version wrote the history, another tab runs another version, or this is no browser;
-   * `other_device`, `storage_full`, `folder_in_use`, and `invalid` for an unusable address or name.
+   * `other_device`, `storage_full`, `folder_in_use`, and `invalid` for an unusable address or name. With a `deviceBinding` of
+   * `'browser'` also with `incompatible` where the browser keeps no keys, and `unavailable` when it does not give this one.
    */
   static async open(config: Config): Promise<ChasquiClient> {
     needBrowser();
@@ -66,8 +67,9 @@ export class ChasquiClient extends EventTarget {
     if (typeof config.node !== 'string') throw failure('invalid', 'the node is no text');
     if (config.name !== undefined && typeof config.name !== 'string') throw failure('invalid', 'the name is no text');
     const { deviceBinding } = config;
-    if (deviceBinding !== undefined && !(deviceBinding instanceof Uint8Array && deviceBinding.length === 32)) {
-      throw failure('invalid', 'the device binding is no Uint8Array of 32 bytes');
+    const isSecret = deviceBinding instanceof Uint8Array && deviceBinding.length === 32;
+    if (deviceBinding !== undefined && deviceBinding !== 'browser' && !isSecret) {
+      throw failure('invalid', "the device binding is neither 'browser' nor a Uint8Array of 32 bytes");
     }
     const client = new ChasquiClient();
     if (config.persist !== false) void client.#persist();
@@ -202,7 +204,10 @@ export class ChasquiClient extends EventTarget {
     return this.#do('logout');
   }
 
-  /** Removes the history from this device and closes the clients of all tabs. Does not tell the node: see {@link logout}. */
+  /**
+   * Removes the history from this device, with the key that the browser keeps of it, and closes the clients of all tabs. Does not
+   * tell the node: see {@link logout}.
+   */
   wipe(): Promise<void> {
     return this.#do('wipe');
   }

@@ -76,8 +76,19 @@ export class ChasquiError extends Error {
   }
 }
 
+/** Whether trying again may help. */
+const OWN = {
+  invalid: false,
+  closed: false,
+  suspended: true,
+  incompatible: false,
+  internal: true,
+  folder_in_use: true,
+  unavailable: true,
+  storage_full: true,
+} satisfies Partial<Record<ErrorCode, boolean>>;
+
 /** @internal An error that begins on this side of the core. */
-export function failure(code: 'invalid' | 'closed' | 'suspended' | 'incompatible' | 'internal' | 'folder_in_use', detail: string): ChasquiError {
-  const isRetryable = code === 'suspended' || code === 'internal' || code === 'folder_in_use';
-  return new ChasquiError({ code, message: `${code.replace('_', ' ')}: ${detail}`, isRetryable, detail });
+export function failure(code: keyof typeof OWN, detail: string): ChasquiError {
+  return new ChasquiError({ code, message: `${code.replace('_', ' ')}: ${detail}`, isRetryable: OWN[code], detail });
 }

@@ -47,7 +47,7 @@ export interface Listener {
 }
 
 export class Link implements Source {
-  readonly #tab = crypto.randomUUID();
+  readonly #tab = newName();
   readonly space: string;
   readonly #config: string;
   readonly #node: string;
@@ -78,7 +78,8 @@ export class Link implements Source {
 
   static async open(config: Config, listener: Listener): Promise<Link> {
     const { persist: _, name = 'default', node, deviceBinding, ...rest } = config;
-    const binding = deviceBinding === undefined ? {} : { deviceBinding: [...deviceBinding] };
+    const isGiven = deviceBinding instanceof Uint8Array;
+    const binding = deviceBinding === undefined ? {} : { deviceBinding: isGiven ? [...deviceBinding] : deviceBinding };
     const text = written({ ...rest, name, node, ...binding });
     const link = new Link(text, String(name), String(node), listener);
     try {
@@ -339,7 +340,7 @@ export class Link implements Source {
 
   /** Starts a worker, and another one when it ends, however that happens. */
   #start(): void {
-    const id = (this.#workerId = crypto.randomUUID());
+    const id = (this.#workerId = newName());
     const worker = newWorker();
     this.#worker = worker;
     let hasEnded = false;
@@ -389,6 +390,11 @@ export async function newPhrase(): Promise<string> {
 /** Written so that bundlers find the worker. */
 function newWorker(): Worker {
   return new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+}
+
+/** That nobody else has. Without https there is no `randomUUID`. */
+function newName(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 function unloaded(event: ErrorEvent): ChasquiError {

@@ -36,8 +36,12 @@ export interface Config {
   readonly name?: string;
   /** Refuses to enrol at a node that serves another app. */
   readonly realm?: RealmId;
-  /** Binds the history to this device by 32 random bytes that are kept elsewhere. */
-  readonly deviceBinding?: Uint8Array;
+  /**
+   * Binds the history to this device, and seals the secrets in it. `'browser'`: by a key of WebCrypto that no script can read, made
+   * when it is first needed and kept by the browser for this name (IndexedDB, `chasqui:NAME`); wiping the history removes it, and
+   * a browser that clears the site's data clears both. Or by 32 random bytes that the app keeps elsewhere.
+   */
+  readonly deviceBinding?: 'browser' | Uint8Array;
   /** Opens a history that is bound to another device, as a copy that has to log in again. */
   readonly adoptCopy?: boolean;
   /** Asks the browser not to evict the history when space runs short. Default: true. */

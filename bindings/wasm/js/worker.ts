@@ -5,7 +5,9 @@
  * answer that this worker will not give hears of its end by the locks that it held.
  */
 
+import { forget, secretOf } from './binding.js';
 import init, { Core, Log } from './core.js';
+import { ChasquiError } from './error.js';
 import { highest } from './log.js';
 import { PROTOCOL, names, type FromOwner, type FromWorker, type ToOwner, type ToWorker } from './protocol.js';
 import type { LogLevel, LogRecord } from './types.js';
@@ -55,6 +57,8 @@ class Worker {
   /** Those that were heard of. */
   readonly #tabs = new Map<string, { readonly isSuspended: boolean; readonly log: LogLevel | null }>();
   #log: { readonly level: LogLevel; readonly source: Log } | undefined;
+  /** Of the history, where the browser keeps its secret. */
+  readonly #bound: string | undefined;
   #isSuspended = false;
   /** One suspension or resumption at a time. */
   #moves: Promise<unknown> = Promise.resolve();
@@ -62,6 +66,8 @@ class Worker {
 
   constructor(start: Start) {
     this.#start = start;
+    const { name, deviceBinding } = JSON.parse(start.config) as { name: string; deviceBinding?: unknown };
+    this.#bound = deviceBinding === 'browser' ? name : undefined;
     this.#channel = new BroadcastChannel(names(start.space).channel);
   }
 
@@ -95,12 +101,20 @@ class Worker {
     try {
       await init();
       this.#listen(this.#start.log);
-      this.#core = await opened(this.#start.config);
+      this.#core = await opened(await this.#config());
     } catch (error) {
       this.#announce(shapeOf(error));
       return this.#end(false);
     }
     this.#announce();
+  }
+
+  /** As the core takes it. */
+  async #config(): Promise<string> {
+    const { config } = this.#start;
+    if (this.#bound === undefined) return config;
+    const deviceBinding = [...(await secretOf(this.#bound))];
+    return JSON.stringify({ ...(JSON.parse(config) as object), deviceBinding });
   }
 
   #announce(error?: string): void {
@@ -145,7 +159,7 @@ class Worker {
 
   #answer(to: { tab: string; id: number }, answer: Promise<unknown>): void {
     const { tab, id } = to;
-    answer.then(
+    this.#whole(answer).then(
       (value) => this.#say({ kind: 'answer', tab, id, value: value as string | Blob | undefined }),
       (error: unknown) => this.#say({ kind: 'answer', tab, id, error: shapeOf(error) }),
     ).then(() => {
@@ -154,6 +168,14 @@ class Worker {
         this.#end(false);
       }
     });
+  }
+
+  /** With a history that is gone goes its key: while nobody else can be the owner, and bind another history to it. */
+  async #whole(answer: Promise<unknown>): Promise<unknown> {
+    const value = await answer;
+    // Without the key's history the key is of no use, and harms nobody.
+    if (this.#core?.isGone && this.#bound !== undefined) await forget(this.#bound).catch(() => {});
+    return value;
   }
 
   #meet(tab: string, isSuspended: boolean, log: LogLevel | null): void {
@@ -242,8 +264,12 @@ async function opened(config: string): Promise<Core> {
   }
 }
 
-/** Errors of the core are text already; anything else is a defect. */
+/** Errors of the core are text already; anything else that is not the worker's own is a defect. */
 function shapeOf(error: unknown): string {
   if (typeof error === 'string') return error;
+  if (error instanceof ChasquiError) {
+    const { code, message, isRetryable, detail = '' } = error;
+    return JSON.stringify({ code, message, isRetryable, detail });
+  }
   return JSON.stringify({ code: 'internal', message: `internal error: ${String(error)}`, isRetryable: true, detail: String(error) });
 }

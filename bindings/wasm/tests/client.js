@@ -178,6 +178,8 @@ test('wrong types from JavaScript are invalid, and nothing happens', async () =>
       () => client.observeConversations('x').next(), () => chasqui.ChasquiClient.open(), () => chasqui.ChasquiClient.open({ node: 7 }),
       () => chasqui.ChasquiClient.open({ node: 'ftp://x', name: 'a' }), () => chasqui.ChasquiClient.open({ node: 'http://x', name: '../b' }),
       () => chasqui.ChasquiClient.open({ node: 'http://x', name: 'c', deviceBinding: 'secret' }),
+      () => chasqui.ChasquiClient.open({ node: 'http://x', name: 'c', deviceBinding: new Uint8Array(16) }),
+      () => chasqui.ChasquiClient.open({ node: 'http://x', name: '../b', deviceBinding: 'browser' }),
     ];
     const codes = [];
     for (const call of wrong) codes.push(await code(call));

@@ -125,6 +125,11 @@ export async function resetIdentity(client: ChasquiClient, password: string): Pr
   await client.resetIdentity({ password });
 }
 
+export async function bind(): Promise<ChasquiClient> {
+  const client = await ChasquiClient.open({ node: 'https://relay.example.org', deviceBinding: 'browser' });
+  return client;
+}
+
 export function log(): void {
   ChasquiClient.log('info', (record) => console.info(record.level, record.text));
 }

@@ -26,6 +26,7 @@ function page(name, change = {}) {
 }
 
 const noFiles = "navigator.storage.getDirectory = () => Promise.reject(new DOMException('not here', 'SecurityError'));\n";
+const noKeys = "IDBFactory.prototype.open = () => { throw new DOMException('not now', 'UnknownError'); };\n";
 const noLocks = "Object.defineProperty(navigator, 'locks', { value: undefined });\n";
 const breaks = `
     if (request.includes('"search"')) throw new WebAssembly.RuntimeError('unreachable');
@@ -37,6 +38,8 @@ page('');
 page('memory', { 'worker.js': (text) => noFiles + text });
 // No locks either, as without https.
 page('alone', { 'worker.js': (text) => noFiles + noLocks + text, 'link.js': (text) => noLocks + text });
+// No database for keys.
+page('keyless', { 'worker.js': (text) => noKeys + text });
 // A core that breaks as soon as somebody searches, and is so slow that everything else is still under way then.
 page('broken', { 'core.js': (text) => text.replace(/call\(request, again, file\) \{/, (found) => found + breaks) });
 export const plain = await serve(root);

@@ -6,6 +6,7 @@ import { node } from './people.js';
 import { runAll } from './stage.js';
 import './client.js';
 import './tabs.js';
+import './keys.js';
 import './trouble.js';
 import './app.js';
 

@@ -1,7 +1,9 @@
 // What a test stands on: a real node, a static server for the packed package, real browsers.
 
 import { spawn } from 'node:child_process';
-import { createReadStream, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  createReadStream, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { extname, join, normalize } from 'node:path';
@@ -13,7 +15,14 @@ const FLAGS = [
 ];
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.wasm': 'application/wasm', '.svg': 'image/svg+xml' };
 const scratch = mkdtempSync(join(tmpdir(), 'chasqui-web-'));
-process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
+// For what browsers and their driver write beside the profiles.
+process.env.TMPDIR = scratch;
+process.on('exit', () => {
+  // Those of a test that failed still write.
+  for (const pid of processes(scratch)) process.kill(pid, 'SIGKILL');
+  rmSync(scratch, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 let folders = 0;
 
 /** A new folder that is removed in the end. */
@@ -98,7 +107,7 @@ export class Browser {
     browser.profile = options.profile ?? folder();
     browser.context = await chromium.launchPersistentContext(browser.profile, {
       executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-      args: FLAGS,
+      args: [...FLAGS, ...(options.flags ?? [])],
       headless: true,
       viewport: options.viewport ?? { width: 1180, height: 780 },
       colorScheme: options.colorScheme ?? 'light',
@@ -121,21 +130,20 @@ export class Browser {
 
   /** As a power cut does. */
   async kill() {
-    const pids = chromiums(this.profile);
+    const pids = processes(this.profile);
     const gone = new Promise((resolve) => this.context.once('close', resolve));
     for (const pid of pids) process.kill(pid, 'SIGKILL');
     await gone;
-    await until('the browser is gone', () => chromiums(this.profile).length === 0);
+    await until('the browser is gone', () => processes(this.profile).length === 0);
     rmSync(join(this.profile, 'SingletonLock'), { force: true });
   }
 }
 
-/** The processes that were started with this profile. */
-function chromiums(profile) {
-  const { readdirSync, readFileSync } = process.getBuiltinModule('node:fs');
+/** The processes that were started with this folder. */
+function processes(folder) {
   const isOurs = (pid) => {
     try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(profile) && Number(pid) !== process.pid;
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(folder) && Number(pid) !== process.pid;
     } catch {
       return false;
     }

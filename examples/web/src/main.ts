@@ -14,7 +14,9 @@ const name = query.get('account') ?? 'default';
 const app = document.querySelector<HTMLElement>('#app')!;
 
 try {
-  const client = await ChasquiClient.open({ node, name });
+  // Without https nothing is kept, and there is no key to seal it by.
+  const binding = isSecureContext ? ({ deviceBinding: 'browser' } as const) : {};
+  const client = await ChasquiClient.open({ node, name, ...binding });
   addEventListener('online', () => void client.networkUp());
   for (;;) {
     const account = (await client.account()) ?? (await login(app, client));

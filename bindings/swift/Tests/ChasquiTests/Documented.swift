@@ -127,6 +127,14 @@ enum Documented {
         try await client.resetIdentity(proof: .password(password: password))
     }
 
+    #if canImport(Security)
+    static func bind(folder: URL) async throws -> ChasquiClient {
+        let binding = try await DeviceBinding.fromKeychain()
+        let config = Config(folder: folder.path, node: "https://relay.example.org", deviceBinding: binding)
+        return try await ChasquiClient.open(config)
+    }
+    #endif
+
     static func log() {
         ChasquiClient.log(.info) { record in
             print(record.level, record.text)

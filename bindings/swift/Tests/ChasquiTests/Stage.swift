@@ -67,8 +67,14 @@ final class Node: @unchecked Sendable {
     var url: String { "http://127.0.0.1:\(port)" }
 }
 
+/// Everything that the tests write; removed in the end.
+private let scratch: URL = {
+    atexit { try? FileManager.default.removeItem(at: scratch) }
+    return FileManager.default.temporaryDirectory.appendingPathComponent("chasqui-\(UUID().uuidString)")
+}()
+
 func temporaryFolder() throws -> URL {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("chasqui-\(UUID().uuidString)")
+    let folder = scratch.appendingPathComponent(UUID().uuidString)
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     return folder
 }

@@ -65,7 +65,11 @@ fn play() -> Result<u32, Box<dyn Error>> {
         }
         all_done(&mut actors)?;
     }
-    compare(&mut actors, &names)
+    let compared = compare(&mut actors, &names)?;
+    for actor in &mut actors {
+        actor.process.leave()?;
+    }
+    Ok(compared)
 }
 
 fn all_done(actors: &mut [Actor]) -> Result<(), Box<dyn Error>> {
@@ -177,6 +181,16 @@ impl Process {
         let orders = self.orders.as_mut().ok_or("no stdin")?;
         writeln!(orders, "{line}")?;
         Ok(orders.flush()?)
+    }
+
+    /// Nobody speaks any more: it removes what is its own, and its output ends.
+    fn leave(&mut self) -> Result<(), Box<dyn Error>> {
+        drop(self.orders.take());
+        match self.lines.recv_timeout(PATIENCE) {
+            Err(mpsc::RecvTimeoutError::Disconnected) => Ok(()),
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(format!("{} does not leave", self.name).into()),
+            Ok(line) => Err(format!("{} says {line} at the end", self.name).into()),
+        }
     }
 
     fn hear(&mut self) -> Result<String, Box<dyn Error>> {

@@ -117,6 +117,12 @@ internal object Documented {
         client.resetIdentity(AccountProof.Password(password))
     }
 
+    suspend fun bind(folder: File): ChasquiClient {
+        val binding = DeviceBinding.fromAndroidKeystore()
+        val client = ChasquiClient.open(Config(folder.path, "https://relay.example.org", deviceBinding = binding))
+        return client
+    }
+
     fun log() {
         ChasquiClient.log(LogLevel.INFO) { record ->
             Logger.getLogger(record.target).log(record.level.javaLevel, record.text)

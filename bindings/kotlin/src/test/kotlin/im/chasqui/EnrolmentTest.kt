@@ -19,7 +19,7 @@ class EnrolmentTest {
     @Test
     fun `enrol with a token`() = test {
         val secret = ByteArray(32) { it.toByte() }
-        val file = File.createTempFile("secret", "").apply { writeBytes(secret) }
+        val file = File(tempFolder(), "secret").apply { writeBytes(secret) }
         val config =
             """
             [jwt]
@@ -55,7 +55,7 @@ class EnrolmentTest {
             exchange.close()
         }
         gateway.start()
-        val secret = File.createTempFile("secret", "").apply { writeText("the gateway's own, 32 bytes or more") }
+        val secret = File(tempFolder(), "secret").apply { writeText("the gateway's own, 32 bytes or more") }
         val config =
             """
             [phone]

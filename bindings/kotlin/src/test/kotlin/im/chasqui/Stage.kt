@@ -32,7 +32,14 @@ suspend fun <T> Flow<T>.until(what: String, isSo: (T) -> Boolean): T {
     }
 }
 
-fun tempFolder(): File = Files.createTempDirectory("chasqui").toFile().apply { deleteOnExit() }
+/** Everything that the tests write; removed in the end. Processes that they start and kill write nothing. */
+private val SCRATCH: File by lazy {
+    val folder = Files.createTempDirectory("chasqui").toFile()
+    Runtime.getRuntime().addShutdownHook(Thread { folder.deleteRecursively() })
+    folder
+}
+
+fun tempFolder(): File = Files.createTempDirectory(SCRATCH.toPath(), "folder").toFile()
 
 /** The real node, a process of its own. Keeps its folder and its port over a stop. */
 class Node private constructor(private val data: File, private val port: Int, private val config: File) : AutoCloseable {
@@ -71,7 +78,7 @@ class Node private constructor(private val data: File, private val port: Int, pr
         /** @param config TOML. */
         fun start(config: String = ""): Node {
             val port = ServerSocket(0).use { it.localPort }
-            val file = File.createTempFile("node", ".toml").apply { writeText(config) }
+            val file = File.createTempFile("node", ".toml", SCRATCH).apply { writeText(config) }
             return Node(tempFolder(), port, file).apply { start() }
         }
     }
