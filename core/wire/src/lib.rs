@@ -66,7 +66,7 @@ pub use sending::{
     Accepted, Commit, ConversationKind, Protection, Read, Rejected, RosterEntry, Send, StorageClass, Welcoming,
 };
 pub use seq::{Seq, SeqRange, SeqRanges, Timestamp};
-pub use signal::Signal;
+pub use signal::{Signal, SignalBody, SignalKind};
 
 /// The protocol versions that this crate speaks, both ends included.
 pub const VERSIONS: std::ops::RangeInclusive<u32> = 1..=1;
