@@ -197,7 +197,7 @@ impl Engine {
 }
 
 /// What goes along in clear.
-fn header(conversation: ConversationId, (user, device): (UserId, DeviceId), epoch: u64) -> [u8; 56] {
+pub(super) fn header(conversation: ConversationId, (user, device): (UserId, DeviceId), epoch: u64) -> [u8; 56] {
     let mut header = [0; 56];
     header[..16].copy_from_slice(conversation.as_bytes());
     header[16..32].copy_from_slice(user.as_bytes());

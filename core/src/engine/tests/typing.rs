@@ -1,9 +1,12 @@
 //! Who is typing: what others are told of it, and what is believed of what they tell.
 
-use chasqui_wire::{Signal, SignalBody, SignalKind, Unsupported};
+use chasqui_wire::{Claimed, KeyPackage, RosterEntry, Signal, SignalBody, SignalKind, Unsupported};
 
+use super::encrypted::{claim, writing};
 use super::*;
 use crate::domain::Typing;
+use crate::e2ee::{Mls, Own};
+use crate::engine::typing::header;
 
 impl Ana {
     fn command(&mut self, command: Command) -> (Result<Reply, Error>, Vec<ClientFrame>) {
@@ -208,6 +211,50 @@ fn what_is_late_forged_or_not_understood_is_nothing() {
     let Ok(Reply::Conversation(conversation)) = opened else { panic!("{opened:?}") };
     ana.hears_signal(Signal { conversation, epoch: 1, ..bos });
     assert!(!ana.sees_bo());
+}
+
+#[test]
+fn in_an_encrypted_conversation_only_the_group_reads_it_and_it_keeps_its_senders_name() {
+    let bo = Own::linked(id(1), id(20), id(21), &Secret::new([2; 32]), &Secret::new([3; 32])).unwrap();
+    let bos_store = Store::with_connection(Connection::open_in_memory().unwrap()).unwrap();
+    let bo = Mls::new(&bo, bos_store.connection());
+    let (mut ana, _) = writing();
+    let conversation = direct_conversation(id(10), id(20), Protection::EndToEnd);
+    let claim = claim(&mut ana);
+    let entry = RosterEntry { user: id(20), device: id(21) };
+    let packages = vec![KeyPackage { entry, body: bo.key_package(false).unwrap() }];
+    let claimed = Claimed { id: claim, epoch: 0, roster: vec![], gone: vec![], packages };
+    let said = ana.say(NodeFrame::Claimed(claimed));
+    let [ClientFrame::Send(begins)] = said.as_slice() else { panic!("{said:?}") };
+    let (message, welcomes) = (begins.message, &begins.commit.as_ref().unwrap().welcomes);
+    let group = bo.join(&welcomes[0].body, |_| Ok(())).unwrap();
+    ana.say(NodeFrame::Accepted(Accepted { message, seq: Some(seq(1)), at: NOW, revision: 2 }));
+
+    let (_, frames) = ana.command(Command::SetTyping(conversation, true));
+    let [ClientFrame::Signal(signal)] = frames.as_slice() else { panic!("{frames:?}") };
+    assert_eq!((signal.epoch, signal.sender, signal.body.len()), (1, None, 92));
+    let anas = header(conversation, (id(10), id(11)), 1);
+    let opened = bo.open_signal(group, &anas, &signal.body).unwrap();
+    assert_eq!(SignalBody::decode(&opened), Ok(SignalBody { at: NOW, kind: SignalKind::Typing }));
+
+    let said = SignalBody { at: NOW, kind: SignalKind::Typing }.encode();
+    let sealed = |header: &[u8]| bo.seal_signal(group, header, &said).unwrap();
+    let sender = (id(20), id(21));
+    let body = sealed(&header(conversation, sender, 1));
+    let bos = Signal { conversation, sender: Some(sender), body, epoch: 1 };
+    for (signal, why) in [
+        (Signal { sender: Some((id(20), id(22))), ..bos.clone() }, "another device"),
+        (Signal { body: sealed(&header(conversation, (id(10), id(21)), 1)), ..bos.clone() }, "another user's"),
+        (Signal { body: sealed(&header(chat(), sender, 1)), ..bos.clone() }, "of another conversation"),
+        (Signal { body: sealed(&header(conversation, sender, 2)), ..bos.clone() }, "of another epoch"),
+        (Signal { epoch: 2, ..bos.clone() }, "said to be of another epoch"),
+        (Signal { body: said.clone().into(), ..bos.clone() }, "in clear"),
+    ] {
+        ana.hears_signal(signal);
+        assert_eq!(ana.engine.typing(), [], "{why}");
+    }
+    ana.hears_signal(bos);
+    assert_eq!(ana.engine.typing(), [Typing { conversation, user: id(20) }]);
 }
 
 #[test]
