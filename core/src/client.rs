@@ -9,12 +9,12 @@ use chasqui_wire::{ConversationId, DeviceId, MessageId, Protection, RealmId, Seq
 
 use crate::domain::{
     Account, AccountProof, ConversationSummary, Cursor, DeviceInfo, Incomplete, Message, Salvage, SearchHit,
-    TimelinePage, UserInfo,
+    TimelinePage, Typing, UserInfo,
 };
 use crate::driver::{self, Credentials, Driver, Topic, fresh_id};
 use crate::engine::{Command, ConnectionState, Reply, ResolvedUser, Secret};
 use crate::error::Error;
-use crate::observer::{ConnectionObserver, ConversationsObserver, SalvageObserver, TimelineObserver};
+use crate::observer::{ConnectionObserver, ConversationsObserver, SalvageObserver, TimelineObserver, TypingObserver};
 use crate::store::Binding;
 
 /// Where a client keeps its history, and which node it talks to.
@@ -257,6 +257,30 @@ impl Client {
     /// Removes a message from this device only.
     pub async fn delete(&self, message: MessageId) -> Result<(), Error> {
         self.driver.command(Command::Delete(message)).await.map(drop)
+    }
+
+    /// The user writes something here, or does not any more (`false`): whoever of the others is connected sees it
+    /// ([`Self::typing`]). Call it at each key; others are told every four seconds at most, and see it end six seconds after the last
+    /// time. Sending ends it as well.
+    ///
+    /// It is of this moment, and best effort: nothing is told while the client is not connected, to strangers, in a conversation
+    /// with oneself, or before something was said in an encrypted conversation; nothing is told later.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotEnrolled`], [`Error::Suspended`].
+    pub async fn set_typing(&self, conversation: ConversationId, typing: bool) -> Result<(), Error> {
+        self.driver.command(Command::SetTyping(conversation, typing)).await.map(drop)
+    }
+
+    /// Who else is writing now, and where. Who it is, is the node's word; what is said of it in an encrypted conversation it cannot
+    /// read.
+    pub fn typing(&self) -> Vec<Typing> {
+        self.driver.typing().borrow().clone()
+    }
+
+    /// Watches who else is writing.
+    pub fn observe_typing(&self) -> TypingObserver {
+        TypingObserver::new(self.driver.typing(), self.driver.closed())
     }
 
     /// The stranger who wrote may go on, and is told now that what was written was received, and read if it was. Works offline;

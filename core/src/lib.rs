@@ -48,7 +48,7 @@ pub use history::History;
 pub use observe::{Change, Update};
 pub use observer::{
     ConnectionObserver, ConversationsObserver, Observer, SalvageObserver, SecurityObserver, TimelineObserver,
-    TransferObserver,
+    TransferObserver, TypingObserver,
 };
 pub use peek::peek;
 #[cfg(feature = "planted-bugs")]

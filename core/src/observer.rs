@@ -6,7 +6,7 @@ use chasqui_wire::ConversationId;
 use tokio::sync::watch;
 
 use crate::client::Client;
-use crate::domain::{ConversationSummary, HistoryTransfer, Salvage, SecurityEvent, TimelineItem};
+use crate::domain::{ConversationSummary, HistoryTransfer, Salvage, SecurityEvent, TimelineItem, Typing};
 use crate::driver::Topic;
 use crate::engine::ConnectionState;
 use crate::error::Error;
@@ -131,6 +131,37 @@ impl ConnectionObserver {
         }
         self.first = false;
         Ok(*self.states.borrow_and_update())
+    }
+}
+
+/// Watches who else is writing.
+#[derive(Debug)]
+pub struct TypingObserver {
+    lists: watch::Receiver<Vec<Typing>>,
+    closed: watch::Receiver<bool>,
+    first: bool,
+}
+
+impl TypingObserver {
+    pub(crate) fn new(lists: watch::Receiver<Vec<Typing>>, closed: watch::Receiver<bool>) -> Self {
+        Self { lists, closed, first: true }
+    }
+
+    /// Everybody who is at the first call, then the whole list at each change. Lists in between may be skipped.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the client was closed.
+    pub async fn next(&mut self) -> Result<Vec<Typing>, Error> {
+        if !self.first {
+            tokio::select! {
+                biased;
+                changed = self.lists.changed() => changed.map_err(|_| Error::Closed)?,
+                // An error means that the client is gone altogether.
+                _ = self.closed.wait_for(|&closed| closed) => return Err(Error::Closed),
+            }
+        }
+        self.first = false;
+        Ok(self.lists.borrow_and_update().clone())
     }
 }
 

@@ -1,4 +1,4 @@
-//! A line of the conversation list.
+//! A line of the conversation list, and who is writing where.
 
 use chasqui_wire::{ConversationId, ConversationKind, Protection, Seq, Timestamp, UserId};
 
@@ -32,4 +32,13 @@ pub struct ConversationSummary {
     pub last_message: Option<Message>,
     /// When something last happened here; the list is in this order, latest first.
     pub activity: Timestamp,
+}
+
+/// Somebody is writing something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Typing {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Who, on whatever device.
+    pub user: UserId,
 }

@@ -9,7 +9,7 @@ mod salvage;
 mod timeline;
 
 pub use account::{Account, AccountProof, DeviceInfo, PhoneChallenge, UserInfo};
-pub use conversation::ConversationSummary;
+pub use conversation::{ConversationSummary, Typing};
 pub use identity::{HistoryTransfer, SafetyNumber, SecurityEvent, SecurityEventKind, Trust};
 pub use message::{Delivery, Failure, Message, MessageContent, MessageState, Undelivered};
 pub use peek::{Peeked, PeekedMessage};

@@ -19,9 +19,7 @@ use super::platform::{Folder, Inbound, Net, Place, Readers, fresh_seed, socket};
 use super::shared::Shared;
 use crate::Error;
 use crate::client::Home;
-use crate::engine::{
-    Blocked, Command, CommandId, ConnectionState, Engine, Input, LinkingState, Output, Reply, SocketId, Step,
-};
+use crate::engine::{Blocked, Command, CommandId, ConnectionState, Engine, Input, Output, Reply, SocketId, Step};
 use crate::store::{Damage, Store, StoreError, adopt, unlock};
 
 /// After a step that could not be committed: doubles with every further one, from the first to the last.
@@ -274,6 +272,7 @@ impl EngineLoop {
         match handled.unwrap_or(Err(StoreError::Panicked)) {
             Ok(Step { mut outputs, wake_at }) => {
                 self.wake_at = wake_at;
+                self.shared.show_typing(open.engine.typing());
                 // Whoever gets an answer finds everything else as it says: the connection, what observers see.
                 outputs.sort_by_key(|output| matches!(output, Output::Reply(..)));
                 for output in outputs {
@@ -294,7 +293,7 @@ impl EngineLoop {
         // Nothing of their mail was acknowledged: it waits at the node.
         self.sockets.clear();
         (self.is_stale, self.is_full) = (true, error.is_storage_full());
-        self.shared.linking.send_replace(LinkingState::None);
+        self.shared.engine_replaced();
         self.pause(self.is_full);
         if error.is_damage() {
             self.replace_history(Damage { cause: error.to_string(), is_log_missing: false });
@@ -397,7 +396,7 @@ impl EngineLoop {
         self.shared.salvages.send_replace(open.salvages());
         self.shared.everything_changed();
         self.open = Some(open);
-        self.shared.linking.send_replace(LinkingState::None);
+        self.shared.engine_replaced();
         self.wake_at = Some(self.clock.now());
         self.readers.open();
     }
@@ -417,7 +416,7 @@ impl EngineLoop {
             // Time passed while nobody counted it.
             self.clock = Clock::start();
             self.open = Some(Files::open(&self.place, &self.home, self.last_socket)?);
-            self.shared.linking.send_replace(LinkingState::None);
+            self.shared.engine_replaced();
             (self.is_stale, self.is_full) = (false, false);
         }
         self.step(vec![Input::Resume]);

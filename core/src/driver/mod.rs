@@ -30,6 +30,7 @@ pub(crate) use self::platform::{fresh_id, fresh_seed, peek, wipe};
 use self::shared::Shared;
 pub(crate) use self::shared::Topic;
 use crate::client::Home;
+use crate::domain::Typing;
 use crate::engine::{Command, ConnectionState, Input, LinkingState, Reply};
 use crate::{Error, History, StoreError};
 
@@ -134,6 +135,11 @@ impl Driver {
 
     pub(crate) fn linking(&self) -> watch::Receiver<LinkingState> {
         self.shared.linking.subscribe()
+    }
+
+    /// Who else is writing.
+    pub(crate) fn typing(&self) -> watch::Receiver<Vec<Typing>> {
+        self.shared.typing.subscribe()
     }
 
     /// Waits until `topic` is newer than `seen`; returns its version.

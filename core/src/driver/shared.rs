@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use chasqui_wire::{ConversationId, Timestamp};
 use tokio::sync::watch;
 
+use crate::domain::Typing;
 use crate::engine::{ChangeSet, ConnectionState, LinkingState};
 
 /// What a watcher watches.
@@ -29,6 +30,8 @@ pub(super) struct Shared {
     /// The number of the last salvage.
     pub(super) salvages: watch::Sender<u64>,
     pub(super) linking: watch::Sender<LinkingState>,
+    /// Who else is writing.
+    pub(super) typing: watch::Sender<Vec<Typing>>,
     versions: Mutex<Versions>,
     token: Mutex<Option<HttpToken>>,
     /// Whether queries are answered.
@@ -44,10 +47,26 @@ impl Shared {
             is_closing: AtomicBool::new(false),
             salvages: watch::Sender::new(0),
             linking: watch::Sender::default(),
+            typing: watch::Sender::default(),
             versions: Mutex::default(),
             token: Mutex::default(),
             readable: watch::Sender::new(false),
         }
+    }
+
+    /// Who else is writing now.
+    pub(super) fn show_typing(&self, typing: Vec<Typing>) {
+        self.typing.send_if_modified(|shown| {
+            let is_new = *shown != typing;
+            *shown = typing;
+            is_new
+        });
+    }
+
+    /// Another engine goes on, which knows nothing of what the one before had in memory only.
+    pub(super) fn engine_replaced(&self) {
+        self.linking.send_replace(LinkingState::None);
+        self.show_typing(Vec::new());
     }
 
     pub(super) fn record(&self, changes: &ChangeSet) {

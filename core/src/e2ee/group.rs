@@ -315,7 +315,7 @@ impl Mls<'_> {
         }
     }
 
-    fn load(&self, id: GroupId) -> Result<MlsGroup, Fault> {
+    pub(super) fn load(&self, id: GroupId) -> Result<MlsGroup, Fault> {
         let group = MlsGroup::load(&self.provider.storage, &id.mls()).map_err(|error| self.fault(error))?;
         group.filter(MlsGroup::is_active).ok_or(Fault::NoGroup)
     }

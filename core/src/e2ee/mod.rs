@@ -11,6 +11,7 @@ mod group;
 mod key_package;
 mod linking;
 pub(crate) mod safety_number;
+mod signal;
 mod storage;
 #[cfg(test)]
 mod tests;

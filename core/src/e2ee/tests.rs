@@ -1,6 +1,8 @@
 //! Devices with a history each, in memory; what one says is handed to the others, as a node would in order.
 
-use chasqui_wire::{Commit, DeviceId, KeyPackage, RealmId, RosterEntry, UserId};
+use chasqui_wire::{
+    Commit, DeviceId, KeyPackage, RealmId, RosterEntry, Signal, SignalBody, SignalKind, Timestamp, UserId,
+};
 use rusqlite::Connection;
 
 use super::*;
@@ -237,6 +239,59 @@ fn a_message_hides_its_length_somewhat() {
         let grown = length(&"x".repeat(bytes)) - bytes;
         assert!(grown <= SEALED_BYTES, "{bytes} bytes grow by {grown}");
     }
+}
+
+#[test]
+fn a_signal_is_read_by_whoever_is_in_the_group_now_and_uses_nothing_up() {
+    let (ana, bo, lost, stranger) = (device(1, 11), device(2, 21), device(2, 22), device(3, 31));
+    together(&ana, &[&bo, &lost]);
+    together(&stranger, &[]);
+    let written = |device: &Device| device.store.connection().total_changes();
+    let before = [written(&ana), written(&bo)];
+    let signal = ana.mls().seal_signal(GROUP, b"header", b"typing").unwrap();
+    assert_ne!(signal, ana.mls().seal_signal(GROUP, b"header", b"typing").unwrap(), "another nonce");
+    for _ in 0..2 {
+        assert_eq!(bo.mls().open_signal(GROUP, b"header", &signal).unwrap(), b"typing");
+    }
+    let refused = |device: &Device, header: &[u8], sealed: &[u8]| {
+        let outcome = device.mls().open_signal(GROUP, header, sealed);
+        assert!(matches!(outcome, Err(Fault::Unreadable(_))), "{outcome:?}");
+    };
+    refused(&bo, b"another", &signal);
+    refused(&stranger, b"header", &signal);
+    for at in [0, 11, 12, 40, signal.len() - 1] {
+        let mut damaged = signal.to_vec();
+        damaged[at] ^= 1;
+        refused(&bo, b"header", &damaged);
+        refused(&bo, b"header", &signal[..at]);
+    }
+    assert_eq!([written(&ana), written(&bo)], before, "no key was used up");
+
+    let change = ana.mls().change(GROUP, &[], &[lost.entry().device], anybody).unwrap();
+    bo.mls().follow(GROUP, &change.commit, &change.declared, anybody).unwrap();
+    refused(&bo, b"header", &signal);
+    ana.mls().merge(GROUP).unwrap();
+    let signal = ana.mls().seal_signal(GROUP, b"header", b"typing").unwrap();
+    assert_eq!(bo.mls().open_signal(GROUP, b"header", &signal).unwrap(), b"typing");
+    refused(&lost, b"header", &signal);
+    let nowhere = ana.mls().seal_signal(GroupId([9; 16]), b"", b"");
+    assert!(matches!(nowhere, Err(Fault::NoGroup)));
+}
+
+#[test]
+fn signals_look_alike_and_fit_into_their_frame() {
+    let (ana, bo) = (device(1, 11), device(2, 21));
+    together(&ana, &[&bo]);
+    for (said, sealed) in [(0, 92), (9, 92), (12, 92), (63, 92), (64, 156), (900, 988)] {
+        let said = vec![0x80; said];
+        let signal = ana.mls().seal_signal(GROUP, b"", &said).unwrap();
+        assert_eq!((signal.len(), bo.mls().open_signal(GROUP, b"", &signal).unwrap()), (sealed, said));
+    }
+    let [typing, stopped] = [SignalKind::Typing, SignalKind::Stopped].map(|kind| {
+        let body = SignalBody { at: Timestamp(1_767_268_800_000), kind }.encode();
+        ana.mls().seal_signal(GROUP, b"", &body).unwrap().len()
+    });
+    assert!(typing == stopped && typing <= Signal::BODY_MAX);
 }
 
 #[test]

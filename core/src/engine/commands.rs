@@ -65,6 +65,7 @@ impl Engine {
             Command::Retry(message) => self.retry(turn, message),
             Command::MarkRead(conversation, up_to) => self.mark_read(turn, conversation, up_to),
             Command::Delete(message) => self.delete(turn, message),
+            Command::SetTyping(conversation, typing) => self.set_typing(turn, conversation, typing),
             Command::AcceptRequest(conversation) => self.accept_request(turn, conversation),
             Command::DeclineRequest { conversation, block } => self.decline_request(turn, conversation, block),
             Command::BeginLinking(seed) => self.begin_linking(turn, &seed),
@@ -150,6 +151,7 @@ impl Engine {
             self.accept_here(turn, &row)?;
         }
         self.enqueue(turn, &row, key)?;
+        self.writers.sent(conversation);
         Ok(Ok(Reply::Message(message)))
     }
 

@@ -273,6 +273,7 @@ impl Engine {
         conversation.show(turn.db)?;
         self.note_request(turn, conversation, envelope, new.incoming)?;
         if new.incoming {
+            self.writers.wrote(conversation.id, envelope.sender_user);
             self.tell_author_of_straggler(turn, conversation, envelope.seq)?;
         }
         turn.arranged(conversation);

@@ -24,6 +24,7 @@ mod secret;
 mod tests;
 mod trust;
 mod turn;
+mod typing;
 
 use std::collections::BTreeSet;
 
@@ -45,7 +46,7 @@ pub use self::secret::Secret;
 use self::turn::Turn;
 use self::{
     archive::Transfer, groups::Groups, identity::Identity, link::Link, linking::Attempt, outbox::Outbox,
-    recovery::Recovery, trust::Doubts,
+    recovery::Recovery, trust::Doubts, typing::Writers,
 };
 use crate::error::Error;
 use crate::planted::{PlantedBug, planted};
@@ -128,6 +129,8 @@ pub enum Command {
     MarkRead(ConversationId, Option<Seq>),
     /// Remove a message from this device.
     Delete(MessageId),
+    /// The user writes something there, or does not any more.
+    SetTyping(ConversationId, bool),
     /// A stranger may write.
     AcceptRequest(ConversationId),
     /// Delete what a stranger wrote.
@@ -260,6 +263,7 @@ pub struct Engine {
     transfer: Transfer,
     doubts: Doubts,
     linking: Option<Attempt>,
+    writers: Writers,
     resolving: BTreeSet<UserId>,
     /// Asked for on this socket, answered or not.
     names_asked: BTreeSet<UserId>,
@@ -307,6 +311,7 @@ impl Engine {
             transfer: Transfer::load(db)?,
             doubts: Doubts::default(),
             linking: None,
+            writers: Writers::default(),
             resolving: BTreeSet::new(),
             names_asked: BTreeSet::new(),
             names_wanted: true,
@@ -364,6 +369,7 @@ impl Engine {
         if back > 0 {
             self.link.clock_went_back(back);
             self.outbox.clock_went_back(back);
+            self.writers.clock_went_back(back);
             self.recovery.look();
             self.transfer.look();
             self.groups.renewals.look();
@@ -401,8 +407,7 @@ impl Engine {
             Input::Connected(socket) => self.link.opened(socket, turn.now),
             Input::Disconnected(socket) => {
                 if self.link.closed(socket, turn.now) {
-                    self.outbox.socket_gone();
-                    self.groups.socket_gone();
+                    self.socket_gone();
                 }
             }
             Input::Frame(socket, bytes) => self.frame(turn, socket, bytes)?,
@@ -471,14 +476,14 @@ impl Engine {
             }
             NodeFrame::Unsupported(unsupported) => tracing::debug!(detail = unsupported.detail, "unsupported"),
             NodeFrame::Claimed(claimed) => self.claimed(turn, &claimed)?,
-            // Typing and presence arrive with a later version of the API.
-            NodeFrame::Signal(_) => {}
+            NodeFrame::Signal(signal) => self.signalled(turn, &signal)?,
         }
         Ok(())
     }
 
     /// Everything that follows from where things stand: acknowledge, connect, send, ask names.
     fn pump(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        self.writers.expire(turn.now);
         if let Some(socket) = self.link.live() {
             for ack in std::mem::take(&mut turn.hole_acks) {
                 turn.transmit(socket, &ClientFrame::Ack(ack));
@@ -541,9 +546,14 @@ impl Engine {
     fn disconnect(&mut self, turn: &mut Turn<'_>) {
         if let Some(socket) = self.link.take_socket() {
             turn.outputs.push(Output::Disconnect(socket));
-            self.outbox.socket_gone();
-            self.groups.socket_gone();
+            self.socket_gone();
         }
+    }
+
+    fn socket_gone(&mut self) {
+        self.outbox.socket_gone();
+        self.groups.socket_gone();
+        self.writers.socket_gone();
     }
 
     /// Closes the socket and comes back after a pause.
@@ -559,6 +569,6 @@ impl Engine {
         let can_ask = can_ask && self.groups.are_packages_there();
         let transfer = self.link.live().filter(|_| can_ask).and(self.transfer.wake_at());
         let renewal = self.link.live().filter(|_| can_ask).and(self.groups.renewals.wake_at());
-        [self.link.wake_at(), sending, asking, transfer, renewal].into_iter().flatten().min()
+        [self.link.wake_at(), sending, asking, transfer, renewal, self.writers.wake_at()].into_iter().flatten().min()
     }
 }

@@ -13,6 +13,7 @@ mod damage;
 mod encrypted;
 mod full_disk;
 mod peek;
+mod typing;
 
 use super::*;
 use crate::domain::{Failure, MessageContent, MessageState, Undelivered};

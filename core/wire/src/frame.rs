@@ -4,9 +4,8 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use crate::{
-    Accepted, Ack, Admit, Challenge, Checkpoint, Claim, Claimed, ConversationId, Deliver, DeviceId, Drained,
-    FrameError, Goodbye, Hello, KeyPackages, KeyPackagesLeft, Limits, Read, Rejected, Send, Timestamp, UserId, Welcome,
-    proto::v1, weigh,
+    Accepted, Ack, Admit, Challenge, Checkpoint, Claim, Claimed, Deliver, Drained, FrameError, Goodbye, Hello,
+    KeyPackages, KeyPackagesLeft, Limits, Read, Rejected, Send, Signal, Timestamp, Welcome, proto::v1, weigh,
 };
 
 /// From device to node.
@@ -130,41 +129,6 @@ impl NodeFrame {
 fn check_size(bytes: &Bytes, limits: &Limits) -> Result<(), FrameError> {
     let limit = limits.frame_bytes as usize;
     if bytes.len() > limit { Err(FrameError::TooLarge { size: bytes.len(), limit }) } else { Ok(()) }
-}
-
-/// Typing and presence: routed or dropped, never stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signal {
-    /// Where.
-    pub conversation: ConversationId,
-    /// Filled in by the node.
-    pub sender: Option<(UserId, DeviceId)>,
-    /// Opaque to the node.
-    pub body: Bytes,
-    /// MLS epoch whose exported key seals the body.
-    pub epoch: u64,
-}
-
-impl Signal {
-    fn parse(frame: v1::Signal) -> Result<Self, FrameError> {
-        let sender = if frame.sender_user.is_empty() && frame.sender_device.is_empty() {
-            None
-        } else {
-            Some((UserId::from_slice(&frame.sender_user)?, DeviceId::from_slice(&frame.sender_device)?))
-        };
-        let conversation = ConversationId::from_slice(&frame.conversation)?;
-        Ok(Self { conversation, sender, body: frame.body, epoch: frame.epoch })
-    }
-
-    fn wire(&self) -> v1::Signal {
-        v1::Signal {
-            conversation: self.conversation.wire(),
-            sender_user: self.sender.map(|(user, _)| user.wire()).unwrap_or_default(),
-            sender_device: self.sender.map(|(_, device)| device.wire()).unwrap_or_default(),
-            body: self.body.clone(),
-            epoch: self.epoch,
-        }
-    }
 }
 
 /// Are you there?

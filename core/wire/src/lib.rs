@@ -41,6 +41,7 @@ mod receipt;
 mod requests;
 mod sending;
 mod seq;
+mod signal;
 pub mod signing;
 mod weigh;
 
@@ -53,7 +54,7 @@ pub use delivery::{Ack, AckItem, AckOutcome, Deliver, Drained, Entry, EntryKind,
 pub use direct::direct_conversation;
 pub use encryption::{Claim, Claimed, KeyPackage, KeyPackages, KeyPackagesLeft};
 pub use error_code::ErrorCode;
-pub use frame::{ClientFrame, NodeFrame, Ping, Pong, Signal, Unsupported};
+pub use frame::{ClientFrame, NodeFrame, Ping, Pong, Unsupported};
 pub use handshake::{Challenge, Checkpoint, Era, Goodbye, GoodbyeReason, Hello, Progress, Welcome};
 pub use ids::{ConversationId, DeviceId, MessageId, RealmId, UserId};
 pub use limits::Limits;
@@ -65,6 +66,7 @@ pub use sending::{
     Accepted, Commit, ConversationKind, Protection, Read, Rejected, RosterEntry, Send, StorageClass, Welcoming,
 };
 pub use seq::{Seq, SeqRange, SeqRanges, Timestamp};
+pub use signal::{Signal, SignalBody, SignalKind};
 
 /// The protocol versions that this crate speaks, both ends included.
 pub const VERSIONS: std::ops::RangeInclusive<u32> = 1..=1;

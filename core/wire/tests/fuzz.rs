@@ -13,6 +13,8 @@ mod kept;
 mod memory;
 #[path = "fuzzed/replay.rs"]
 mod replay;
+#[path = "fuzzed/signals.rs"]
+mod signals;
 
 use std::path::Path;
 
@@ -22,5 +24,6 @@ fn seeds_and_their_mutations_do_no_harm() {
     replay::replay(&corpus.join("frames"), 10_000, frames::check);
     replay::replay(&corpus.join("kept"), 5_000, kept::check);
     replay::replay(&corpus.join("content"), 5_000, content::check);
+    replay::replay(&corpus.join("signals"), 5_000, signals::check);
     replay::replay(&corpus.join("http"), 5_000, http::check);
 }

@@ -8,7 +8,7 @@ mod samples;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use chasqui_wire::{ClientFrame, Content, Limits, NodeFrame, Protection, direct_conversation, signing};
+use chasqui_wire::{ClientFrame, Content, Limits, NodeFrame, Protection, SignalBody, direct_conversation, signing};
 use samples::Sample;
 use serde_json::{Value, json};
 
@@ -48,6 +48,7 @@ fn every_sample_has_its_golden_bytes() {
             Sample::Client(frame) => ("ClientFrame", frame.encode()),
             Sample::Node(frame) => ("NodeFrame", frame.encode()),
             Sample::Content(content) => ("Content", content.encode()),
+            Sample::Signal(body) => ("SignalBody", body.encode().into()),
         };
         let text = read_or_bless(&format!("{name}.hex"), || file(&format!("{comment}: {name}"), &encoded));
         let golden = unhex(&text);
@@ -61,6 +62,7 @@ fn every_sample_has_its_golden_bytes() {
             Sample::Content(content) => {
                 assert_eq!(Content::decode(golden.clone(), content.message), Ok(content), "{name}");
             }
+            Sample::Signal(body) => assert_eq!(SignalBody::decode(&golden), Ok(body), "{name}"),
         }
         assert_eq!(hex(&encoded), hex(&golden), "{name} is encoded otherwise than before");
     }
@@ -103,7 +105,7 @@ fn every_kind_has_a_sample() {
             Sample::Node(NodeFrame::Unsupported(_)) => node[8] += 1,
             Sample::Node(NodeFrame::Goodbye(_)) => node[9] += 1,
             Sample::Node(NodeFrame::Claimed(_)) => node[10] += 1,
-            Sample::Content(_) => {}
+            Sample::Content(_) | Sample::Signal(_) => {}
         }
     }
     assert!(client.iter().chain(&node).all(|&samples| samples > 0), "{client:?} {node:?}");
@@ -204,6 +206,7 @@ fn the_fuzz_corpora_hold_everything_golden() {
                 }
             }
             Sample::Content(_) => seed("content", &name, &bytes),
+            Sample::Signal(_) => seed("signals", &name, &bytes),
         }
     }
 }

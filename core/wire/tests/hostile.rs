@@ -5,7 +5,9 @@ mod raw;
 mod strategies;
 
 use bytes::Bytes;
-use chasqui_wire::{ClientFrame, Commit, Content, ContentError, EntryKind, FrameError, Limits, MessageId, NodeFrame};
+use chasqui_wire::{
+    ClientFrame, Commit, Content, ContentError, EntryKind, FrameError, Limits, MessageId, NodeFrame, SignalBody,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use raw::{field, number};
@@ -35,6 +37,9 @@ fn decode_all(bytes: &[u8]) -> Result<(), TestCaseError> {
     let message = MessageId::from_bytes([0; 16]);
     if let Ok(content) = Content::decode(Bytes::copy_from_slice(bytes), message) {
         prop_assert_eq!(Content::decode(content.encode(), message), Ok(content));
+    }
+    if let Ok(body) = SignalBody::decode(bytes) {
+        prop_assert_eq!(SignalBody::decode(&body.encode()), Ok(body));
     }
     Ok(())
 }
@@ -103,6 +108,18 @@ proptest! {
         }
     }
 
+    #[test]
+    fn damaged_signals_do_no_harm(
+        body in strategies::signal_body(),
+        end in any::<prop::sample::Index>(),
+        flips in vec((any::<prop::sample::Index>(), 0..8u8), 1..6),
+    ) {
+        let mut bytes = body.encode();
+        decode_all(&bytes[..end.index(bytes.len() + 1)])?;
+        flip(&mut bytes, &flips);
+        decode_all(&bytes)?;
+    }
+
     /// An old app keeps working when a newer one adds fields, of any wire type and anywhere.
     #[test]
     fn unknown_fields_are_ignored(
@@ -166,6 +183,9 @@ fn unknown_entries_and_unknown_content_are_kept_apart_from_malformed_ones() {
     let NodeFrame::Deliver(deliver) = node(field(5, &entries.concat())).unwrap() else { panic!("not a deliver") };
     assert_eq!(deliver.entries.len(), 9);
     assert!(deliver.entries.iter().all(|entry| entry.kind == EntryKind::Unknown), "{deliver:?}");
+
+    let later = [number(1, 7), field(50, b"a later kind")].concat();
+    assert_eq!(SignalBody::decode(&later).unwrap().kind, chasqui_wire::SignalKind::Unknown);
 
     let message = MessageId::from_bytes([1; 16]);
     let decode = |bytes: Vec<u8>, message| Content::decode(Bytes::from(bytes), message);
@@ -353,6 +373,14 @@ fn limits_hold_and_say_which() {
         check(claimed(1000), None);
         check(claimed(1001), Some("more devices than a group may have"));
     }
+
+    // Signals.
+    for (length, refusal) in [(0, None), (1024, None), (1025, Some("signal.body is too long"))] {
+        let signal = [field(1, &ID), field(4, &vec![1; length])].concat();
+        check(client(field(5, &signal)), refusal);
+        check(node(field(7, &signal)), refusal);
+    }
+    check(client(field(5, &[field(1, &ID), field(2, &ID)].concat())), Some("DeviceId is not 16 bytes"));
 
     // What must be there.
     check(node(field(6, &[])), Some("drained.checkpoint is missing"));

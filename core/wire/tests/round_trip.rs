@@ -4,7 +4,7 @@ mod strategies;
 #[path = "strategies/http.rs"]
 mod strategies_http;
 
-use chasqui_wire::{ClientFrame, Commit, Content, EntryKind, Limits, NodeFrame, SeqRanges};
+use chasqui_wire::{ClientFrame, Commit, Content, EntryKind, Limits, NodeFrame, SeqRanges, SignalBody};
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -50,6 +50,11 @@ proptest! {
     #[test]
     fn content_arrives_as_written(content in strategies::content()) {
         prop_assert_eq!(Content::decode(content.encode(), content.message), Ok(content));
+    }
+
+    #[test]
+    fn what_a_signal_says_arrives(body in strategies::signal_body()) {
+        prop_assert_eq!(SignalBody::decode(&body.encode()), Ok(body));
     }
 
     #[test]

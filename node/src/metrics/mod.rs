@@ -34,6 +34,7 @@ pub(crate) struct Metrics {
     pub(crate) slow_readers: Counter,
     pub(crate) codes_sent: Counter,
     pub(crate) codes_failed: Counter,
+    pub(crate) signals: Counter,
     /// Works in one transaction.
     pub(crate) batch: Histogram,
     /// Seconds that one took.
@@ -42,6 +43,7 @@ pub(crate) struct Metrics {
     pub(crate) queue: Gauge,
     pub(crate) sockets: Gauge,
     rejected: Labelled,
+    signals_dropped: Labelled,
     goodbyes: Labelled,
     refused: Labelled,
     requests: Family<[(&'static str, String); 2], Counter>,
@@ -95,6 +97,8 @@ impl Metrics {
             packages_given: add(r, "key_packages_given", "One-time key packages that were given away"),
             last_resorts_given: add(r, "last_resorts_given", "Times that a key package of last resort was given"),
             identity_resets: add(r, "identity_resets", "Identities of users that were replaced by new ones"),
+            signals: add(r, "signals_passed_on", "Signals handed to sockets"),
+            signals_dropped: add(r, "signals_dropped", "Signals that nobody was given, by reason"),
             entries: add(r, "entries_waiting", "Mailbox entries that wait"),
             bodies: add(r, "bodies_waiting", "Messages whose bodies wait"),
             body_bytes: add(r, "bodies_waiting_bytes", "Bytes of the bodies that wait"),
@@ -125,6 +129,13 @@ impl Metrics {
         self.rejected.get_or_create(&[("code", code.name())]).inc();
     }
 
+    /// So many signals were not passed on.
+    pub(crate) fn signals_dropped(&self, reason: &'static str, signals: u64) {
+        if signals > 0 {
+            self.signals_dropped.get_or_create(&[("reason", reason)]).inc_by(signals);
+        }
+    }
+
     pub(crate) fn goodbye(&self, reason: GoodbyeReason) {
         self.goodbyes.get_or_create(&[("reason", reason_name(reason))]).inc();
     }
@@ -148,6 +159,8 @@ impl Metrics {
         self.packages_given.inc_by(now.packages_given - before.packages_given);
         self.last_resorts_given.inc_by(now.last_resorts_given - before.last_resorts_given);
         self.identity_resets.inc_by(now.identity_resets - before.identity_resets);
+        self.signals_dropped("refused", now.signals_refused - before.signals_refused);
+        self.signals_dropped("behind", now.signals_behind - before.signals_behind);
         self.failures.inc_by(now.failures - before.failures);
     }
 
@@ -219,6 +232,7 @@ mod tests {
         // What has labels appears with the first of each.
         metrics.rejected(ErrorCode::RateLimited);
         metrics.goodbye(GoodbyeReason::ShuttingDown);
+        metrics.signals_dropped("rate", 1);
         metrics.refused("connections");
         spans.dropped.get_or_create(&[("reason", "queue_full")]).inc();
         metrics.requests.get_or_create(&[("route", String::new()), ("status", String::new())]).inc();

@@ -185,6 +185,7 @@ impl Relay {
             Work::Session(session, Op::Admit(admit)) => Some((*session, rejected(admit.id))),
             Work::Session(session, Op::KeyPackages(packages)) => Some((*session, rejected(packages.id))),
             Work::Session(session, Op::Claim(claim)) => Some((*session, rejected(claim.id))),
+            Work::Session(_, Op::Signal(_)) => None,
             // Only when it was seen and how far it came is lost; the seat is not.
             Work::Session(session, Op::Detach) => {
                 self.state.leave(*session);

@@ -79,6 +79,11 @@ impl Online {
         }
     }
 
+    /// Whether all mail was delivered to it.
+    pub(super) fn is_up_to_date(&self) -> bool {
+        self.is_drained && !self.has_backlog
+    }
+
     /// The entry was acknowledged. Whether that makes room for more of a backlog.
     pub(super) fn release(&mut self, entry: u64) -> bool {
         match self.in_flight.remove(&entry) {

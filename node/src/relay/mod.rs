@@ -41,6 +41,7 @@ mod requests;
 mod revoke;
 mod roster;
 mod route;
+mod signal;
 mod step;
 #[cfg(test)]
 mod tests;

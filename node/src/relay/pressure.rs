@@ -26,7 +26,7 @@ impl Work {
         match self {
             Self::Session(_, Op::Publish(_) | Op::Read(_) | Op::Admit(_) | Op::KeyPackages(_) | Op::Claim(_))
             | Self::Call(_) => true,
-            Self::Session(_, Op::Lookup(_) | Op::Attach(_) | Op::Detach | Op::Acknowledge(_)) => false,
+            Self::Session(_, Op::Lookup(_) | Op::Attach(_) | Op::Detach | Op::Acknowledge(_) | Op::Signal(_)) => false,
         }
     }
 }

@@ -91,7 +91,8 @@ impl Step<'_> {
             | Op::Admit(_)
             | Op::KeyPackages(_)
             | Op::Claim(_)
-            | Op::Acknowledge(_) => {}
+            | Op::Acknowledge(_)
+            | Op::Signal(_) => {}
         }
         // A session that was displaced or revoked may still have work under way. It must not be done: the newer
         // session has begun a new stream, and what the older one had sent could overtake it.
@@ -105,6 +106,7 @@ impl Step<'_> {
             Op::KeyPackages(packages) => self.key_packages(who, packages),
             Op::Claim(claim) => self.claim(who, claim),
             Op::Acknowledge(ack) => self.acknowledge(who, ack),
+            Op::Signal(signal) => self.signal(who, signal),
         }
     }
 

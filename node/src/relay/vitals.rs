@@ -27,6 +27,10 @@ pub struct Vitals {
     pub last_resorts_given: u64,
     /// Identities of users that were reset, since the process began.
     pub identity_resets: u64,
+    /// Signals of devices that may not signal there, since the process began.
+    pub signals_refused: u64,
+    /// Signals that were not given to devices that have mail to take, since the process began.
+    pub signals_behind: u64,
     /// Transactions that failed, since the process began.
     pub failures: u64,
     /// Whether the last one did.
@@ -43,6 +47,8 @@ pub(super) struct Tally {
     pub(super) packages_given: u64,
     pub(super) last_resorts_given: u64,
     pub(super) identity_resets: u64,
+    pub(super) signals_refused: u64,
+    pub(super) signals_behind: u64,
     pub(super) failures: u64,
     pub(super) is_failing: bool,
 }
@@ -63,6 +69,8 @@ impl Relay {
             packages_given: tally.packages_given,
             last_resorts_given: tally.last_resorts_given,
             identity_resets: tally.identity_resets,
+            signals_refused: tally.signals_refused,
+            signals_behind: tally.signals_behind,
             failures: tally.failures,
             is_failing: tally.is_failing,
             erasing_since: state.bodies.erasing_since(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chasqui_wire::http::Sensitive;
 use chasqui_wire::{
     Accepted, Ack, Admit, Checkpoint, Claim, Claimed, DeviceId, Entry, Era, KeyPackages, KeyPackagesLeft, Progress,
-    Read, Rejected, Send, Timestamp, UserId,
+    Read, Rejected, Send, Signal, Timestamp, UserId,
 };
 
 use super::RelayError;
@@ -45,6 +45,8 @@ pub enum Op {
     Claim(Box<Claim>),
     /// No answer; entries that were not delivered to this session are ignored.
     Acknowledge(Ack),
+    /// No answer. It changes nothing, so it need not wait for a batch: see [`super::Relay::signal`].
+    Signal(Signal),
 }
 
 /// How a device takes its mail.
@@ -79,6 +81,8 @@ pub enum Event {
     KeyPackagesLeft(KeyPackagesLeft),
     /// One frame's worth of mail.
     Mail(Vec<Entry>),
+    /// Somebody signals. What it cannot be given at once is dropped.
+    Signal(Signal),
     /// Everything that waited when the session attached was delivered.
     Drained(Checkpoint),
     /// A newer session of the device took over.

@@ -15,6 +15,8 @@ use crate::relay::Event;
 
 /// Bytes that one bag may hold and not be behind: who takes its mail must not suffer from those who do not.
 const ALWAYS: usize = 16 * 1024;
+/// Bytes above which a bag takes no signals: they must not be why one is behind.
+const SIGNALS_BELOW: usize = ALWAYS / 4;
 /// Bytes that an event takes beside what it carries.
 const EVENT: usize = 160;
 /// Bytes that a key package takes beside its body.
@@ -83,6 +85,20 @@ impl Mailbag {
             self.let_go(&mut inner);
         }
         wake(inner);
+    }
+
+    /// Puts in what nobody misses, if hardly anything waits. Says whether it did.
+    pub(crate) fn offer(&self, event: Event) -> bool {
+        let mut inner = self.lock();
+        let bytes = size(&event);
+        if inner.is_slow || inner.bytes + bytes > SIGNALS_BELOW {
+            return false;
+        }
+        inner.events.push_back(event);
+        inner.bytes += bytes;
+        self.allowance.held.fetch_add(bytes, Ordering::Relaxed);
+        wake(inner);
+        true
     }
 
     /// The node stops.
@@ -168,6 +184,7 @@ fn size(event: &Event) -> usize {
             let packages: usize = claimed.packages.iter().map(|package| PACKAGE + package.body.len()).sum();
             EVENT + listed * size_of::<RosterEntry>() + packages
         }
+        Event::Signal(signal) => EVENT + signal.body.len(),
         Event::Device(_)
         | Event::Attached(_)
         | Event::Accepted(_)
@@ -241,6 +258,27 @@ mod tests {
         assert_eq!(allowance.held.load(Ordering::Relaxed), 0, "a slow socket holds nothing any more");
         idle.put([mail(1)]);
         assert_eq!(take(&idle), Some(Found::Events([mail(1)].into())));
+    }
+
+    #[test]
+    fn signals_find_room_only_where_hardly_anything_waits() {
+        let allowance = Allowance::new(0);
+        let bag = Mailbag::new(Arc::clone(&allowance));
+        let conversation = chasqui_wire::ConversationId::from_bytes([1; 16]);
+        let signal = || {
+            let body = vec![0; 1_000].into();
+            Event::Signal(chasqui_wire::Signal { conversation, sender: None, body, epoch: 0 })
+        };
+        let offered = (0..10).filter(|_| bag.offer(signal())).count();
+        assert_eq!(offered, 3, "a flood of them fills no bag");
+        assert!(allowance.held.load(Ordering::Relaxed) <= SIGNALS_BELOW);
+        bag.put([mail(1)]);
+        assert!(matches!(take(&bag), Some(Found::Events(events)) if events.len() == 4), "nor does it make one slow");
+        assert!(!bag.offer(signal()), "they have not left yet");
+        bag.settle();
+        assert!(bag.offer(signal()));
+        drop(bag);
+        assert_eq!(allowance.held.load(Ordering::Relaxed), 0);
     }
 
     #[test]

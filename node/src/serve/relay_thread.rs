@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use chasqui_wire::Signal;
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
@@ -197,6 +198,8 @@ impl RelayThread {
     fn take(&mut self, message: Message, batch: &mut Vec<Work>) -> bool {
         self.metrics.queue.dec();
         match message {
+            // What is of this moment waits for no commit, and makes none.
+            Message::Work(Work::Session(session, Op::Signal(signal))) => self.signal(session, &signal),
             Message::Work(work) => batch.push(work),
             Message::Opened(session, bag) => {
                 self.metrics.sockets.inc();
@@ -217,6 +220,16 @@ impl RelayThread {
             Message::Stop => return false,
         }
         true
+    }
+
+    fn signal(&mut self, session: SessionId, signal: &Signal) {
+        for (to, event) in self.relay.signal(clock::now(), session, signal) {
+            match self.sessions.get(&to).map(|bag| bag.offer(event)) {
+                Some(true) => drop(self.metrics.signals.inc()),
+                Some(false) => self.metrics.signals_dropped("behind", 1),
+                None => {}
+            }
+        }
     }
 
     fn tick(&mut self) {
@@ -252,6 +265,7 @@ impl RelayThread {
         match event {
             Event::Accepted(_) => drop(self.metrics.accepted.inc()),
             Event::Rejected(rejected) => self.metrics.rejected(rejected.code),
+            Event::Signal(_) => drop(self.metrics.signals.inc()),
             Event::Mail(entries) => drop(self.metrics.delivered.inc_by(entries.len() as u64)),
             // What the session makes of these is counted as a goodbye, or as nothing.
             Event::Device(_)

@@ -158,6 +158,7 @@ impl Carrier {
     /// Does what the session wants. Whether the socket is over.
     fn put(&mut self, outputs: Vec<Output>) -> bool {
         let mut is_stopped = false;
+        self.app.metrics.signals_dropped("rate", self.session.take_dropped_signals());
         for output in outputs {
             match output {
                 Output::Transmit(bytes) => self.socket.put(&bytes),

@@ -73,6 +73,9 @@ pub struct Session {
     checkpoint: Option<Checkpoint>,
     /// What others can still claim of the device, as the relay said last; goes into every pong, too.
     key_packages: Option<KeyPackagesLeft>,
+    /// When it may say all [`SIGNALS`] at once again.
+    signals_full_at: Timestamp,
+    dropped_signals: u64,
     /// The reason of the goodbye that it said.
     said_goodbye: Option<GoodbyeReason>,
 }
@@ -102,6 +105,10 @@ struct Peer {
 
 /// Bytes of bodies under way to the relay from which on a session takes no more frames.
 const UNANSWERED_BYTES: u64 = 1024 * 1024;
+/// Signals that a device may say at once, and the milliseconds after which it has one more: people type in one conversation
+/// at a time, and change their mind now and then.
+const SIGNALS: u64 = 10;
+const SIGNAL_EVERY: u64 = 1_000;
 /// Milliseconds within which hello must arrive.
 const HELLO_WITHIN: u64 = 10_000;
 
@@ -121,6 +128,8 @@ impl Session {
             delivered: BTreeSet::new(),
             checkpoint: None,
             key_packages: None,
+            signals_full_at: now,
+            dropped_signals: 0,
             said_goodbye: None,
         }
     }
@@ -138,6 +147,11 @@ impl Session {
     /// Why it ended the socket, if it did and said so.
     pub fn said_goodbye(&self) -> Option<GoodbyeReason> {
         self.said_goodbye
+    }
+
+    /// How many signals were dropped since it was last asked, because the device says too many.
+    pub fn take_dropped_signals(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped_signals)
     }
 
     /// The first output: the challenge.
@@ -264,6 +278,7 @@ impl Session {
                 self.delivered.extend(entries.iter().map(|entry| entry.number));
                 vec![transmit(&NodeFrame::Deliver(Deliver { entries }))]
             }
+            Event::Signal(signal) => vec![transmit(&NodeFrame::Signal(signal))],
             Event::Drained(checkpoint) => {
                 self.checkpoint = Some(checkpoint.clone());
                 vec![transmit(&NodeFrame::Drained(Drained { checkpoint }))]

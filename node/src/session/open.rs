@@ -1,12 +1,12 @@
 //! What a welcomed device may say.
 
 use chasqui_wire::{
-    Ack, ClientFrame, ErrorCode, GoodbyeReason, KeyPackages, MessageId, NodeFrame, Pong, Read, Rejected, Timestamp,
-    signing,
+    Ack, ClientFrame, ErrorCode, GoodbyeReason, KeyPackages, MessageId, NodeFrame, Pong, Read, Rejected, Signal,
+    Timestamp, signing,
 };
 
 use super::hello::is_signed;
-use super::{Output, Peer, Session, transmit, unsupported};
+use super::{Output, Peer, SIGNAL_EVERY, SIGNALS, Session, transmit};
 use crate::relay::Op;
 
 impl Session {
@@ -23,7 +23,7 @@ impl Session {
             ClientFrame::Ack(ack) => self.acknowledge(ack),
             ClientFrame::KeyPackages(packages) => self.key_packages(peer, packages),
             ClientFrame::Claim(claim) => self.ask(0, Op::Claim(Box::new(claim))),
-            ClientFrame::Signal(_) => vec![unsupported("this node does not pass signals on")],
+            ClientFrame::Signal(signal) => self.signal(now, signal),
             ClientFrame::Ping(ping) => {
                 let (checkpoint, key_packages) = (self.checkpoint.clone(), self.key_packages);
                 vec![transmit(&NodeFrame::Pong(Pong { nonce: ping.nonce, time: now, checkpoint, key_packages }))]
@@ -55,6 +55,20 @@ impl Session {
     fn acknowledge(&mut self, mut ack: Ack) -> Vec<Output> {
         ack.items.retain(|item| self.delivered.remove(&item.number));
         if ack.items.is_empty() { Vec::new() } else { vec![Output::Submit(Op::Acknowledge(ack))] }
+    }
+
+    /// Nobody answers signals, so nothing else holds back a device that says too many. Those are dropped here, where they cost
+    /// nobody anything.
+    fn signal(&mut self, now: Timestamp, signal: Signal) -> Vec<Output> {
+        // A clock that went back must not keep it silent for ever.
+        let lacking = self.signals_full_at.millis_since(now).min(SIGNALS * SIGNAL_EVERY);
+        let then = lacking + SIGNAL_EVERY;
+        if then > SIGNALS * SIGNAL_EVERY {
+            self.dropped_signals += 1;
+            return Vec::new();
+        }
+        self.signals_full_at = now.plus_millis(then);
+        vec![Output::Submit(Op::Signal(signal))]
     }
 
     /// A frame that was read although [`Session::wants_input`] said no may end the socket.

@@ -2,7 +2,7 @@
 
 use chasqui_wire::{
     Accepted, Ack, AckItem, AckOutcome, Claim, Claimed, Commit, ConversationKind, Entry, EntryKind, ErrorCode, Hello,
-    KeyPackages, MessageId, Ping, Protection, Read, Send, Seq, SeqRanges, StorageClass, Welcoming, signing,
+    KeyPackages, MessageId, Ping, Protection, Read, Send, Seq, SeqRanges, Signal, StorageClass, Welcoming, signing,
 };
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
@@ -148,8 +148,13 @@ fn hellos_that_are_refused() {
 
 #[test]
 fn frames_out_of_order_end_the_socket() {
-    for early in [ClientFrame::Ping(Ping { nonce: 1 }), ClientFrame::Read(read()), ClientFrame::Ack(Ack::from(vec![]))]
-    {
+    let early = [
+        ClientFrame::Ping(Ping { nonce: 1 }),
+        ClientFrame::Read(read()),
+        ClientFrame::Ack(Ack::from(vec![])),
+        ClientFrame::Signal(signal(0)),
+    ];
+    for early in early {
         assert_eq!(goodbye(&frame(&mut session(), early.clone())), Some(GoodbyeReason::ProtocolError));
         let mut attaching = session();
         frame(&mut attaching, ClientFrame::Hello(hello()));
@@ -314,6 +319,48 @@ fn every_end_gives_the_seat_back() {
     check(Input::Event(Event::Failed), Some(GoodbyeReason::NodeFailure));
     check(Input::ShutDown { retry_after_ms: 5 }, Some(GoodbyeReason::ShuttingDown));
     check(Input::Lost, None);
+}
+
+fn signal(length: usize) -> Signal {
+    let conversation = chasqui_wire::ConversationId::from_bytes([8; 16]);
+    Signal { conversation, sender: None, body: vec![1; length].into(), epoch: 3 }
+}
+
+#[test]
+fn signals_pass_unanswered_and_those_that_are_too_many_are_dropped() {
+    let mut session = welcomed();
+    let mut say = |at| {
+        let outputs = session.handle(at, Input::Frame(ClientFrame::Signal(signal(9)).encode()));
+        assert!(session.wants_input(), "nothing is owed for it");
+        match outputs.as_slice() {
+            [] => session.take_dropped_signals(),
+            [Output::Submit(Op::Signal(passed))] if *passed == signal(9) => 0,
+            other => panic!("{other:?}"),
+        }
+    };
+    for _ in 0..10 {
+        assert_eq!(say(START), 0);
+    }
+    assert_eq!(say(START), 1);
+    assert_eq!(say(START.plus_millis(999)), 1);
+    assert_eq!(say(START.plus_millis(1_000)), 0, "one a second");
+    assert_eq!(say(START.plus_millis(1_000)), 1);
+    let later = START.plus_millis(60_000);
+    assert_eq!((0..11).map(|_| say(later)).sum::<u64>(), 1, "all at once again, and no more");
+    assert_eq!((0..20).map(|_| say(START)).sum::<u64>(), 20, "a clock that went back");
+    assert_eq!(say(START.plus_millis(11_000)), 1);
+    assert_eq!(say(later.plus_millis(1_000)), 0);
+}
+
+#[test]
+fn a_signal_that_is_too_long_ends_the_socket_and_those_of_others_are_handed_on() {
+    let mut session = welcomed();
+    assert_eq!(frame(&mut session, ClientFrame::Signal(signal(Signal::BODY_MAX))).len(), 1);
+    let theirs = Signal { sender: Some((ANA, ANA_PHONE)), ..signal(9) };
+    let outputs = session.handle(START, Input::Event(Event::Signal(theirs.clone())));
+    assert_eq!(frames(&outputs), [NodeFrame::Signal(theirs)]);
+    let outputs = frame(&mut session, ClientFrame::Signal(signal(Signal::BODY_MAX + 1)));
+    assert_eq!(goodbye(&outputs), Some(GoodbyeReason::ProtocolError));
 }
 
 fn key_packages() -> KeyPackages {

@@ -25,4 +25,5 @@ mod requests;
 #[path = "../stage/mod.rs"]
 mod stage;
 mod timeline;
+mod typing;
 mod vault;

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A device whose user has linked it, with a text for Bo.
-fn writing() -> (Ana, MessageId) {
+pub(super) fn writing() -> (Ana, MessageId) {
     let ana = Ana::new();
     ana.store.connection().execute("UPDATE account SET identity_seed = ?", [[5_u8; 32]]).unwrap();
     let engine = Engine::load(&ana.store, 7).unwrap();
@@ -20,7 +20,7 @@ fn writing() -> (Ana, MessageId) {
 }
 
 /// Connects; what the device claims when it has its mail.
-fn claim(ana: &mut Ana) -> MessageId {
+pub(super) fn claim(ana: &mut Ana) -> MessageId {
     let said = ana.connect_in(Vec::new());
     match said.as_slice() {
         [ClientFrame::Claim(claim)] => claim.id,

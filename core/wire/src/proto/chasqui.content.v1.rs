@@ -33,6 +33,30 @@ pub struct Text {
     #[prost(string, tag = "1")]
     pub text: ::prost::alloc::string::String,
 }
+/// What a Signal says. It is of this moment: whoever is not there does not hear of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SignalBody {
+    /// The node's clock, as the sender knows it, in milliseconds: what is old comes again, or comes too late.
+    #[prost(int64, tag = "1")]
+    pub at: i64,
+    #[prost(oneof = "signal_body::Kind", tags = "2")]
+    pub kind: ::core::option::Option<signal_body::Kind>,
+}
+/// Nested message and enum types in `SignalBody`.
+pub mod signal_body {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Kind {
+        #[prost(message, tag = "2")]
+        Typing(super::Typing),
+    }
+}
+/// Somebody is writing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Typing {
+    /// Not any more.
+    #[prost(bool, tag = "1")]
+    pub stopped: bool,
+}
 /// From device to device, in encrypted conversations: messages arrived here and could not be read. Whose they are sends them
 /// again.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

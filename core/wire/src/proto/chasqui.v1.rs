@@ -625,12 +625,15 @@ pub struct Drained {
 pub struct Signal {
     #[prost(bytes = "bytes", tag = "1")]
     pub conversation: ::prost::bytes::Bytes,
+    /// Filled in by the node.
     #[prost(bytes = "bytes", tag = "2")]
     pub sender_user: ::prost::bytes::Bytes,
     #[prost(bytes = "bytes", tag = "3")]
     pub sender_device: ::prost::bytes::Bytes,
+    /// A SignalBody (content.proto), sealed in an encrypted conversation; at most 1,024 bytes.
     #[prost(bytes = "bytes", tag = "4")]
     pub body: ::prost::bytes::Bytes,
+    /// Encrypted conversations: the node's epoch of the group whose key seals the body; 0 in others.
     #[prost(uint64, tag = "5")]
     pub epoch: u64,
 }

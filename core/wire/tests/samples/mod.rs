@@ -8,7 +8,8 @@ use chasqui_wire::{
     ErrorCode, Gap, GapReason, Goodbye, GoodbyeReason, Hello, HistoryNext, HistoryPiece, HistoryRequest, Hole,
     HoleReason, KeyPackage, KeyPackages, KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame, Ping,
     Pong, Progress, Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq,
-    SeqRange, SeqRanges, Signal, StorageClass, Timestamp, Unsupported, UserId, Verdict, Welcome, Welcoming,
+    SeqRange, SeqRanges, Signal, SignalBody, SignalKind, StorageClass, Timestamp, Unsupported, UserId, Verdict,
+    Welcome, Welcoming,
 };
 
 pub(crate) const REALM: RealmId = RealmId::from_bytes(id(0x10));
@@ -30,6 +31,7 @@ pub(crate) enum Sample {
     Client(ClientFrame),
     Node(NodeFrame),
     Content(Content),
+    Signal(SignalBody),
 }
 
 /// Names are file names.
@@ -97,7 +99,11 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
     let client = client.into_iter().map(|(name, frame)| (format!("client-{name}"), Sample::Client(frame)));
     let node = node.into_iter().map(|(name, frame)| (format!("node-{name}"), Sample::Node(frame)));
     let content = content.into_iter().map(|(name, content)| (format!("content-{name}"), Sample::Content(content)));
-    client.chain(node).chain(content).collect()
+    let signals = [("typing", SignalKind::Typing), ("stopped", SignalKind::Stopped)];
+    let signals = signals
+        .into_iter()
+        .map(|(name, kind)| (format!("signal-{name}"), Sample::Signal(SignalBody { at: NOON, kind })));
+    client.chain(node).chain(content).chain(signals).collect()
 }
 
 fn seq(era: u32, number: u64) -> Seq {

@@ -8,7 +8,8 @@ use chasqui_wire::{
     ErrorCode, Gap, GapReason, Goodbye, GoodbyeReason, Hello, HistoryNext, HistoryPiece, HistoryRequest, Hole,
     HoleReason, KeyPackage, KeyPackages, KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame, Ping,
     Pong, Progress, Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq,
-    SeqRange, SeqRanges, Signal, StorageClass, Timestamp, Unsupported, UserId, Verdict, Welcome, Welcoming,
+    SeqRange, SeqRanges, Signal, SignalBody, SignalKind, StorageClass, Timestamp, Unsupported, UserId, Verdict,
+    Welcome, Welcoming,
 };
 use proptest::array::{uniform16, uniform32};
 use proptest::collection::vec;
@@ -447,8 +448,14 @@ fn ack() -> impl Strategy<Value = Ack> {
 }
 
 fn signal() -> impl Strategy<Value = Signal> {
-    (conversation(), maybe((user(), device())), body(), any::<u64>())
+    let body = prop_oneof![body(), Just(Bytes::from(vec![7; Signal::BODY_MAX]))];
+    (conversation(), maybe((user(), device())), body, any::<u64>())
         .prop_map(|(conversation, sender, body, epoch)| Signal { conversation, sender, body, epoch })
+}
+
+pub(crate) fn signal_body() -> impl Strategy<Value = SignalBody> {
+    let kind = select([SignalKind::Typing, SignalKind::Stopped, SignalKind::Unknown].as_slice());
+    (timestamp(), kind).prop_map(|(at, kind)| SignalBody { at, kind })
 }
 
 // ---- fields

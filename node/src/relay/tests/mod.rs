@@ -18,6 +18,7 @@ mod planted;
 mod publishing;
 mod receipts;
 mod requests;
+mod signals;
 
 use bytes::Bytes;
 use chasqui_wire::{

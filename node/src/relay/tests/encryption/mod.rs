@@ -5,6 +5,7 @@ mod identity;
 mod messages;
 mod one_device;
 mod packages;
+mod signals;
 mod undelivered;
 
 use chasqui_wire::{
