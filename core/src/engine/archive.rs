@@ -5,21 +5,21 @@
 
 use bytes::Bytes;
 use chasqui_wire::{
-    ArchivePage, ArchivedConversation, ArchivedMessage, ArchivedUser, BackupHead, Content, ContentKind,
-    ConversationKind, DeviceId, Envelope, ErrorCode, HistoryNext, HistoryPiece, HistoryRequest, Limits, MessageId,
-    Protection, Timestamp, UserId, direct_conversation,
+    ArchivePage, ArchivedConversation, ArchivedMessage, ArchivedMissing, ArchivedUser, BackupHead, Content,
+    ContentKind, ConversationKind, DeviceId, Envelope, ErrorCode, HistoryNext, HistoryPiece, HistoryRequest, Limits,
+    MessageId, Protection, Seq, Timestamp, UserId, direct_conversation,
 };
 
 use super::identity::Identity;
 use super::recovery::name;
 use super::{Engine, Reply, Secret, Turn, public_key};
 use crate::domain::Failure;
-use crate::e2ee::SEALED_BYTES;
+use crate::e2ee::{Fault, Mls, SEALED_BYTES};
 use crate::error::Error;
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
-    self, AccountRow, ArchiveCursor, ConversationHead, ConversationRow, IndexChange, MessageKind, MessageRow,
-    NewMessage, Place, Request, StoreError, TransferRow,
+    self, AccountRow, ArchiveCursor, ConversationHead, ConversationRow, IndexChange, MessageKind, MessageRow, NewHole,
+    NewMessage, Place, Request, SecuredRow, StoreError, TransferRow,
 };
 
 type Answer = Result<Result<Reply, Error>, StoreError>;
@@ -238,12 +238,32 @@ impl Engine {
         code: ErrorCode,
     ) -> Result<(), StoreError> {
         const GONE: u32 = 3;
-        let attempts = TransferRow::load(turn.db)?.map_or(0, |row| row.attempts);
-        if code == ErrorCode::MailboxFull || attempts < GONE {
+        let Some(row) = TransferRow::load(turn.db)? else { return Ok(()) };
+        if code == ErrorCode::MailboxFull || row.attempts < GONE {
             return Ok(());
         }
         tracing::warn!("the device that was to give its history is gone");
-        self.end_transfer(turn)
+        match self.siblings(turn)?.into_iter().find(|&device| device != row.device) {
+            Some(other) => self.begin_transfer(turn, other),
+            None => self.end_transfer(turn),
+        }
+    }
+
+    /// The user's other devices, as far as they are in the group of all.
+    fn siblings(&mut self, turn: &Turn<'_>) -> Result<Vec<DeviceId>, StoreError> {
+        let Some(conversation) = self.with_oneself(turn)? else { return Ok(Vec::new()) };
+        let group = SecuredRow::get(turn.db, conversation.id)?.group;
+        let Some((own, group)) = self.account.as_ref().and_then(Identity::linked).zip(group) else {
+            return Ok(Vec::new());
+        };
+        match Mls::new(own, turn.db).members(group) {
+            Ok(members) => {
+                let devices = members.iter().map(|leaf| leaf.device);
+                Ok(devices.filter(|&device| device != own.entry().device).collect())
+            }
+            Err(Fault::Store(error)) => Err(error),
+            Err(_) => Ok(Vec::new()),
+        }
     }
 
     pub(super) fn is_own_device(&self, envelope: &Envelope) -> bool {
@@ -311,7 +331,44 @@ impl Engine {
         for message in &page.messages {
             new += u64::from(self.merge_message(turn, own, message, unsent)?);
         }
+        for missing in &page.missing {
+            self.merge_missing(turn, missing)?;
+        }
         Ok(new)
+    }
+
+    /// What is not there, and is not here, is said to be missing here, too.
+    fn merge_missing(&mut self, turn: &mut Turn<'_>, missing: &ArchivedMissing) -> Result<(), StoreError> {
+        let ArchivedMissing { conversation, range, reason, sender, at } = *missing;
+        let Some(conversation) = ConversationRow::find(turn.db, conversation)? else { return Ok(()) };
+        match reason {
+            None => drop(store::note_gap(turn.db, &conversation, range.first(), sender, at)?),
+            Some(reason) => {
+                turn.changes.incomplete |=
+                    store::note_hole(turn.db, &conversation, &NewHole { range, reason, since: at, sender })?;
+            }
+        }
+        conversation.raise_head(turn.db, range.last())?;
+        turn.changed(conversation.id);
+        Ok(())
+    }
+
+    /// What nobody could read there is asked for from here, too, of whoever wrote it.
+    fn merge_unreadable(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conversation: &ConversationRow,
+        new: NewMessage,
+        seq: Seq,
+    ) -> Result<bool, StoreError> {
+        store::fill_gap(turn.db, conversation, seq)?;
+        let Some(key) = MessageRow::insert(turn.db, conversation, &new)? else { return Ok(false) };
+        conversation.add(turn.db, seq, new.incoming)?;
+        if conversation.protection == Protection::EndToEnd {
+            self.miss(turn, key)?;
+        }
+        turn.arranged(conversation);
+        Ok(true)
     }
 
     fn merge_user(&mut self, turn: &mut Turn<'_>, own: UserId, user: &ArchivedUser) -> Result<(), StoreError> {
@@ -366,22 +423,30 @@ impl Engine {
         unsent: Unsent,
     ) -> Result<bool, StoreError> {
         let Some(conversation) = ConversationRow::find(turn.db, archived.conversation)? else { return Ok(false) };
-        let Ok(content) = Content::decode(archived.body.clone(), archived.message) else { return Ok(false) };
-        if content.kind.is_for_devices() || (archived.seq.is_none() && unsent == Unsent::Left) {
-            return Ok(false);
-        }
         let incoming = archived.sender != own;
+        let is_readable = !archived.body.is_empty();
         let new = NewMessage {
             id: archived.message,
             place: archived.seq.map_or(Place::Pending, Place::At),
             sender: archived.sender,
             sender_device: archived.sender_device,
             incoming,
-            kind: MessageKind::Content,
+            kind: if is_readable { MessageKind::Content } else { MessageKind::Unreadable },
             created_at: archived.created_at,
             accepted_at: archived.accepted_at,
             body: archived.body.clone(),
         };
+        if !is_readable {
+            let is_here = MessageRow::find(turn.db, archived.message)?.is_some();
+            return match archived.seq.filter(|_| !is_here) {
+                Some(seq) => self.merge_unreadable(turn, &conversation, new, seq),
+                None => Ok(false),
+            };
+        }
+        let Ok(content) = Content::decode(archived.body.clone(), archived.message) else { return Ok(false) };
+        if content.kind.is_for_devices() || (archived.seq.is_none() && unsent == Unsent::Left) {
+            return Ok(false);
+        }
         let inserted = MessageRow::insert(turn.db, &conversation, &new)?;
         let key = match inserted {
             Some(key) => key,

@@ -112,8 +112,11 @@ impl Engine {
             // At the same epoch of the node, and of another one of MLS: of another group.
             Err(Fault::Forked | Fault::Epoch) => {
                 tracing::warn!("a message of another past");
-                // A restored node has another past, and says so: by the era.
-                if row.since.is_some_and(|since| since.era() == envelope.seq.era()) {
+                // A node that was restored has other pasts, and says so; and what was lost, as a hole says, may have been the change
+                // that all others took over. Neither is to be told of.
+                let was_restored = self.account.as_ref().is_some_and(|account| account.era > 0);
+                let known = ConversationRow::find(turn.db, envelope.conversation)?;
+                if !was_restored && known.is_some_and(|conversation| !conversation.has_holes) {
                     let by = Some((envelope.sender_user, envelope.sender_device));
                     self.report(turn, &Fault::Forked, envelope.conversation, by)?;
                 }

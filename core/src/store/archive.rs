@@ -1,13 +1,15 @@
 //! A history in pages: for another device of its user, or for a backup.
 //!
-//! Guarantees: a page after the other gives every person, every conversation that was not refused, and every message that is readable
-//! here and was here when the first page was read, newest first. What waits to be sent is not in it: its device sends it.
+//! Guarantees: a page after the other gives every person, every conversation that was not refused, and every message that was here when
+//! the first page was read, newest first: what it says, or that it cannot be read, or that something is missing. What waits to be sent is
+//! not in it: its device sends it.
 
 use bytes::Bytes;
 use chasqui_wire::{
-    ArchivePage, ArchivedConversation, ArchivedDelivery, ArchivedMessage, ArchivedUser, ConversationKind, Protection,
-    Seq, UserId,
+    ArchivePage, ArchivedConversation, ArchivedDelivery, ArchivedMessage, ArchivedMissing, ArchivedUser,
+    ConversationKind, HoleReason, Protection, Seq, SeqRange, UserId,
 };
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 use super::{ConversationKey, MessageKind, MessageState, Request, RowExt as _, Sql, StoreError, receipt};
@@ -121,14 +123,10 @@ impl ArchiveCursor {
                 page.conversations = conversations;
                 last.map_or(Part::Messages(self.newest), Part::Again)
             }
-            Part::Messages(up_to) => {
-                let (messages, next) = messages(connection, up_to, size)?;
-                page.messages = messages;
-                match next {
-                    Some(next) => Part::Messages(next),
-                    None => return Ok((page, None)),
-                }
-            }
+            Part::Messages(up_to) => match messages(connection, up_to, size, &mut page)? {
+                Some(next) => Part::Messages(next),
+                None => return Ok((page, None)),
+            },
         };
         Ok((page, Some(Self { part, ..self })))
     }
@@ -175,31 +173,41 @@ fn conversations(connection: &Connection, after: i64) -> Result<(Vec<ArchivedCon
     Ok((rows, last))
 }
 
-/// Those up to a row, the newest first, and the row to go on with.
+/// Those up to a row, the newest first, and what is missing among them. Gives the row to go on with.
 fn messages(
     connection: &Connection,
     up_to: i64,
     size: usize,
-) -> Result<(Vec<ArchivedMessage>, Option<i64>), StoreError> {
+    page: &mut ArchivePage,
+) -> Result<Option<i64>, StoreError> {
     /// Of a message beside its body: ids, times, what became of it.
     const BESIDE: usize = 160;
     let sql = "SELECT message.id AS id, conversation.id AS conversation_row, conversation.conversation AS conversation,
-                      message, seq, sender, sender_device, incoming, created_at, accepted_at, body
+                      message, seq, sender, sender_device, incoming, created_at, accepted_at, until, reason,
+                      iif(message.kind = :unreadable, x'', body) AS body
                FROM message JOIN conversation ON conversation.id = message.conversation
-               WHERE message.id <= :up_to AND message IS NOT NULL AND sender_device IS NOT NULL AND body IS NOT NULL
-                   AND message.kind = :content AND message.state <> :pending AND deleted = 0 AND request <> :refused
+               WHERE message.id <= :up_to AND deleted = 0 AND request <> :refused AND (message IS NULL OR (
+                   sender_device IS NOT NULL AND body IS NOT NULL AND message.state <> :pending))
                ORDER BY message.id DESC";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(named_params! {
-        ":up_to": up_to, ":content": MessageKind::Content as i64, ":pending": MessageState::Pending as i64,
+        ":up_to": up_to, ":unreadable": MessageKind::Unreadable as i64, ":pending": MessageState::Pending as i64,
         ":refused": Request::Refused as i64,
     })?;
-    let (mut messages, mut taken) = (Vec::new(), 0);
+    let mut taken = 0;
     while let Some(row) = rows.next()? {
+        if row.get_ref("message")? == ValueRef::Null {
+            if taken > 0 && taken + BESIDE > size {
+                return Ok(Some(row.get("id")?));
+            }
+            taken += BESIDE;
+            page.missing.extend(missing(row)?);
+            continue;
+        }
         let body = Bytes::from(row.get::<_, Vec<u8>>("body")?);
         let weight = BESIDE + body.len();
         if taken > 0 && taken + weight > size {
-            return Ok((messages, Some(row.get("id")?)));
+            return Ok(Some(row.get("id")?));
         }
         taken += weight;
         let (seq, conversation) = (row.wire_opt("seq")?, ConversationKey(row.get("conversation_row")?));
@@ -207,7 +215,7 @@ fn messages(
             Some(seq) if !row.get::<_, bool>("incoming")? => receipt::archived(connection, conversation, seq)?,
             _ => Vec::new(),
         };
-        messages.push(ArchivedMessage {
+        page.messages.push(ArchivedMessage {
             conversation: row.wire("conversation")?,
             message: row.wire("message")?,
             seq,
@@ -219,7 +227,23 @@ fn messages(
             deliveries,
         });
     }
-    Ok((messages, None))
+    Ok(None)
+}
+
+/// A gap, or a hole.
+fn missing(row: &Row<'_>) -> Result<Option<ArchivedMissing>, StoreError> {
+    let (first, last) = (row.wire("seq")?, row.wire_opt("until")?);
+    let reason: Option<i32> = row.get("reason")?;
+    let missing = |range| {
+        Ok::<_, rusqlite::Error>(ArchivedMissing {
+            conversation: row.wire("conversation")?,
+            range,
+            reason: last.map(|_| HoleReason::from_number(reason.unwrap_or(0))),
+            sender: row.wire("sender")?,
+            at: row.wire("created_at")?,
+        })
+    };
+    Ok(SeqRange::new(first, last.unwrap_or(first)).map(missing).transpose()?)
 }
 
 /// The history that another device of the user gives this one.

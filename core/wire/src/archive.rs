@@ -7,7 +7,8 @@ use prost::Message as _;
 
 use crate::proto::content as v1;
 use crate::{
-    ContentError, ConversationId, ConversationKind, DeviceId, FrameError, MessageId, Protection, Seq, Timestamp, UserId,
+    ContentError, ConversationId, ConversationKind, DeviceId, FrameError, HoleReason, MessageId, Protection, Seq,
+    SeqRange, Timestamp, UserId,
 };
 
 /// A part of a history. What it names, pages before it, or its own lists above, have introduced.
@@ -19,6 +20,8 @@ pub struct ArchivePage {
     pub conversations: Vec<ArchivedConversation>,
     /// Messages, newest first.
     pub messages: Vec<ArchivedMessage>,
+    /// What is not there.
+    pub missing: Vec<ArchivedMissing>,
 }
 
 /// Somebody.
@@ -74,10 +77,25 @@ pub struct ArchivedMessage {
     pub created_at: Timestamp,
     /// The node's clock.
     pub accepted_at: Option<Timestamp>,
-    /// A [`crate::Content`], as it came.
+    /// A [`crate::Content`], as it came; empty: it could not be read.
     pub body: Bytes,
     /// Own messages: what became of them.
     pub deliveries: Vec<ArchivedDelivery>,
+}
+
+/// Positions at which nothing is, although something was said there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArchivedMissing {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Which.
+    pub range: SeqRange,
+    /// Why; `None`: a message that expired.
+    pub reason: Option<HoleReason>,
+    /// Whose it may have been.
+    pub sender: UserId,
+    /// When it expired, or since when that is so, by the node's clock.
+    pub at: Timestamp,
 }
 
 /// What became of an own message with one recipient.
@@ -165,10 +183,12 @@ impl ArchivePage {
         let users = page.users.into_iter().map(ArchivedUser::parse);
         let conversations = page.conversations.into_iter().map(ArchivedConversation::parse);
         let messages = page.messages.into_iter().map(ArchivedMessage::parse);
+        let missing = page.missing.into_iter().map(|it| ArchivedMissing::parse(&it));
         Ok(Self {
             users: users.collect::<Result<_, _>>()?,
             conversations: conversations.collect::<Result<_, _>>()?,
             messages: messages.collect::<Result<_, _>>()?,
+            missing: missing.collect::<Result<_, _>>()?,
         })
     }
 
@@ -177,6 +197,7 @@ impl ArchivePage {
             users: self.users.iter().map(ArchivedUser::wire).collect(),
             conversations: self.conversations.iter().map(ArchivedConversation::wire).collect(),
             messages: self.messages.iter().map(ArchivedMessage::wire).collect(),
+            missing: self.missing.iter().map(ArchivedMissing::wire).collect(),
         }
     }
 }
@@ -281,6 +302,30 @@ impl ArchivedMessage {
             accepted_at: self.accepted_at.map_or(0, |at| at.0),
             body: self.body.clone(),
             deliveries: self.deliveries.iter().map(delivery).collect(),
+        }
+    }
+}
+
+impl ArchivedMissing {
+    fn parse(it: &v1::ArchivedMissing) -> Result<Self, ContentError> {
+        let ends = Seq::from_raw(it.first).zip(Seq::from_raw(it.last));
+        Ok(Self {
+            conversation: ConversationId::from_slice(&it.conversation).map_err(no_id)?,
+            range: ends.and_then(|(first, last)| SeqRange::new(first, last)).ok_or(ContentError("no positions"))?,
+            reason: it.reason.map(|number| HoleReason::from_number(i32::try_from(number).unwrap_or(0))),
+            sender: UserId::from_slice(&it.sender).map_err(no_id)?,
+            at: Timestamp(it.at),
+        })
+    }
+
+    fn wire(&self) -> v1::ArchivedMissing {
+        v1::ArchivedMissing {
+            conversation: self.conversation.wire(),
+            first: self.range.first().raw(),
+            last: self.range.last().raw(),
+            reason: self.reason.map(|reason| reason.number().into()),
+            sender: self.sender.wire(),
+            at: self.at.0,
         }
     }
 }

@@ -46,8 +46,8 @@ pub mod signing;
 mod weigh;
 
 pub use archive::{
-    ArchivePage, ArchivedConversation, ArchivedDelivery, ArchivedMessage, ArchivedUser, BackupHead, HistoryNext,
-    HistoryPiece, HistoryRequest,
+    ArchivePage, ArchivedConversation, ArchivedDelivery, ArchivedMessage, ArchivedMissing, ArchivedUser, BackupHead,
+    HistoryNext, HistoryPiece, HistoryRequest,
 };
 pub use content::{Comparison, Content, ContentError, ContentKind, Linking, LinkingGrant, LinkingStep};
 pub use delivery::{Ack, AckItem, AckOutcome, Deliver, Drained, Entry, EntryKind, Envelope};

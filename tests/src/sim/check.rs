@@ -192,9 +192,12 @@ impl World {
                 if self.was_there_from_the_start(index) && !self.is_explained(*conversation, None, first) {
                     return Err(format!("device {index}: {conversation} begins at {first}"));
                 }
-                let has_all = self.has_whole_history(index);
+                let has_all = self.was_given_everything(index);
                 if self.devices[index].was_linked && !has_all {
-                    // What the other device lacked it could not give, and that something is missing there it does not say.
+                    continue;
+                }
+                if self.climate.encrypted && self.climate.restores > 0 && !self.was_there_from_the_start(index) {
+                    // A restored node has forgotten that it takes part; what is said before it has told again is not addressed to it.
                     continue;
                 }
                 if self.devices[index].is_new_again {
@@ -218,13 +221,18 @@ impl World {
         Ok(())
     }
 
-    /// Whether another device gave it what was said before it came, of which nothing was lost on the way.
-    fn has_whole_history(&self, index: usize) -> bool {
-        let is_lossy = self.climate.mailbox.is_some() || self.climate.absent.is_some() || self.climate.ttl.is_some();
+    /// Whether another device gave it what was said before it came, and says where something is missing.
+    fn was_given_everything(&self, index: usize) -> bool {
         // What a copy of a folder wrote, the other one lacks.
         let user = self.devices[index].user;
         let had_copies = self.devices.iter().any(|device| device.user == user && device.had_twin);
-        self.devices[index].was_linked && !had_copies && !is_lossy
+        self.devices[index].was_linked && !had_copies
+    }
+
+    /// Whether also nothing was lost on the way, receipts for it included.
+    fn has_whole_history(&self, index: usize) -> bool {
+        let is_lossy = self.climate.mailbox.is_some() || self.climate.absent.is_some() || self.climate.ttl.is_some();
+        self.was_given_everything(index) && !is_lossy
     }
 
     /// Whether the message stands at two positions, and may (ADR 3, edge): its sender was not told one of them.

@@ -163,6 +163,8 @@ pub struct ArchivePage {
     /// Newest first.
     #[prost(message, repeated, tag = "3")]
     pub messages: ::prost::alloc::vec::Vec<ArchivedMessage>,
+    #[prost(message, repeated, tag = "4")]
+    pub missing: ::prost::alloc::vec::Vec<ArchivedMissing>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ArchivedUser {
@@ -224,12 +226,31 @@ pub struct ArchivedMessage {
     /// The node's clock.
     #[prost(int64, tag = "7")]
     pub accepted_at: i64,
-    /// A Content.
+    /// A Content; empty = it could not be read.
     #[prost(bytes = "bytes", tag = "8")]
     pub body: ::prost::bytes::Bytes,
     /// Own messages: what became of them.
     #[prost(message, repeated, tag = "9")]
     pub deliveries: ::prost::alloc::vec::Vec<ArchivedDelivery>,
+}
+/// Positions at which nothing is, although something was said there.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ArchivedMissing {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub conversation: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "2")]
+    pub first: u64,
+    #[prost(uint64, tag = "3")]
+    pub last: u64,
+    /// Not set: a message that expired. Otherwise the number of a HoleReason.
+    #[prost(uint32, optional, tag = "4")]
+    pub reason: ::core::option::Option<u32>,
+    /// Whose it may have been.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub sender: ::prost::bytes::Bytes,
+    /// Milliseconds, by the node's clock: when it expired, or since when.
+    #[prost(int64, tag = "6")]
+    pub at: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ArchivedDelivery {

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use chasqui_wire::{
     Absence, Accepted, Ack, AckItem, AckOutcome, Admission, Admit, ArchivePage, ArchivedConversation, ArchivedDelivery,
-    ArchivedMessage, ArchivedUser, Challenge, Checkpoint, Claim, Claimed, ClientFrame, Commit, Comparison, Content,
-    ContentKind, ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era,
-    ErrorCode, Gap, GapReason, Goodbye, GoodbyeReason, Hello, HistoryNext, HistoryPiece, HistoryRequest, Hole,
-    HoleReason, KeyPackage, KeyPackages, KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame, Ping,
-    Pong, Progress, Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq,
-    SeqRange, SeqRanges, Signal, SignalBody, SignalKind, StorageClass, Timestamp, Unsupported, UserId, Verdict,
+    ArchivedMessage, ArchivedMissing, ArchivedUser, Challenge, Checkpoint, Claim, Claimed, ClientFrame, Commit,
+    Comparison, Content, ContentKind, ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind,
+    Envelope, Era, ErrorCode, Gap, GapReason, Goodbye, GoodbyeReason, Hello, HistoryNext, HistoryPiece, HistoryRequest,
+    Hole, HoleReason, KeyPackage, KeyPackages, KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame,
+    Ping, Pong, Progress, Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send,
+    Seq, SeqRange, SeqRanges, Signal, SignalBody, SignalKind, StorageClass, Timestamp, Unsupported, UserId, Verdict,
     Welcome, Welcoming,
 };
 
@@ -92,6 +92,7 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
         ("linking-refusal", linking(LinkingStep::Refusal)),
         ("history-request", ContentKind::HistoryRequest(HistoryRequest { cursor: Bytes::new(), attempt: 1 })),
         ("history-piece", ContentKind::HistoryPiece(history_piece())),
+        ("history-piece-missing", ContentKind::HistoryPiece(history_piece_missing())),
         ("comparison", ContentKind::Comparison(Comparison { user: ANA, identity_key: [6; 32], verified: true })),
     ];
     let content = content.map(|(name, kind)| (name, Content { message: MESSAGE, created_at: NOON, kind }));
@@ -139,7 +140,20 @@ fn history_piece() -> HistoryPiece {
         body: Bytes::from_static(b"body"),
         deliveries: vec![delivery],
     };
-    let page = ArchivePage { users: vec![ana], conversations: vec![conversation], messages: vec![message] };
+    let (users, conversations, messages) = (vec![ana], vec![conversation], vec![message]);
+    piece(&ArchivePage { users, conversations, messages, ..ArchivePage::default() })
+}
+
+fn history_piece_missing() -> HistoryPiece {
+    let missing = |first, last, reason| {
+        let range = SeqRange::new(seq(0, first), seq(0, last)).expect("upwards");
+        ArchivedMissing { conversation: CHAT, range, reason, sender: ANA, at: NOON }
+    };
+    let missing = vec![missing(4, 4, None), missing(6, 9, Some(HoleReason::MailboxFull))];
+    piece(&ArchivePage { missing, ..ArchivePage::default() })
+}
+
+fn piece(page: &ArchivePage) -> HistoryPiece {
     HistoryPiece {
         cursor: Bytes::from_static(b"here"),
         number: 1,

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use chasqui_wire::{
     Absence, Accepted, Ack, AckItem, AckOutcome, Admission, Admit, ArchivePage, ArchivedConversation, ArchivedDelivery,
-    ArchivedMessage, ArchivedUser, Challenge, Checkpoint, Claim, Claimed, ClientFrame, Commit, Comparison, Content,
-    ContentKind, ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind, Envelope, Era,
-    ErrorCode, Gap, GapReason, Goodbye, GoodbyeReason, Hello, HistoryNext, HistoryPiece, HistoryRequest, Hole,
-    HoleReason, KeyPackage, KeyPackages, KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame, Ping,
-    Pong, Progress, Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send, Seq,
-    SeqRange, SeqRanges, Signal, SignalBody, SignalKind, StorageClass, Timestamp, Unsupported, UserId, Verdict,
+    ArchivedMessage, ArchivedMissing, ArchivedUser, Challenge, Checkpoint, Claim, Claimed, ClientFrame, Commit,
+    Comparison, Content, ContentKind, ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind,
+    Envelope, Era, ErrorCode, Gap, GapReason, Goodbye, GoodbyeReason, Hello, HistoryNext, HistoryPiece, HistoryRequest,
+    Hole, HoleReason, KeyPackage, KeyPackages, KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame,
+    Ping, Pong, Progress, Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send,
+    Seq, SeqRange, SeqRanges, Signal, SignalBody, SignalKind, StorageClass, Timestamp, Unsupported, UserId, Verdict,
     Welcome, Welcoming,
 };
 use proptest::array::{uniform16, uniform32};
@@ -118,8 +118,16 @@ pub(crate) fn archive_page() -> impl Strategy<Value = ArchivePage> {
         let (conversation, message, sender, sender_device) = ids;
         ArchivedMessage { conversation, message, seq, sender, sender_device, created_at, accepted_at, body, deliveries }
     });
-    (vec(archived, 0..3), vec(conversation, 0..3), vec(message, 0..3))
-        .prop_map(|(users, conversations, messages)| ArchivePage { users, conversations, messages })
+    let missing = (self::conversation(), range(), maybe(hole_reason()), user(), timestamp());
+    let missing = missing.prop_map(|(conversation, range, reason, sender, at)| ArchivedMissing {
+        conversation,
+        range,
+        reason,
+        sender,
+        at,
+    });
+    (vec(archived, 0..3), vec(conversation, 0..3), vec(message, 0..3), vec(missing, 0..3))
+        .prop_map(|(users, conversations, messages, missing)| ArchivePage { users, conversations, messages, missing })
 }
 
 // ---- handshake
@@ -421,13 +429,19 @@ fn gap() -> impl Strategy<Value = Gap> {
     )
 }
 
-fn hole() -> impl Strategy<Value = Hole> {
-    let reason = select([HoleReason::MailboxFull, HoleReason::Absent, HoleReason::Other].as_slice());
-    let range = (0..3u32, 1..60u64, 0..5u64).prop_map(|(era, first, more)| {
+fn hole_reason() -> impl Strategy<Value = HoleReason> {
+    select([HoleReason::MailboxFull, HoleReason::Absent, HoleReason::Other].as_slice())
+}
+
+fn range() -> impl Strategy<Value = SeqRange> {
+    (0..3u32, 1..60u64, 0..5u64).prop_map(|(era, first, more)| {
         let seq = |number| Seq::new(era, number).expect("in bounds");
         SeqRange::new(seq(first), seq(first + more)).expect("upwards")
-    });
-    (conversation(), kind(), protection(), maybe(user()), range, reason, timestamp()).prop_map(
+    })
+}
+
+fn hole() -> impl Strategy<Value = Hole> {
+    (conversation(), kind(), protection(), maybe(user()), range(), hole_reason(), timestamp()).prop_map(
         |(conversation, kind, protection, peer, range, reason, since)| Hole {
             conversation,
             kind,
