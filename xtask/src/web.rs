@@ -152,6 +152,9 @@ pub(crate) fn compile() -> Result<PathBuf, String> {
     // As one type of crate: while a Rust library is made too, cargo does not optimise across crates.
     build.args(["rustc", "--quiet", "--package", "chasqui-wasm", "--lib", "--crate-type", "cdylib"]);
     build.args(["--profile", "wasm", "--target", TARGET]);
+    // While it is linked, what has more than 32 bytes on the stack is called: in a function that has taken in all that it calls once,
+    // nothing looks like anything else, and it compresses badly.
+    build.args(["--", "-Cllvm-args=-inline-max-stacksize=32"]);
     build.env("CARGO_TARGET_DIR", place()).env("CARGO_INCREMENTAL", "0");
     build.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld").env("CC_wasm32_unknown_unknown", "clang");
     paths::give(&compiler.without_paths()?, &mut build);

@@ -114,6 +114,20 @@ test('search, pages and cursors, delete', async () => {
   await close();
 });
 
+// The browser's own tables of Unicode make what the core's make elsewhere: core/src/store/search.rs has the same.
+test('search folds accents, width and case, and keeps syllables whole', async () => {
+  const { ana, chat, close } = await pair();
+  const found = await ana.page.evaluate(async (chat) => {
+    const texts = ['Nos vemos en el CAFÉ mañana', 'Straße ＡＢＣ', '東京タワーで会いましょう', 'ｶﾞ', '내일 서울에서 만나요', 'พรุ่งนี้ไปกินข้าวกัน', 'e\u0301tude'];
+    for (const text of texts) await client.sendText(chat, text);
+    const queries = ['cafe manana', 'abc', 'タワー', 'ガ', '서울', '만', '만난', 'ข้าว', 'ดี', 'étude', 'afe'];
+    const hits = queries.map(async (query) => (await client.search(query, 5)).map((hit) => texts.indexOf(hit.message.content.text)).join());
+    return Promise.all(hits);
+  }, chat);
+  assert.deepEqual(found, ['0', '1', '2', '3', '4', '4', '', '5', '', '6', '']);
+  await close();
+});
+
 test('what is written offline goes out later', async () => {
   const { ana, bo, chat, close } = await pair();
   await node.stop();

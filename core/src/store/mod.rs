@@ -23,6 +23,7 @@ mod room;
 mod salvage;
 mod search;
 mod secured;
+mod unicode;
 mod user;
 mod vault;
 

@@ -6,9 +6,8 @@
 
 use chasqui_wire::{Content, ContentKind};
 use rusqlite::Connection;
-use unicode_normalization::UnicodeNormalization as _;
-use unicode_normalization::char::is_combining_mark;
 
+use super::unicode::{compose, decompose, is_combining_mark};
 use super::{MessageKey, RowExt as _, StoreError, message};
 use crate::domain::SearchHit;
 
@@ -85,17 +84,10 @@ pub(crate) struct Terms {
 impl Terms {
     fn of(text: &str) -> Self {
         let mut terms = Self { words: String::with_capacity(text.len() + 1), ..Self::default() };
-        // ASCII is its own decomposition, and nothing is reordered across it.
-        for part in text.as_bytes().chunk_by(|one, next| one.is_ascii() == next.is_ascii()) {
-            // Cut between an ASCII character and another one.
-            let part = str::from_utf8(part).unwrap_or_default();
-            if part.is_ascii() {
-                part.chars().for_each(|character| terms.take(character.to_ascii_lowercase()));
-            } else {
-                // NFKD folds width and separates accents.
-                part.nfkd().flat_map(char::to_lowercase).for_each(|character| terms.take(character));
-            }
-        }
+        decompose(text, |character| match character {
+            '\0'..='\x7f' => terms.take(character.to_ascii_lowercase()),
+            _ => character.to_lowercase().for_each(|character| terms.take(character)),
+        });
         terms.end_word();
         terms.end_run();
         terms
@@ -125,7 +117,7 @@ impl Terms {
     fn end_run(&mut self) {
         if !self.run.is_empty() {
             // NFKD took Hangul syllables apart; a syllable is what people call a character.
-            self.runs.push(self.run.drain(..).nfc().collect());
+            self.runs.push(compose(self.run.drain(..)));
         }
     }
 
@@ -185,6 +177,7 @@ fn is_unspaced(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use unicode_normalization::UnicodeNormalization as _;
 
     use super::*;
 
