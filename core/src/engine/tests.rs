@@ -7,6 +7,7 @@ use chasqui_wire::{
 };
 use rusqlite::Connection;
 
+mod archive;
 mod bookkeeping;
 mod clock;
 mod damage;
