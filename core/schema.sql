@@ -23,7 +23,7 @@ CREATE TABLE user (
     user         BLOB PRIMARY KEY,
     name         TEXT,                          -- NULL = not yet asked for
     identity_key BLOB
-, deleted INTEGER NOT NULL DEFAULT 0, verified INTEGER NOT NULL DEFAULT 0, identity_changed_at INTEGER, identity_changed_after INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;
+, deleted INTEGER NOT NULL DEFAULT 0, verified INTEGER NOT NULL DEFAULT 0, identity_changed_at INTEGER, identity_changed_after INTEGER NOT NULL DEFAULT 0, compared_key BLOB, compared_verified INTEGER NOT NULL DEFAULT 0, compared_at INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;
 CREATE TABLE device (
     device BLOB PRIMARY KEY,
     user   BLOB NOT NULL,

@@ -40,6 +40,8 @@ pub enum PlantedBug {
     RevokedStay,
     /// Nobody gives a group new keys.
     KeysForever,
+    /// New keys are made, and the node is not told.
+    KeysUntold,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -63,11 +63,12 @@ pub async fn answer(client: &Client, request: Request, again: bool) -> Result<An
         Request::Restore { phrase } => return Ok(Answer::Restore(client.begin_restore(phrase)?.into())),
         _ => {}
     }
-    let value = match done(client, request).await {
-        Ok(value) => value,
-        Err(error) => answered_before(client, repeated, error).await?,
-    };
-    Ok(if is_last { Answer::Last(value) } else { Answer::Value(value) })
+    match done(client, request).await {
+        Ok(value) if is_last => Ok(Answer::Last(value)),
+        Ok(value) => Ok(Answer::Value(value)),
+        // Whoever was asked before did it, and this client is another: it goes on.
+        Err(error) => answered_before(client, repeated, error).await.map(Answer::Value),
+    }
 }
 
 async fn done(client: &Client, request: Request) -> Result<Value, Error> {

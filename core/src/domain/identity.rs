@@ -59,8 +59,8 @@ pub enum SecurityEventKind {
     ForgedMessage,
     /// A change of who is in a conversation was something else than was said, and was not followed.
     ForgedChange,
-    /// Devices were shown different pasts of a conversation, and went on from different ones: the node lies, or somebody who
-    /// restored it. The conversation begins a new group; nothing is lost.
+    /// A message is of another past of the conversation than the one that this device was shown, and cannot be read: the node shows
+    /// people different things, or somebody tampered with the message. It is asked for again.
     ForkedConversation,
 }
 

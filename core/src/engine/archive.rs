@@ -120,9 +120,9 @@ impl Engine {
             return self.end_transfer(turn);
         }
         let Some(conversation) = self.with_oneself(turn)? else { return Ok(()) };
-        if row.attempts > 0 {
+        if row.attempts > 1 {
             // One of the two may have missed who is in the group by now, and what devices say is not asked for again: a group that
-            // is begun anew has both.
+            // is begun anew has both. Not at once: what is on its way could not be read then.
             self.let_go(turn, conversation.id)?;
         }
         let request = HistoryRequest { cursor: row.next.clone(), attempt: row.attempts };

@@ -120,7 +120,8 @@ impl Engine {
                     let by = Some((envelope.sender_user, envelope.sender_device));
                     self.report(turn, &Fault::Forked, envelope.conversation, by)?;
                 }
-                self.let_go(turn, envelope.conversation)?;
+                // Nothing vouches for the hash, so nothing is given up for it: what cannot be read is asked for, and if that is not
+                // understood either, a group is begun anew.
                 Ok(Read::Unreadable)
             }
             Err(fault) => {

@@ -391,14 +391,21 @@ impl Engine {
             // What cannot be said to this peer fails as it would without encryption.
             code @ (ErrorCode::RequestPending | ErrorCode::UnknownUser | ErrorCode::AccountDeleted) => {
                 self.withdraw(turn, id)?;
+                // Keys that nobody can be given are not renewed before somebody writes.
+                SecuredRow { renew_at: None, ..SecuredRow::get(turn.db, id)? }.put(turn.db, id)?;
+                if let (ErrorCode::AccountDeleted, Some(peer)) = (code, conversation.peer) {
+                    self.account_deleted(turn, peer)?;
+                }
                 self.fail_first(turn, &conversation, code)?;
             }
             ErrorCode::EpochConflict | ErrorCode::NotInRoster | ErrorCode::RosterStale if is_offer => {
                 self.withdraw(turn, id)?;
-                if rejected.code == ErrorCode::NotInRoster {
+                // Whoever came first has written, or the node was restored: the next claim tells. A renewal asks for none: refused
+                // once more, it gives up the group.
+                let was_doubted = self.groups.doubted.contains_key(&id) && !self.outbox.holds(conversation.key);
+                if rejected.code == ErrorCode::NotInRoster || was_doubted {
                     self.let_go(turn, id)?;
                 }
-                // Whoever came first has written, or the node was restored: the next claim tells.
                 self.groups.doubted.entry(id).or_default();
                 self.outbox.end_hold(conversation.key);
             }

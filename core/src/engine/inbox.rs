@@ -172,9 +172,14 @@ impl Engine {
             let conversation = self.conversation_of_devices(turn, &head)?;
             return self.resend(turn, envelope, message, head.peer, &conversation).map(Some);
         }
-        // A message that is here already took its keys with it.
-        let is_new = || MessageRow::find(turn.db, envelope.message).map(|known| known.is_none());
-        let body = if envelope.protection == Protection::EndToEnd && (envelope.commit.is_some() || is_new()?) {
+        let is_encrypted = envelope.protection == Protection::EndToEnd;
+        if is_encrypted && envelope.commit.is_none() && MessageRow::find(turn.db, envelope.message)?.is_some() {
+            // A message that is here already took its keys with it. So what comes under its name now cannot be read, and whatever it
+            // seems to say nobody has sealed.
+            let conversation = self.conversation(turn, &head)?;
+            return redelivered(turn, &conversation, envelope).map(Some);
+        }
+        let body = if is_encrypted {
             match self.read_encrypted(turn, envelope, head.peer)? {
                 encrypted::Read::Content(body) => Some(body),
                 encrypted::Read::Unreadable => None,

@@ -120,7 +120,7 @@ impl Engine {
             }
         }
         row.put(turn.db, id)?;
-        if let (Some((frame, _)), true) = (&row.offer, is_quiet) {
+        if let (Some((frame, _)), true, false) = (&row.offer, is_quiet, planted(PlantedBug::KeysUntold)) {
             self.offer(turn, socket, &conversation, frame)?;
         }
         Ok(())

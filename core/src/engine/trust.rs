@@ -64,11 +64,16 @@ impl Engine {
         if self.account.as_ref().is_some_and(|account| account.user == user) {
             return Ok(());
         }
+        let was_compared = store::last_comparison(turn.db, user)?.filter(|said| said.verified);
         if store::pin_identity_key(turn.db, user, &answer.identity_key)? {
+            if was_compared.is_some_and(|said| said.identity_key != answer.identity_key) {
+                self.contest(turn, user)?;
+            }
             return Ok(());
         }
         let Some(known) = IdentityRow::get(turn.db, user)? else { return Ok(()) };
         let trust = match known.trust {
+            _ if was_compared.is_some_and(|said| said.identity_key == answer.identity_key) => Trust::Verified,
             Trust::Unverified => Trust::Unverified,
             Trust::Verified | Trust::Changed => Trust::Changed,
         };
@@ -88,8 +93,11 @@ impl Engine {
 
     /// Another device, or a backup, knows that people have compared another key than the one that is known here.
     pub(super) fn contest(&mut self, turn: &mut Turn<'_>, user: UserId) -> Result<(), StoreError> {
-        let Some(known) = IdentityRow::get(turn.db, user)? else { return Ok(()) };
-        IdentityRow::replace(turn.db, user, &known.key, Trust::Changed, turn.now)?;
+        if IdentityRow::get(turn.db, user)?.is_none_or(|known| known.trust == Trust::Changed) {
+            return Ok(());
+        }
+        IdentityRow::contest(turn.db, user, turn.now)?;
+        turn.changes.users = true;
         let conversation = self.encrypted_with(user);
         let (kind, user) = (SecurityEventKind::IdentityChanged, Some(user));
         self.tell_people(turn, &NewSecurityEvent { kind, user, device: None, conversation })
@@ -109,23 +117,22 @@ impl Engine {
         if shown.is_some_and(|shown| shown != known.key) {
             return Ok(Err(Error::Invalid { detail: "the identity changed since it was shown: compare again".into() }));
         }
-        if self.trust(turn, user, &known, verified)? && self.account.as_ref().is_some_and(Identity::is_linked) {
-            self.tell_comparison(turn, Comparison { user, identity_key: known.key, verified })?;
+        // Later than whatever is known, if clocks differ.
+        let last = store::last_comparison(turn.db, user)?.map_or(i64::MIN, |last| last.at.0.saturating_add(1));
+        let at = self.node_time(turn.now).max(Timestamp(last));
+        let said = Comparison { user, identity_key: known.key, verified, at };
+        store::note_comparison(turn.db, &said)?;
+        self.trust(turn, user, known.trust, verified)?;
+        if self.account.as_ref().is_some_and(Identity::is_linked) {
+            self.tell_comparison(turn, said)?;
         }
         Ok(Ok(Reply::Done))
     }
 
-    /// Says whether they thought otherwise before.
-    fn trust(
-        &mut self,
-        turn: &mut Turn<'_>,
-        user: UserId,
-        known: &IdentityRow,
-        verified: bool,
-    ) -> Result<bool, StoreError> {
+    fn trust(&mut self, turn: &mut Turn<'_>, user: UserId, known: Trust, verified: bool) -> Result<(), StoreError> {
         let trust = if verified { Trust::Verified } else { Trust::Unverified };
-        if known.trust == trust {
-            return Ok(false);
+        if known == trust {
+            return Ok(());
         }
         IdentityRow::set_trust(turn.db, user, trust)?;
         turn.changes.users = true;
@@ -133,7 +140,7 @@ impl Engine {
             self.end_hold_of(turn, conversation)?;
             turn.changed(conversation);
         }
-        Ok(true)
+        Ok(())
     }
 
     /// The user's other devices hear of it.
@@ -153,16 +160,21 @@ impl Engine {
         envelope: &Envelope,
         comparison: &Comparison,
     ) -> Result<(), StoreError> {
-        let Comparison { user, identity_key, verified } = *comparison;
+        let Comparison { user, identity_key, verified, at: _ } = *comparison;
         if !self.is_own_device(envelope) || user == envelope.sender_user {
+            return Ok(());
+        }
+        // Several devices may have been told of several things at once, and hear of each other in any order: the latest counts.
+        if !store::note_comparison(turn.db, comparison)? {
             return Ok(());
         }
         let is_known = store::pin_identity_key(turn.db, user, &identity_key)?;
         let Some(known) = IdentityRow::get(turn.db, user)? else { return Ok(()) };
         if is_known {
-            self.trust(turn, user, &known, verified)?;
-        } else if verified && known.trust == Trust::Unverified {
-            self.contest(turn, user)?;
+            self.trust(turn, user, known.trust, verified)?;
+        } else if verified {
+            // Of two identities the directory knows the present one.
+            self.ask_again(turn, user);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Whose identity is known by which key, and what was noticed about identities.
 
-use chasqui_wire::{ArchivedUser, ConversationId, DeviceId, Timestamp, UserId};
+use chasqui_wire::{ArchivedUser, Comparison, ConversationId, DeviceId, Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{MessageKey, RowExt as _, Sql, StoreError, user};
@@ -65,12 +65,39 @@ impl IdentityRow {
         Ok(connection.prepare_cached(sql)?.query_row((Sql(user), message.0), |row| row.get(0))?)
     }
 
+    /// Another key than the one that is known was compared elsewhere.
+    pub(crate) fn contest(connection: &Connection, user: UserId, at: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE user SET verified = ?2, identity_changed_at = ?3 WHERE user = ?1";
+        connection.prepare_cached(sql)?.execute((Sql(user), number(Trust::Changed), Sql(at)))?;
+        Ok(())
+    }
+
     pub(crate) fn set_trust(connection: &Connection, user: UserId, trust: Trust) -> Result<(), StoreError> {
         connection
             .prepare_cached("UPDATE user SET verified = ?2 WHERE user = ?1")?
             .execute((Sql(user), number(trust)))?;
         Ok(())
     }
+}
+
+/// Remembers what people made of somebody's identity; says whether nothing later is known.
+pub(crate) fn note_comparison(connection: &Connection, said: &Comparison) -> Result<bool, StoreError> {
+    user::mention(connection, said.user)?;
+    let sql = "UPDATE user SET compared_key = ?2, compared_verified = ?3, compared_at = ?4
+               WHERE user = ?1 AND compared_at < ?4";
+    let parameters = (Sql(said.user), said.identity_key, said.verified, Sql(said.at));
+    Ok(connection.prepare_cached(sql)?.execute(parameters)? > 0)
+}
+
+/// What people last made of somebody's identity.
+pub(crate) fn last_comparison(connection: &Connection, user: UserId) -> Result<Option<Comparison>, StoreError> {
+    let sql =
+        "SELECT compared_key, compared_verified, compared_at FROM user WHERE user = ? AND compared_key IS NOT NULL";
+    let found = connection.prepare_cached(sql)?.query_row([Sql(user)], |row| {
+        let (identity_key, verified) = (row.get("compared_key")?, row.get("compared_verified")?);
+        Ok(Comparison { user, identity_key, verified, at: row.wire("compared_at")? })
+    });
+    Ok(found.optional()?)
 }
 
 /// Whether `key` is what is known of the user's identity; the first key seen is kept.

@@ -59,6 +59,8 @@ pub struct Comparison {
     pub identity_key: [u8; 32],
     /// Whether it was found to be the same, or that is taken back.
     pub verified: bool,
+    /// By the node's clock, as the device knows it: the latest counts.
+    pub at: Timestamp,
 }
 
 impl Comparison {
@@ -66,12 +68,12 @@ impl Comparison {
         let user = UserId::from_slice(&comparison.user).map_err(|_| ContentError("a user id is not 16 bytes"))?;
         let key = comparison.identity_key.as_ref().try_into();
         let identity_key = key.map_err(|_| ContentError("a key is not 32 bytes"))?;
-        Ok(Self { user, identity_key, verified: comparison.verified })
+        Ok(Self { user, identity_key, verified: comparison.verified, at: Timestamp(comparison.at) })
     }
 
     fn wire(&self) -> v1::Comparison {
         let identity_key = Bytes::copy_from_slice(&self.identity_key);
-        v1::Comparison { user: self.user.wire(), identity_key, verified: self.verified }
+        v1::Comparison { user: self.user.wire(), identity_key, verified: self.verified, at: self.at.0 }
     }
 }
 

@@ -11,6 +11,8 @@ use super::world::World;
 
 /// More than any simulated conversation has.
 const ALL: u32 = 100_000;
+/// An hour, and a little.
+const RENEWED_AGAIN_MS: u64 = 3_660_000;
 
 /// One conversation on one device: what stands at each position.
 type Timeline = BTreeMap<Seq, Option<Message>>;
@@ -41,7 +43,9 @@ impl World {
             if missed > 0 {
                 restless.push(format!("device {index} asks for {missed} messages that it could not read"));
             }
-            let overdue = device.overdue_keys(self.clock(device.skew_ms));
+            // One that is refused is put off by an hour: after a day of sleep it has to be taken.
+            let by = if self.has_slept { RENEWED_AGAIN_MS } else { 0 };
+            let overdue = device.overdue_keys(self.clock(device.skew_ms).plus_millis(by));
             if overdue > 0 {
                 restless.push(format!("device {index} has yet to renew its keys in {overdue} conversations"));
             }
@@ -157,7 +161,14 @@ impl World {
             for (index, timeline) in timelines {
                 for (&seq, message) in timeline {
                     let Some(message) = message else { continue };
-                    let other = *known.entry(seq).or_insert(message);
+                    let other = *known
+                        .entry(seq)
+                        .and_modify(|other| {
+                            if other.content == MessageContent::Unreadable {
+                                *other = message;
+                            }
+                        })
+                        .or_insert(message);
                     let is_unreadable = |message: &Message| message.content == MessageContent::Unreadable;
                     let is_same = other.content == message.content || is_unreadable(other) || is_unreadable(message);
                     if other.id != message.id || !is_same || other.sender != message.sender {
@@ -322,7 +333,7 @@ impl World {
                     let holders = || {
                         let mut devices = self.devices.iter().enumerate();
                         devices.any(|(other, device)| {
-                            if device.user == peer && !device.enrolled && device.holds(message.id) {
+                            if device.user == peer && !device.enrolled && device.has_read(message.id) {
                                 return true;
                             }
                             let there = timelines.get(&other).filter(|_| device.user == peer);

@@ -162,12 +162,12 @@ impl Device {
         self.database().query_row(sql, [], |row| row.get::<_, i64>(0)).expect("the history can be queried") as u64
     }
 
-    /// Conversations whose group should have had new keys of this device by now.
-    pub(super) fn overdue_keys(&self, now: chasqui::Timestamp) -> u64 {
+    /// Conversations whose group should have new keys of this device by then.
+    pub(super) fn overdue_keys(&self, by: chasqui::Timestamp) -> u64 {
         self.count(&format!(
             "SELECT count(*) FROM secured JOIN conversation USING (conversation)
              WHERE mls_group IS NOT NULL AND request = 0 AND renew_at <= {}",
-            now.0
+            by.0
         ))
     }
 
@@ -183,7 +183,14 @@ impl Device {
 
     /// Whether its user wrote the message, and it can be read here.
     pub(super) fn can_send_again(&self, message: MessageId) -> bool {
-        let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE message = ? AND incoming = 0 AND kind <> 2)";
+        let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE message = ? AND incoming = 0 AND kind = 1)";
+        let mut statement = self.database().prepare_cached(sql).expect("the history can be queried");
+        statement.query_row([message.as_bytes()], |row| row.get(0)).expect("the history can be queried")
+    }
+
+    /// Whether the message can be read here.
+    pub(super) fn has_read(&self, message: MessageId) -> bool {
+        let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE message = ? AND kind = 1)";
         let mut statement = self.database().prepare_cached(sql).expect("the history can be queried");
         statement.query_row([message.as_bytes()], |row| row.get(0)).expect("the history can be queried")
     }

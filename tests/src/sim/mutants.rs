@@ -47,6 +47,7 @@ impl Mutant {
         core("commits-overtaken", "a device encrypts before it has its mail", Core::CommitsOvertaken).encrypted(),
         core("revoked-stay", "devices that were shut out stay in their groups", Core::RevokedStay).encrypted(),
         core("keys-forever", "nobody gives a group new keys", Core::KeysForever).encrypted(),
+        core("keys-untold", "new keys are made, and the node is not told", Core::KeysUntold).encrypted(),
         node("no-idempotency", "a repeated message id is accepted anew", Node::NoIdempotency),
         node("emit-before-commit", "the node answers although its commit failed", Node::EmitBeforeCommit),
         node("delete-before-ack", "the node deletes what it delivered", Node::DeleteBeforeAck),

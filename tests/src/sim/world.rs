@@ -108,6 +108,7 @@ pub(super) struct World {
     /// Who may ever have accepted or written to whom, by number of the user.
     pub(super) welcome: BTreeSet<(usize, usize)>,
     pub(super) revoked: Vec<Revoked>,
+    pub(super) has_slept: bool,
     aside: Rng,
     storm_ends_at: u64,
 }
@@ -144,6 +145,7 @@ impl World {
             heard: BTreeSet::new(),
             welcome: BTreeSet::new(),
             revoked: Vec::new(),
+            has_slept: false,
             aside,
             storm_ends_at: 0,
         };
@@ -381,7 +383,8 @@ impl World {
     }
 
     fn come_to_rest(&mut self) -> Result<(), String> {
-        let deadline = self.now + REST_WITHIN_MS;
+        // Renewals that collide are tried again an hour later.
+        let deadline = self.now + if self.has_slept { 4 * REST_WITHIN_MS } else { REST_WITHIN_MS };
         while !self.is_at_rest() {
             if self.now > deadline {
                 return Err(format!("nothing comes to rest: {}", self.restless()));
@@ -394,6 +397,7 @@ impl World {
     /// Night, and a day on which nobody takes a telephone in hand; then some do.
     fn sleep_for_a_day(&mut self) -> Result<(), String> {
         self.count(Fault::DevicesSlept);
+        self.has_slept = true;
         self.note("all devices sleep");
         for device in 0..self.devices.len() {
             self.device_sleeps(device);

@@ -1,6 +1,10 @@
 //! Encrypted conversations, as far as one device shows it. What several do with each other, the simulation plays.
 
+use chasqui_wire::Comparison;
+
 use super::*;
+use crate::domain::Trust;
+use crate::store::IdentityRow;
 
 /// A device whose user has linked it, with a text for Bo.
 pub(super) fn writing() -> (Ana, MessageId) {
@@ -49,4 +53,101 @@ fn a_refusal_for_now_leaves_the_message_waiting() {
     ana.now = ana.now.plus_millis(60_000);
     let step = ana.handle(vec![Input::Wake]);
     assert!(ana.frames(&step).iter().any(|frame| matches!(frame, ClientFrame::Claim(_))), "it asks again");
+}
+
+fn own_mail(message: MessageId, body: Bytes) -> Envelope {
+    let EntryKind::Envelope(base) = envelope(1, 1, body) else { unreachable!() };
+    Envelope {
+        message,
+        conversation: direct_conversation(id(10), id(10), Protection::EndToEnd),
+        protection: Protection::EndToEnd,
+        sender_user: id(10),
+        sender_device: id(12),
+        peer: Some(id(10)),
+        epoch: 77,
+        ..*base
+    }
+}
+
+/// What is known of Bo's identity.
+fn bo(ana: &Ana) -> (Trust, [u8; 32]) {
+    let known = IdentityRow::get(ana.store.connection(), id(20)).unwrap().unwrap();
+    (known.trust, known.key)
+}
+
+/// The directory says that Bo has this key.
+fn directory_names(ana: &mut Ana, key: u8) {
+    let answer = ResolvedUser { name: "bo".into(), identity_key: [key; 32] };
+    ana.handle(vec![Input::Resolved(id(20), Some(answer))]);
+}
+
+fn decide(ana: &mut Ana, verified: bool) {
+    ana.handle(vec![Input::Command(CommandId(3), Command::SetTrust { user: id(20), shown: None, verified })]);
+}
+
+/// Ana's laptop says so; whom does the phone ask the directory about?
+fn hear(ana: &mut Ana, key: u8, verified: bool, after_ms: u64) -> Vec<UserId> {
+    let said = Comparison { user: id(20), identity_key: [key; 32], verified, at: NOW.plus_millis(after_ms) };
+    let transaction = ana.store.connection().unchecked_transaction().unwrap();
+    let mut turn = Turn::new(&transaction, ana.now);
+    ana.engine.hear_comparison(&mut turn, &own_mail(id(700), Bytes::new()), &said).unwrap();
+    let asked = turn.outputs.iter().filter_map(|output| match output {
+        Output::Resolve(user) => Some(*user),
+        _ => None,
+    });
+    let asked = asked.collect();
+    transaction.commit().unwrap();
+    asked
+}
+
+/// A node knows the names of messages, and no key.
+#[test]
+fn what_comes_under_the_name_of_a_message_that_is_here_is_not_believed() {
+    let (mut ana, message) = writing();
+    claim(&mut ana);
+    directory_names(&mut ana, 7);
+    decide(&mut ana, true);
+    directory_names(&mut ana, 66);
+    assert_eq!(bo(&ana).0, Trust::Changed);
+    let said = Comparison { user: id(20), identity_key: [66; 32], verified: true, at: NOW.plus_millis(DAY_MS) };
+    let body = Content { message, created_at: NOW, kind: ContentKind::Comparison(said) }.encode();
+    let acks = ana.deliver(vec![EntryKind::Envelope(Box::new(own_mail(message, body)))]);
+    assert_eq!(acks, [(1, AckOutcome::Unreadable)]);
+    assert_eq!(bo(&ana).0, Trust::Changed, "the node verified somebody");
+}
+
+#[test]
+fn of_what_devices_make_of_somebody_the_latest_counts() {
+    let (mut ana, _) = writing();
+    claim(&mut ana);
+    directory_names(&mut ana, 7);
+    ana.now = ana.now.plus_millis(3_000);
+    decide(&mut ana, true);
+    decide(&mut ana, false);
+    hear(&mut ana, 7, true, 0);
+    assert_eq!(bo(&ana).0, Trust::Unverified, "that was before");
+    hear(&mut ana, 7, true, 60_000);
+    assert_eq!(bo(&ana).0, Trust::Verified);
+    // The laptop's clock is ahead, and still the user has the last word here.
+    decide(&mut ana, false);
+    hear(&mut ana, 7, true, 60_000);
+    assert_eq!(bo(&ana).0, Trust::Unverified);
+}
+
+#[test]
+fn who_was_compared_under_a_key_that_is_not_known_here_is_asked_after() {
+    let (mut ana, _) = writing();
+    claim(&mut ana);
+    directory_names(&mut ana, 7);
+    assert_eq!(hear(&mut ana, 8, true, 0), [id(20)]);
+    assert_eq!(bo(&ana), (Trust::Unverified, [7; 32]), "nothing changed so far");
+    directory_names(&mut ana, 8);
+    assert_eq!(bo(&ana), (Trust::Verified, [8; 32]), "the new one is the one that was compared");
+    // A directory that goes on naming another one than the user compared is not believed.
+    assert_eq!(hear(&mut ana, 9, true, 1), [id(20)]);
+    directory_names(&mut ana, 8);
+    assert_eq!(bo(&ana), (Trust::Changed, [8; 32]));
+    decide(&mut ana, false);
+    directory_names(&mut ana, 8);
+    assert_eq!(bo(&ana), (Trust::Unverified, [8; 32]), "people had the last word");
 }

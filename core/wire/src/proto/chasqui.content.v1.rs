@@ -124,6 +124,9 @@ pub struct Comparison {
     /// False: they take back that they had.
     #[prost(bool, tag = "3")]
     pub verified: bool,
+    /// Milliseconds, by the node's clock as the device knows it: the latest counts.
+    #[prost(int64, tag = "4")]
+    pub at: i64,
 }
 /// The answer to a HistoryRequest: some pages of the history, each in pieces that fit into a message.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

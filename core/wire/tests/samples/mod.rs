@@ -93,7 +93,10 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
         ("history-request", ContentKind::HistoryRequest(HistoryRequest { cursor: Bytes::new(), attempt: 1 })),
         ("history-piece", ContentKind::HistoryPiece(history_piece())),
         ("history-piece-missing", ContentKind::HistoryPiece(history_piece_missing())),
-        ("comparison", ContentKind::Comparison(Comparison { user: ANA, identity_key: [6; 32], verified: true })),
+        (
+            "comparison",
+            ContentKind::Comparison(Comparison { user: ANA, identity_key: [6; 32], verified: true, at: NOON }),
+        ),
     ];
     let content = content.map(|(name, kind)| (name, Content { message: MESSAGE, created_at: NOON, kind }));
 

@@ -74,9 +74,9 @@ pub(crate) fn content() -> impl Strategy<Value = Content> {
             ends_answer,
         })
     });
-    let comparison = (user(), key(), any::<bool>());
-    let comparison = comparison.prop_map(|(user, identity_key, verified)| {
-        ContentKind::Comparison(Comparison { user, identity_key, verified })
+    let comparison = (user(), key(), any::<bool>(), timestamp());
+    let comparison = comparison.prop_map(|(user, identity_key, verified, at)| {
+        ContentKind::Comparison(Comparison { user, identity_key, verified, at })
     });
     let kind = prop_oneof![text, request, linking, history, piece, comparison, Just(ContentKind::Unknown)];
     (message(), timestamp(), kind).prop_map(|(message, created_at, kind)| Content { message, created_at, kind })

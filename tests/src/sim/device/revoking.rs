@@ -50,8 +50,10 @@ impl World {
 
     /// What somebody who reads along at the node gets to see.
     pub(super) fn overhear(&mut self, index: usize, frame: &Bytes) {
-        for revoked in self.revoked.iter_mut().filter(|revoked| revoked.sibling == index) {
-            revoked.frames.push(frame.clone());
+        let mut revoked = self.revoked.iter_mut().filter(|revoked| revoked.sibling == index).peekable();
+        let is_mail = || matches!(NodeFrame::decode(frame.clone(), &Limits::DEFAULT), Ok(NodeFrame::Deliver(_)));
+        if revoked.peek().is_some() && is_mail() {
+            revoked.for_each(|revoked| revoked.frames.push(frame.clone()));
         }
     }
 
