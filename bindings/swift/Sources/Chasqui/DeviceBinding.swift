@@ -18,7 +18,8 @@ public enum DeviceBinding {
     ///
     /// - Parameters:
     ///   - account: tells the folders of an app apart.
-    ///   - accessGroup: for an app whose notification service extension peeks: both name the keychain group that they share.
+    ///   - accessGroup: for an app whose notification service extension peeks: both name the keychain group that they share. Name it
+    ///   from the first day: there is another secret in another group, and a folder of before does not open with it.
     /// - Throws: ``ChasquiError/unavailable(detail:)`` when the keychain does not give them: before the first unlock, or to a Mac app
     ///   without the entitlement of a keychain group. Nothing is made or replaced then.
     public static func fromKeychain(account: String = "chasqui", accessGroup: String? = nil) async throws -> Data {
