@@ -193,3 +193,7 @@ CREATE TABLE history_transfer (
     attempts  INTEGER NOT NULL DEFAULT 0,       -- since the last piece came
     ask_at    INTEGER NOT NULL                  -- this device's clock
 ) STRICT;
+CREATE TABLE early_read (
+    conversation BLOB PRIMARY KEY,
+    up_to        INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -6,3 +6,9 @@ ALTER TABLE secured ADD COLUMN renew_at INTEGER;
 ALTER TABLE user ADD COLUMN compared_key BLOB;
 ALTER TABLE user ADD COLUMN compared_verified INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE user ADD COLUMN compared_at INTEGER NOT NULL DEFAULT 0;
+
+-- How far another device of the user has read where nothing is known to be said: a restored node is given messages back after marks.
+CREATE TABLE early_read (
+    conversation BLOB PRIMARY KEY,
+    up_to        INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -120,8 +120,9 @@ impl Engine {
                     let by = Some((envelope.sender_user, envelope.sender_device));
                     self.report(turn, &Fault::Forked, envelope.conversation, by)?;
                 }
-                // Nothing vouches for the hash, so nothing is given up for it: what cannot be read is asked for, and if that is not
-                // understood either, a group is begun anew.
+                // Nothing vouches for the hash. But whoever could forge it could as well send a commit that nobody can follow, with
+                // the same effect; and where it is true, nothing would be understood in this group.
+                self.let_go(turn, envelope.conversation)?;
                 Ok(Read::Unreadable)
             }
             Err(fault) => {

@@ -23,9 +23,6 @@ impl Engine {
 
     pub(super) fn read_notice(&mut self, turn: &mut Turn<'_>, notice: &ReadNotice) -> Result<AckOutcome, StoreError> {
         let Some(account) = &self.account else { return Ok(AckOutcome::Unreadable) };
-        let Some(conversation) = ConversationRow::find(turn.db, notice.read.conversation)? else {
-            return Ok(AckOutcome::Stored);
-        };
         let message = signing::read(account.realm, notice.user, notice.device, &notice.read);
         if !store::pin_device_key(turn.db, notice.device, notice.user, &notice.device_key)?
             || !super::identity::verify(&notice.device_key, &message, &notice.read.signature)
@@ -33,6 +30,12 @@ impl Engine {
             tracing::warn!("a read mark is not signed by the device that it names");
             return Ok(AckOutcome::Unreadable);
         }
+        let Some(conversation) = ConversationRow::find(turn.db, notice.read.conversation)? else {
+            if notice.user == account.user {
+                store::note_early_read(turn.db, notice.read.conversation, notice.read.up_to)?;
+            }
+            return Ok(AckOutcome::Stored);
+        };
         if notice.user == account.user {
             if !planted(PlantedBug::SiblingReadIgnored) {
                 self.read_elsewhere(turn, &conversation, &notice.read)?;

@@ -106,7 +106,13 @@ impl ConversationRow {
             ":peer": head.peer.map(Sql),
             ":activity": Sql(now),
         })?;
-        Self::get(connection, ConversationKey(connection.last_insert_rowid()))
+        let key = ConversationKey(connection.last_insert_rowid());
+        let sql = "UPDATE conversation SET read_up_to = early_read.up_to FROM early_read
+                   WHERE conversation.id = ? AND early_read.conversation = conversation.conversation";
+        if connection.prepare_cached(sql)?.execute([key.0])? > 0 {
+            connection.prepare_cached("DELETE FROM early_read WHERE conversation = ?")?.execute([Sql(head.id)])?;
+        }
+        Self::get(connection, key)
     }
 
     /// It is in no list.
@@ -273,4 +279,15 @@ fn summaries(
         });
     }
     Ok(list)
+}
+/// Another device of the user read in a conversation that is not known here yet.
+pub(crate) fn note_early_read(
+    connection: &Connection,
+    conversation: ConversationId,
+    up_to: Seq,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO early_read (conversation, up_to) VALUES (?, ?)
+               ON CONFLICT (conversation) DO UPDATE SET up_to = max(up_to, excluded.up_to)";
+    connection.prepare_cached(sql)?.execute((Sql(conversation), Sql(up_to)))?;
+    Ok(())
 }
