@@ -61,7 +61,7 @@ test('the sample page, built by Vite: two people talk, in two tabs, light and da
   await picture(desk, 'chat-desk-light');
   await picture(hand, 'chat-hand-dark');
   await hand.fill('textarea[name=text]', '');
-  await until('and not any more', async () => (await desk.$eval('.typing', (line) => line.textContent)) === '');
+  await until('and not any more', async () => (await desk.$eval('.typing', (line) => line.textContent)) === '', 5_000);
   // A second tab shows the same, and what is written there is shown here.
   const second = await ana.tab(at(built.url));
   await second.waitForSelector('.row');

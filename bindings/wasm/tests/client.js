@@ -113,7 +113,8 @@ test('typing shows, and ends by a word, by a message and with the client', async
       await ana.page.evaluate((chat) => client.setTyping(chat, true), chat);
       return (await seen()).at(-1)?.length === 1;
     });
-  const ends = (what) => until(what, async () => (await seen()).at(-1).length === 0);
+  // By itself it would end six seconds after the last word.
+  const ends = (what) => until(what, async () => (await seen()).at(-1).length === 0, 5_000);
   const now = (person) => person.page.evaluate(() => client.typing());
   await anaTypes();
   assert.deepEqual([await now(ana), await now(bo)], [[], anas], 'one does not see oneself');

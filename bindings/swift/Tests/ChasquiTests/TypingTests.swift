@@ -23,25 +23,27 @@ import Testing
                 }
             }
         }
-        func ends(_ what: String) async throws {
-            try await within(what) { while await seen.lists.last != [] { try await Task.sleep(for: .milliseconds(5)) } }
+        // By itself it would end six seconds after the last word.
+        func ends(_ what: String, _ how: () async throws -> Void) async throws {
+            let took = try await ContinuousClock().measure {
+                try await how()
+                try await within(what) { while await seen.lists.last != [] { try await Task.sleep(for: .milliseconds(5)) } }
+            }
+            #expect(took < .seconds(5), "\(what)")
         }
 
         try await anaTypes()
         #expect(bo.typing == anas)
         #expect(ana.typing.isEmpty, "one does not see oneself")
-        try await ana.setTyping(false, in: chat)
-        try await ends("Ana to stop")
+        try await ends("Ana to stop") { try await ana.setTyping(false, in: chat) }
         #expect(bo.typing.isEmpty)
 
         try await anaTypes()
-        try await ana.sendText("what I typed", to: chat)
-        try await ends("the message in its place")
+        try await ends("the message in its place") { try await ana.sendText("what I typed", to: chat) }
         try await bo.gets("what I typed", in: chat)
 
         try await anaTypes()
-        try await bo.suspend()
-        try await ends("nothing without a connection")
+        try await ends("nothing without a connection") { try await bo.suspend() }
         await #expect(throws: ChasquiError.suspended) { try await bo.setTyping(true, in: chat) }
         try await bo.resume()
         watching.cancel()

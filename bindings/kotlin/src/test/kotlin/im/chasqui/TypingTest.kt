@@ -1,6 +1,8 @@
 package im.chasqui
 
 import kotlin.time.Duration.Companion.milliseconds
+import kotlin.time.Duration.Companion.seconds
+import kotlin.time.measureTime
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.MutableStateFlow
@@ -9,6 +11,7 @@ import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.flow.update
 import kotlinx.coroutines.launch
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 
 /** Who is typing: seen while it happens, and no longer. */
@@ -33,21 +36,27 @@ class TypingTest {
                     }
                 }
 
+                // By itself it would end six seconds after the last word.
+                suspend fun ends(what: String, how: suspend () -> Unit) {
+                    val took = measureTime {
+                        how()
+                        seen.until(what) { it.last() == nobody }
+                    }
+                    assertTrue(took < 5.seconds, "$what: $took")
+                }
+
                 anaTypes()
                 assertEquals(anas, bo.client.typing.value)
                 assertEquals(nobody, ana.client.typing.value, "one does not see oneself")
-                ana.client.setTyping(chat, false)
-                seen.until("Ana to stop") { it.last() == nobody }
+                ends("Ana to stop") { ana.client.setTyping(chat, false) }
                 assertEquals(nobody, bo.client.typing.value)
 
                 anaTypes()
-                ana.client.sendText(chat, "what I typed")
-                seen.until("the message in its place") { it.last() == nobody }
+                ends("the message in its place") { ana.client.sendText(chat, "what I typed") }
                 bo.gets(chat, "what I typed")
 
                 anaTypes()
-                bo.client.suspend()
-                seen.until("nothing without a connection") { it.last() == nobody }
+                ends("nothing without a connection") { bo.client.suspend() }
                 failure<ChasquiException.Suspended> { bo.client.setTyping(chat, true) }
                 bo.client.resume()
                 watching.cancel()
