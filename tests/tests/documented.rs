@@ -6,13 +6,13 @@ use std::path::Path;
 
 use chasqui::{AccountProof, Client, Config, ConversationId, Error, MessageId, TimelineItem, UserId};
 
-/// Where the other languages compile theirs, and how many blocks the page has of each: twelve tasks, of
-/// which linking has three blocks and the last one five, and the log.
+/// Where the other languages compile theirs, and how many blocks the page has of each: thirteen tasks, of
+/// which linking has three blocks, what people know of each other five and typing two, the keys, and the log.
 const SOURCES: [(&str, &str, usize); 4] = [
-    ("rust", "tests/tests/documented.rs", 20),
-    ("kotlin", "bindings/kotlin/src/test/kotlin/im/chasqui/Documented.kt", 20),
-    ("swift", "bindings/swift/Tests/ChasquiTests/Documented.swift", 20),
-    ("typescript", "bindings/wasm/tests/documented.ts", 20),
+    ("rust", "tests/tests/documented.rs", 22),
+    ("kotlin", "bindings/kotlin/src/test/kotlin/im/chasqui/Documented.kt", 22),
+    ("swift", "bindings/swift/Tests/ChasquiTests/Documented.swift", 22),
+    ("typescript", "bindings/wasm/tests/documented.ts", 22),
 ];
 
 fn render(_: &[TimelineItem]) {}
@@ -55,6 +55,20 @@ async fn watch(client: &Client, chat: ConversationId) -> Result<(), Error> {
     loop {
         timeline.next().await?;
         render(timeline.window());
+    }
+}
+
+async fn set_typing(client: &Client, chat: ConversationId, text: &str) -> Result<(), Error> {
+    client.set_typing(chat, !text.is_empty()).await?;
+    Ok(())
+}
+
+async fn watch_typing(client: &Client, chat: ConversationId) -> Result<(), Error> {
+    let mut typing = client.observe_typing();
+    loop {
+        let list = typing.next().await?;
+        let is_typing = list.iter().any(|typing| typing.conversation == chat);
+        println!("{}", if is_typing { "typing…" } else { "" });
     }
 }
 

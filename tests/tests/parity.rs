@@ -31,9 +31,6 @@ enum Language {
     TypeScript,
 }
 
-/// In the core first.
-const NOT_YET: &str = "the bindings follow";
-
 const BINDINGS: [Binding; 4] = [
     Binding {
         name: "bindings/ffi",
@@ -45,9 +42,6 @@ const BINDINGS: [Binding; 4] = [
             ("restore", "made of `begin_restore`"),
             ("new_recovery_phrase", "a function of its own: UniFFI's objects have no static ones"),
             ("is_persistent", "files are, on phones and on desktops"),
-            ("set_typing", NOT_YET),
-            ("typing", NOT_YET),
-            ("observe_typing", NOT_YET),
         ],
     },
     Binding {
@@ -59,22 +53,13 @@ const BINDINGS: [Binding; 4] = [
             ("backup_pages", "as does `backUp`"),
             ("begin_restore", "`restore` reads from any stream"),
             ("is_persistent", "as in bindings/ffi"),
-            ("set_typing", NOT_YET),
-            ("typing", NOT_YET),
-            ("observe_typing", NOT_YET),
         ],
     },
     Binding {
         name: "bindings/swift",
         source: "bindings/swift/Sources/Chasqui",
         language: Language::Swift,
-        without: &[
-            ("begin_restore", "`restore` takes any sequence of bytes"),
-            ("is_persistent", "as in bindings/ffi"),
-            ("set_typing", NOT_YET),
-            ("typing", NOT_YET),
-            ("observe_typing", NOT_YET),
-        ],
+        without: &[("begin_restore", "`restore` takes any sequence of bytes"), ("is_persistent", "as in bindings/ffi")],
     },
     Binding {
         name: "bindings/wasm",
@@ -85,9 +70,6 @@ const BINDINGS: [Binding; 4] = [
             ("backup_pages", "as does `backUp`"),
             ("begin_restore", "`restore` takes such a file"),
             ("is_persistent", "`storage` says it, and whether the browser may evict the history"),
-            ("set_typing", NOT_YET),
-            ("typing", NOT_YET),
-            ("observe_typing", NOT_YET),
         ],
     },
 ];

@@ -8,14 +8,14 @@ use crate::account::{Account, AccountProof, DeviceInfo, PhoneChallenge, UserInfo
 use crate::backup::{NativeBackup, NativeRestore};
 use crate::config::Config;
 use crate::connection::ConnectionState;
-use crate::conversation::{ConversationSummary, Protection};
+use crate::conversation::{ConversationSummary, Protection, Typing};
 use crate::error::ChasquiError;
 use crate::export::NativeExport;
 use crate::identity::{HistoryTransfer, SafetyNumber, SecurityEvent};
 use crate::message::Message;
 use crate::observer::{
     NativeConnectionObserver, NativeConversationsObserver, NativeSalvageObserver, NativeSecurityObserver,
-    NativeTimelineObserver, NativeTransferObserver,
+    NativeTimelineObserver, NativeTransferObserver, NativeTypingObserver, all,
 };
 use crate::planted;
 use crate::salvage::Salvage;
@@ -223,6 +223,21 @@ impl NativeClient {
         Ok(self.0.delete(message).await?)
     }
 
+    /// See [`Client::set_typing`].
+    pub async fn set_typing(&self, conversation: ConversationId, typing: bool) -> Result<(), ChasquiError> {
+        Ok(self.0.set_typing(conversation, typing).await?)
+    }
+
+    /// See [`Client::typing`].
+    pub fn typing(&self) -> Vec<Typing> {
+        all(self.0.typing())
+    }
+
+    /// See [`Client::observe_typing`].
+    pub fn observe_typing(&self) -> Arc<NativeTypingObserver> {
+        NativeTypingObserver::new(self.0.observe_typing())
+    }
+
     /// See [`Client::accept_request`].
     pub async fn accept_request(&self, conversation: ConversationId) -> Result<(), ChasquiError> {
         Ok(self.0.accept_request(conversation).await?)
@@ -378,8 +393,4 @@ impl NativeClient {
 
 fn event_number(number: i64) -> Result<u64, ChasquiError> {
     unsigned(number, "the number of a security event")
-}
-
-fn all<T, U: From<T>>(lines: Vec<T>) -> Vec<U> {
-    lines.into_iter().map(U::from).collect()
 }

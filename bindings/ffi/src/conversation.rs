@@ -68,6 +68,22 @@ impl From<chasqui::ConversationSummary> for ConversationSummary {
     }
 }
 
+/// Somebody is writing something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct Typing {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Who, on whatever device.
+    pub user: UserId,
+}
+
+impl From<chasqui::Typing> for Typing {
+    fn from(typing: chasqui::Typing) -> Self {
+        let chasqui::Typing { conversation, user } = typing;
+        Self { conversation, user }
+    }
+}
+
 /// What sort of conversation it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum ConversationKind {

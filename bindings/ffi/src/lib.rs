@@ -30,7 +30,7 @@ pub use backup::{NativeBackup, NativeRestore, native_new_recovery_phrase};
 pub use client::NativeClient;
 pub use config::Config;
 pub use connection::{Blocked, ConnectionState};
-pub use conversation::{ConversationKind, ConversationSummary, Protection};
+pub use conversation::{ConversationKind, ConversationSummary, Protection, Typing};
 pub use error::{ChasquiError, ErrorCode};
 pub use export::NativeExport;
 pub use identity::{HistoryTransfer, SafetyNumber, SecurityEvent, SecurityEventKind, Trust};
@@ -38,7 +38,7 @@ pub use log::{LogLevel, LogRecord, NativeLog};
 pub use message::{Delivery, Failure, Message, MessageContent, MessageState, Undelivered};
 pub use observer::{
     NativeConnectionObserver, NativeConversationsObserver, NativeSalvageObserver, NativeSecurityObserver,
-    NativeTimelineObserver, NativeTransferObserver,
+    NativeTimelineObserver, NativeTransferObserver, NativeTypingObserver,
 };
 pub use peek::{Peeked, PeekedMessage, native_peek};
 pub use salvage::{Salvage, SavedTable};

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::connection::ConnectionState;
-use crate::conversation::ConversationSummary;
+use crate::conversation::{ConversationSummary, Typing};
 use crate::error::ChasquiError;
 use crate::identity::{HistoryTransfer, SecurityEvent};
 use crate::planted;
@@ -86,6 +86,16 @@ impl Observes for chasqui::SecurityObserver {
 
 impl Observes for chasqui::TransferObserver {
     type News = Option<chasqui::HistoryTransfer>;
+
+    async fn news(&mut self) -> Result<Self::News, chasqui::Error> {
+        self.next().await
+    }
+
+    fn show(&mut self, _limit: u32) {}
+}
+
+impl Observes for chasqui::TypingObserver {
+    type News = Vec<chasqui::Typing>;
 
     async fn news(&mut self) -> Result<Self::News, chasqui::Error> {
         self.next().await
@@ -229,7 +239,7 @@ list_observer!(
 );
 
 macro_rules! news_observer {
-    ($(#[$doc:meta])* $name:ident, $core:ty, $news:ident) => {
+    ($(#[$doc:meta])* $name:ident, $core:ty, $news:ty, $convert:expr) => {
         $(#[$doc])*
         #[derive(uniffi::Object)]
         pub struct $name(Watched<$core>);
@@ -244,7 +254,7 @@ macro_rules! news_observer {
         impl $name {
             /// Waits for news. Nothing once it was cancelled or the client closed.
             pub async fn next(&self) -> Result<Option<$news>, ChasquiError> {
-                Ok(self.0.next(|_| {}).await?.map($news::from))
+                Ok(self.0.next(|_| {}).await?.map($convert))
             }
 
             /// Ends it, and a pending `next`. Again, it changes nothing.
@@ -257,38 +267,27 @@ macro_rules! news_observer {
 
 news_observer!(
     /// Watches the connection: the state now, then each change.
-    NativeConnectionObserver, chasqui::ConnectionObserver, ConnectionState
+    NativeConnectionObserver, chasqui::ConnectionObserver, ConnectionState, ConnectionState::from
 );
 news_observer!(
     /// Watches for damage that was found, and what was saved from it.
-    NativeSalvageObserver, chasqui::SalvageObserver, Salvage
+    NativeSalvageObserver, chasqui::SalvageObserver, Salvage, Salvage::from
 );
 news_observer!(
     /// Watches for security events.
-    NativeSecurityObserver, chasqui::SecurityObserver, SecurityEvent
+    NativeSecurityObserver, chasqui::SecurityObserver, SecurityEvent, SecurityEvent::from
+);
+news_observer!(
+    /// Watches how far the history of another device has come: one transfer, or an empty list when none is on its way. (There is
+    /// no nothing within nothing in Kotlin.)
+    NativeTransferObserver, chasqui::TransferObserver, Vec<HistoryTransfer>, all
+);
+news_observer!(
+    /// Watches who else is writing: everybody who is, then the whole list at each change.
+    NativeTypingObserver, chasqui::TypingObserver, Vec<Typing>, all
 );
 
-/// Watches how far the history of another device has come.
-#[derive(uniffi::Object)]
-pub struct NativeTransferObserver(Watched<chasqui::TransferObserver>);
-
-impl NativeTransferObserver {
-    pub(crate) fn new(observer: chasqui::TransferObserver) -> Arc<Self> {
-        Arc::new(Self(Watched::new(observer)))
-    }
-}
-
-#[uniffi::export]
-impl NativeTransferObserver {
-    /// Waits for news: one transfer, or an empty list when none is on its way. (There is no nothing within nothing in Kotlin.)
-    /// Nothing once it was cancelled or the client closed.
-    pub async fn next(&self) -> Result<Option<Vec<HistoryTransfer>>, ChasquiError> {
-        let news = self.0.next(|_| {}).await?;
-        Ok(news.map(|transfer| transfer.map(HistoryTransfer::from).into_iter().collect()))
-    }
-
-    /// Ends it, and a pending `next`. Again, it changes nothing.
-    pub fn cancel(&self) {
-        self.0.cancel();
-    }
+/// As the languages know them.
+pub(crate) fn all<T, U: From<T>>(lines: impl IntoIterator<Item = T>) -> Vec<U> {
+    lines.into_iter().map(U::from).collect()
 }

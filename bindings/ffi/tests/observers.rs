@@ -72,6 +72,12 @@ async fn a_cancelled_observer_ends_at_once_and_for_good() {
     assert_eq!(within(of_transfer).await.unwrap(), Ok(None));
     assert_eq!(within(of_events).await.unwrap(), Ok(None));
     assert!(matches!(client.observe_security_events(-1).map(drop), Err(ChasquiError::Invalid { .. })));
+    let typing = client.observe_typing();
+    assert_eq!(within(typing.next()).await, Ok(Some(client.typing())));
+    let of_typing = Arc::clone(&typing);
+    let of_typing = begun(async move { of_typing.next().await }).await;
+    typing.cancel();
+    assert_eq!(within(of_typing).await.unwrap(), Ok(None));
     let connection = client.observe_connection();
     let state = ConnectionState::Blocked { reason: Blocked::NotEnrolled };
     while within(connection.next()).await.unwrap() != Some(state) {}

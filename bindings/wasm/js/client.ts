@@ -28,6 +28,7 @@ import type {
   StorageState,
   TimelineItem,
   TimelinePage,
+  Typing,
   UserId,
   UserInfo,
 } from './types.js';
@@ -316,6 +317,26 @@ export class ChasquiClient extends EventTarget {
     return this.#do('delete', { message });
   }
 
+  /**
+   * The user writes something here, or does not any more (false): whoever of the others is connected sees it ({@link typing}). Call it at
+   * each key; others are told every four seconds at most, and see it end six seconds after the last time. Sending ends it as well.
+   *
+   * It is of this moment, and best effort: nothing is told while the client is not connected, to strangers, in a conversation with
+   * oneself, or before something was said in an encrypted conversation; nothing is told later. Rejects with `not_found`,
+   * `not_enrolled`, `suspended`.
+   */
+  setTyping(conversation: ConversationId, typing: boolean): Promise<void> {
+    return this.#do('setTyping', { conversation, typing });
+  }
+
+  /**
+   * Who else is writing now, and where. Who it is, is the node's word; what is said of it in an encrypted conversation it cannot
+   * read.
+   */
+  typing(): Promise<Typing[]> {
+    return this.#call('typing');
+  }
+
   /** The stranger who wrote may go on. Works offline; where there is no request it changes nothing. */
   acceptRequest(conversation: ConversationId): Promise<void> {
     return this.#do('acceptRequest', { conversation });
@@ -479,6 +500,11 @@ export class ChasquiClient extends EventTarget {
   /** Watches {@link historyTransfer}: how far it is now, then each change. */
   observeHistoryTransfer(options?: ObserveOptions): Observer<HistoryTransfer | null> {
     return new Observer(this.#link, { kind: 'historyTransfer' }, options);
+  }
+
+  /** Watches {@link typing}: everybody who is, then the whole list at each change. */
+  observeTyping(options?: ObserveOptions): Observer<readonly Typing[]> {
+    return new Observer(this.#link, { kind: 'typing' }, options);
   }
 
   /** There is a network (again): tries at once instead of waiting. Browsers' `online` event is heard without it. */

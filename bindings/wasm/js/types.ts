@@ -353,6 +353,14 @@ export interface HistoryTransfer {
   readonly perMille: number;
 }
 
+/** Somebody is writing something. */
+export interface Typing {
+  /** Where. */
+  readonly conversation: ConversationId;
+  /** Who, on whatever device. */
+  readonly user: UserId;
+}
+
 /** What was saved when the history was found damaged. */
 export interface Salvage {
   /** Counts from 1. */

@@ -112,6 +112,8 @@ async fn done(client: &Client, request: Request) -> Result<Value, Error> {
         Request::Retry { message } => client.retry(message).await.map(nothing)?,
         Request::MarkRead { conversation, up_to } => client.mark_read(conversation, up_to).await.map(nothing)?,
         Request::Delete { message } => client.delete(message).await.map(nothing)?,
+        Request::SetTyping { conversation, typing } => client.set_typing(conversation, typing).await.map(nothing)?,
+        Request::Typing {} => shape::typing(&client.typing()),
         Request::AcceptRequest { conversation } => client.accept_request(conversation).await.map(nothing)?,
         Request::DeclineRequest { conversation, block } => {
             client.decline_request(conversation, block).await.map(nothing)?

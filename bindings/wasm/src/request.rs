@@ -98,6 +98,8 @@ requests! {
     Retry { message: MessageId }
     MarkRead { conversation: ConversationId, up_to: Option<Seq> }
     Delete { message: MessageId }
+    SetTyping { conversation: ConversationId, typing: bool }
+    Typing {}
     AcceptRequest { conversation: ConversationId }
     DeclineRequest { conversation: ConversationId, block: bool }
     Conversations { limit: u32 }

@@ -4,7 +4,7 @@ use chasqui::{
     Account, Blocked, Change, ConnectionState, ConversationKind, ConversationSummary, Delivery, DeviceInfo, Error,
     Failure, HistoryTransfer, HoleReason, Incomplete, Message, MessageContent, MessageState, PhoneChallenge,
     Protection, SafetyNumber, Salvage, SearchHit, SecurityEvent, SecurityEventKind, TimelineItem, TimelinePage, Trust,
-    Undelivered, Update, UserInfo,
+    Typing, Undelivered, Update, UserInfo,
 };
 use serde_json::{Map, Value, json};
 
@@ -45,6 +45,10 @@ pub(crate) fn conversation(line: &ConversationSummary) -> Value {
         "unread": line.unread, "readUpTo": line.read_up_to, "lastMessage": line.last_message.as_ref().map(message),
         "activity": line.activity,
     })
+}
+
+pub(crate) fn typing(list: &[Typing]) -> Value {
+    list.iter().map(|Typing { conversation, user }| json!({"conversation": conversation, "user": user})).collect()
 }
 
 fn trust(trust: Trust) -> &'static str {

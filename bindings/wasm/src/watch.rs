@@ -2,7 +2,7 @@
 
 use chasqui::{
     Client, ConnectionObserver, ConversationId, ConversationsObserver, Error, SalvageObserver, SecurityObserver,
-    TimelineObserver, TransferObserver,
+    TimelineObserver, TransferObserver, TypingObserver,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,6 +20,7 @@ pub enum Topic {
     Salvages { shown: u64 },
     SecurityEvents { after: u64 },
     HistoryTransfer {},
+    Typing {},
 }
 
 /// One of the core's observers.
@@ -32,6 +33,7 @@ pub enum Observer {
     Salvages(SalvageObserver),
     SecurityEvents(SecurityObserver),
     HistoryTransfer(TransferObserver),
+    Typing(TypingObserver),
 }
 
 impl Observer {
@@ -44,6 +46,7 @@ impl Observer {
             Topic::Salvages { shown } => Self::Salvages(client.observe_salvages(shown)),
             Topic::SecurityEvents { after } => Self::SecurityEvents(client.observe_security_events(after)),
             Topic::HistoryTransfer {} => Self::HistoryTransfer(client.observe_history_transfer()),
+            Topic::Typing {} => Self::Typing(client.observe_typing()),
         }
     }
 
@@ -68,6 +71,7 @@ impl Observer {
             Self::Salvages(observer) => observer.next().await.map(|salvage| shape::salvage(&salvage)),
             Self::SecurityEvents(observer) => observer.next().await.map(|event| shape::security_event(&event)),
             Self::HistoryTransfer(observer) => observer.next().await.map(shape::transfer),
+            Self::Typing(observer) => observer.next().await.map(|list| shape::typing(&list)),
         }
     }
 }

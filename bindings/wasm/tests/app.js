@@ -53,8 +53,15 @@ test('the sample page, built by Vite: two people talk, in two tabs, light and da
   for (const text of ['It did, at dawn.', 'The runner had not even stopped to rest. He asked me to tell you that the road over the pass is open again, and that he will carry whatever you have on his way back.']) await write(hand, text);
   await until('both are read', () => desk.$$eval('.bubble.own .state.read', (states) => states.length === 2));
   await until('answers are shown', () => desk.$$eval('.bubble.other', (lines) => lines.length === 2));
+  // Key by key, and taken back.
+  await until('Bo is seen typing', async () => {
+    await hand.press('textarea[name=text]', 'x');
+    return (await desk.$eval('.typing', (line) => line.textContent)) === `${names[1]} is typing…`;
+  });
   await picture(desk, 'chat-desk-light');
   await picture(hand, 'chat-hand-dark');
+  await hand.fill('textarea[name=text]', '');
+  await until('and not any more', async () => (await desk.$eval('.typing', (line) => line.textContent)) === '', 5_000);
   // A second tab shows the same, and what is written there is shown here.
   const second = await ana.tab(at(built.url));
   await second.waitForSelector('.row');

@@ -90,6 +90,54 @@ test('observe conversations and the connection; a window can grow', async () => 
   await close();
 });
 
+test('typing shows, and ends by a word, by a message and with the client', async () => {
+  const { ana, bo, chat, close } = await pair();
+  const says = (person, text) => person.page.evaluate(([chat, text]) => client.sendText(chat, text), [chat, text]);
+  await says(ana, 'hello');
+  await all([ana, bo], chat, ['hello']);
+  await says(bo, 'hello yourself');
+  await all([ana, bo], chat, ['hello', 'hello yourself']);
+  const anas = [{ conversation: chat, user: await ana.page.evaluate(() => account.user) }];
+  // Bo looks in another tab than the one that has the core.
+  const second = await bo.open();
+  await second.evaluate(() => {
+    window.lists = [];
+    window.over = (async () => {
+      for await (const list of client.observeTyping()) lists.push(list);
+    })();
+  });
+  const seen = () => second.evaluate(() => lists);
+  // As an app does, key by key: a signal may be lost, and is said again.
+  const anaTypes = () =>
+    until('Ana types', async () => {
+      await ana.page.evaluate((chat) => client.setTyping(chat, true), chat);
+      return (await seen()).at(-1)?.length === 1;
+    });
+  // By itself it would end six seconds after the last word.
+  const ends = (what) => until(what, async () => (await seen()).at(-1).length === 0, 5_000);
+  const now = (person) => person.page.evaluate(() => client.typing());
+  await anaTypes();
+  assert.deepEqual([await now(ana), await now(bo)], [[], anas], 'one does not see oneself');
+  assert.equal(await ana.page.evaluate((chat) => client.setTyping(chat, false), chat), undefined, 'nothing is answered');
+  await ends('she stops');
+  assert.deepEqual(await now(bo), []);
+  await anaTypes();
+  await says(ana, 'what I typed');
+  await ends('the message in its place');
+  await all([bo], chat, ['hello', 'hello yourself', 'what I typed']);
+  assert.deepEqual(await seen(), [[], anas, [], anas, []]);
+  const codes = await second.evaluate(async (chat) => [
+    await code(() => client.setTyping('09090909-0909-7909-8909-090909090909', true)), await code(() => client.setTyping('nowhere', true)),
+    await code(() => client.setTyping(chat)),
+  ], chat);
+  assert.deepEqual(codes, ['not_found', 'invalid', 'invalid']);
+  await second.evaluate(async () => {
+    await client.close();
+    await over;
+  });
+  await close();
+});
+
 test('search, pages and cursors, delete', async () => {
   const { ana, chat, close } = await pair();
   const found = await ana.page.evaluate(async (chat) => {

@@ -61,6 +61,16 @@ export async function markRead(client: ChasquiClient, chat: ConversationId): Pro
   return badge;
 }
 
+export async function setTyping(client: ChasquiClient, chat: ConversationId, text: string): Promise<void> {
+  await client.setTyping(chat, text !== '');
+}
+
+export async function seeWhoIsTyping(client: ChasquiClient, chat: ConversationId): Promise<void> {
+  for await (const list of client.observeTyping()) {
+    console.log(list.some(({ conversation }) => conversation === chat) ? 'typing…' : '');
+  }
+}
+
 export async function search(client: ChasquiClient): Promise<void> {
   for (const hit of await client.search('noon', 20)) {
     const around = await client.timelineAfter(hit.message.conversation, hit.cursor, 20);

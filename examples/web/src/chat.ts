@@ -174,12 +174,13 @@ function timeline(main: HTMLElement, client: ChasquiClient, { id, name, peer }: 
   const composer = element('form', { class: 'composer' }, text, send);
   const leave = element('button', { class: 'plain back', 'aria-label': 'Back' }, '‹');
   const trouble = element('p', { class: 'error', role: 'alert' });
+  const typing = element('p', { class: 'typing', role: 'status' });
   leave.addEventListener('click', back);
   const trust = peer === null ? null : identity(client, id, peer);
   const title = element('strong', {}, name);
   let face = avatar(name);
   const header = element('header', { class: 'with' }, leave, face, title, trust?.mark ?? null);
-  main.replaceChildren(header, ...(trust ? [trust.panel] : []), lines, trouble, composer);
+  main.replaceChildren(header, ...(trust ? [trust.panel] : []), lines, typing, trouble, composer);
   if (matchMedia('(hover: hover)').matches) text.focus();
 
   let limit = PAGE;
@@ -199,6 +200,12 @@ function timeline(main: HTMLElement, client: ChasquiClient, { id, name, peer }: 
   void (async () => {
     for await (items of watch.lists()) show();
   })();
+  void (async () => {
+    for await (const list of client.observeTyping({ signal: over.signal })) {
+      const isTyping = list.some(({ conversation }) => conversation === id);
+      typing.textContent = isTyping ? `${title.textContent} is typing…` : '';
+    }
+  })();
   if (trust) void (async () => {
     for await (const event of client.observeSecurityEvents(0, { signal: over.signal })) {
       if (event.kind !== 'identityChanged' || event.user !== peer) continue;
@@ -216,7 +223,11 @@ function timeline(main: HTMLElement, client: ChasquiClient, { id, name, peer }: 
     text.style.height = 'auto';
     text.style.height = `${Math.min(text.scrollHeight, 160)}px`;
   };
-  text.addEventListener('input', grow);
+  text.addEventListener('input', () => {
+    grow();
+    // Nothing is lost when it cannot be told.
+    client.setTyping(id, text.value.trim() !== '').catch(() => {});
+  });
   text.addEventListener('keydown', (event) => {
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
     event.preventDefault();

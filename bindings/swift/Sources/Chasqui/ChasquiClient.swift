@@ -317,6 +317,18 @@ public final class ChasquiClient: Sendable {
         try await call { try await $0.delete(message: message) }
     }
 
+    /// The user writes something there, or does not any more (`false`): whoever of the others is connected sees it (``typing``). Call it
+    /// at each key; others are told every four seconds at most, and see it end six seconds after the last time. Sending ends it as
+    /// well.
+    ///
+    /// It is of this moment, and best effort: nothing is told while the client is not connected, to strangers, in a conversation with
+    /// oneself, or before something was said in an encrypted conversation; nothing is told later.
+    ///
+    /// - Throws: ``ChasquiError/notFound(what:)``, ``ChasquiError/notEnrolled``, ``ChasquiError/suspended``.
+    public func setTyping(_ isTyping: Bool, in conversation: ConversationId) async throws {
+        try await call { try await $0.setTyping(conversation: conversation, typing: isTyping) }
+    }
+
     /// The stranger who wrote may go on, and is told what was received and read. Answering accepts as well.
     public func acceptRequest(_ conversation: ConversationId) async throws {
         try await call { try await $0.acceptRequest(conversation: conversation) }
@@ -392,6 +404,14 @@ public final class ChasquiClient: Sendable {
     /// Watches the connection: the state now, then each change.
     public func observeConnection() -> ConnectionObserver {
         ConnectionObserver(native.observeConnection())
+    }
+
+    /// Who else is writing now, and where. Who it is, is the node's word; what is said of it in an encrypted conversation it cannot read.
+    public var typing: [Typing] { native.typing() }
+
+    /// Watches who else is writing: everybody who is, then the whole list at each change. Lists in between may be skipped.
+    public func observeTyping() -> TypingObserver {
+        TypingObserver(native.observeTyping())
     }
 
     /// What was saved from damaged files so far, oldest first; empty for almost everyone. While damage is repaired, calls

@@ -79,7 +79,7 @@ public typealias TimelineObserver = ListObserver<TimelineUpdate, TimelineItem>
 /// The conversations with the latest activity.
 public typealias ConversationsObserver = ListObserver<ConversationsUpdate, ConversationSummary>
 
-/// News one by one: of the connection and of a transfer, how it is now and then each change; of salvages and security events, each that
+/// News one by one: of the connection, of a transfer and of who is typing, how it is now and then each change; of salvages and security events, each that
 /// was not shown yet.
 ///
 /// It ends as a ``ListObserver`` does.
@@ -126,6 +126,8 @@ public typealias SalvageObserver = NewsObserver<Salvage>
 public typealias SecurityObserver = NewsObserver<SecurityEvent>
 /// How far the history of another device has come; `nil` while none is on its way.
 public typealias TransferObserver = NewsObserver<HistoryTransfer?>
+/// Everybody else who is writing.
+public typealias TypingObserver = NewsObserver<[Typing]>
 
 protocol NativeListObserver<Update, Item>: Sendable {
     associatedtype Update: Sendable
@@ -147,6 +149,7 @@ extension NativeConversationsObserver: NativeListObserver {}
 extension NativeConnectionObserver: NativeNewsObserver {}
 extension NativeSalvageObserver: NativeNewsObserver {}
 extension NativeSecurityObserver: NativeNewsObserver {}
+extension NativeTypingObserver: NativeNewsObserver {}
 
 /// What comes as a list of at most one.
 struct NativeTransfers: NativeNewsObserver {

@@ -52,6 +52,16 @@ enum Documented {
         }
     }
 
+    static func setTyping(_ client: ChasquiClient, chat: ConversationId, text: String) async throws {
+        try await client.setTyping(!text.isEmpty, in: chat)
+    }
+
+    static func watchTyping(_ client: ChasquiClient, chat: ConversationId) async throws {
+        for try await list in client.observeTyping() {
+            print(list.contains { $0.conversation == chat } ? "typing…" : "")
+        }
+    }
+
     static func markRead(_ client: ChasquiClient, chat: ConversationId) async throws -> Int {
         try await client.markRead(chat)
         let badge = try await client.totalUnread()

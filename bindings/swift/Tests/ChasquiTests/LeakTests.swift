@@ -43,10 +43,11 @@ func threads() -> [String] {
             let salvages = Task { for try await _ in try client.observeSalvages() {} }
             let events = Task { for try await _ in try client.observeSecurityEvents() {} }
             let transfer = Task { for try await _ in client.observeHistoryTransfer() {} }
+            let typing = Task { for try await _ in client.observeTyping() {} }
             for await _ in begun { break }
             try await client.close()
             try await within("the observers to end") {
-                for watching in [lists, salvages, events, transfer] { try await watching.value }
+                for watching in [lists, salvages, events, transfer, typing] { try await watching.value }
             }
         }
     }

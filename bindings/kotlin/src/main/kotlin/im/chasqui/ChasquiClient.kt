@@ -382,6 +382,30 @@ public class ChasquiClient private constructor(private val native: NativeClient)
     public suspend fun delete(message: MessageId): Unit = calls.call { native.delete(message) }
 
     /**
+     * The user writes something here, or does not any more (false): whoever of the others is connected sees it ([typing]). Call it
+     * at each key; others are told every four seconds at most, and see it end six seconds after the last time. Sending ends it
+     * as well.
+     *
+     * It is of this moment, and best effort: nothing is told while the client is not connected, to strangers, in a conversation
+     * with oneself, or before something was said in an encrypted conversation; nothing is told later.
+     *
+     * @throws ChasquiException.NotFound
+     * @throws ChasquiException.NotEnrolled
+     */
+    public suspend fun setTyping(conversation: ConversationId, isTyping: Boolean): Unit =
+        calls.call { native.setTyping(conversation, isTyping) }
+
+    /**
+     * Who else is writing, and where: now, and from now on. Who it is, is the node's word; what is said of it in an encrypted
+     * conversation it cannot read. Collecting it never ends by itself; that of a closed client waits.
+     */
+    public val typing: StateFlow<List<Typing>> = now(emptyList(), native::typing, observeTyping())
+
+    /** Watches that: everybody who is, then the whole list at each change. Lists in between may be skipped. Ends with the client. */
+    public fun observeTyping(): Flow<List<Typing>> =
+        watched(calls, native::observeTyping, { it.next() }, { it.cancel(); it.close() })
+
+    /**
      * The stranger who wrote may go on, and is told now that what was written was received, and read if it was. Works
      * offline; again, or where there is no request, it changes nothing. Answering accepts as well.
      *
@@ -443,7 +467,7 @@ public class ChasquiClient private constructor(private val native: NativeClient)
         TimelineObserver(calls, limit) { native.observeTimeline(conversation, it) }
 
     /** How the connection is: now, and from now on. Collecting it never ends by itself; that of a closed client waits. */
-    public val connection: StateFlow<ConnectionState> = Connection(::connectionNow, observeConnection())
+    public val connection: StateFlow<ConnectionState> = now(ConnectionState.Offline, native::connection, observeConnection())
 
     /** Watches the connection: the state now, then each change. States in between may be skipped. Ends with the client. */
     public fun observeConnection(): Flow<ConnectionState> =
@@ -565,12 +589,8 @@ public class ChasquiClient private constructor(private val native: NativeClient)
      */
     public suspend fun exportFromNode(): String = calls.call { native.exportFromNode() }
 
-    private fun connectionNow(): ConnectionState =
-        try {
-            calls.typed { native.connection() }
-        } catch (closed: ChasquiException.Closed) {
-            ConnectionState.Offline
-        }
+    private fun <T : Any> now(closed: T, ask: () -> T, news: Flow<T>): StateFlow<T> =
+        Now({ calls.unlessClosed { calls.typed(ask) } ?: closed }, news)
 
     private suspend fun write(into: OutputStream, next: suspend () -> ByteArray?) {
         while (true) {

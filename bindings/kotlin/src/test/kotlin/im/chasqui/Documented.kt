@@ -50,6 +50,16 @@ internal object Documented {
         client.observeTimeline(chat, limit = 50).lists.collect { lines -> render(lines) }
     }
 
+    suspend fun setTyping(client: ChasquiClient, chat: ConversationId, text: String) {
+        client.setTyping(chat, text.isNotEmpty())
+    }
+
+    suspend fun watchTyping(client: ChasquiClient, chat: ConversationId) {
+        client.observeTyping().collect { list ->
+            println(if (list.any { it.conversation == chat }) "typing…" else "")
+        }
+    }
+
     suspend fun markRead(client: ChasquiClient, chat: ConversationId): Int {
         client.markRead(chat)
         val badge = client.totalUnread()

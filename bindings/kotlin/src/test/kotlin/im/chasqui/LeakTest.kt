@@ -48,6 +48,7 @@ class LeakTest {
                     launch { client.observeSalvages(0).collect {} }
                     launch { client.observeSecurityEvents().collect {} }
                     launch { client.observeHistoryTransfer().collect {} }
+                    launch { client.observeTyping().collect {} }
                     begun.await()
                     client.close()
                 }

@@ -9,20 +9,20 @@ import kotlinx.coroutines.flow.distinctUntilChanged
 import kotlinx.coroutines.flow.onCompletion
 
 /**
- * The connection, asked for when somebody looks: a state flow that needs no scope and nobody who ends it.
+ * Something that the library knows at any time, asked for when somebody looks: a state flow that needs no scope and nobody who
+ * ends it.
  *
  * As every state flow it never completes: collecting that of a closed client waits until it is cancelled.
  */
 @OptIn(ExperimentalForInheritanceCoroutinesApi::class)
-internal class Connection(private val now: () -> ConnectionState, private val states: Flow<ConnectionState>) :
-    StateFlow<ConnectionState> {
-    override val value: ConnectionState
+internal class Now<T>(private val now: () -> T, private val states: Flow<T>) : StateFlow<T> {
+    override val value: T
         get() = now()
 
-    override val replayCache: List<ConnectionState>
+    override val replayCache: List<T>
         get() = listOf(value)
 
-    override suspend fun collect(collector: FlowCollector<ConnectionState>): Nothing {
+    override suspend fun collect(collector: FlowCollector<T>): Nothing {
         states
             .onCompletion { failure -> if (failure == null) emit(value) }
             .distinctUntilChanged()
