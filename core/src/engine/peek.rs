@@ -22,7 +22,8 @@ use crate::store::{
 
 /// What mail, oldest first, would come to in this history. Whoever's name is not known here is left without one.
 pub(crate) fn peek(db: &Connection, account: &AccountRow, mail: &[Entry]) -> Result<Peeked, StoreError> {
-    let mut peek = Peek { db, account, reader: None, conversations: BTreeMap::new(), seen: BTreeSet::new() };
+    let (conversations, early) = (BTreeMap::new(), BTreeMap::new());
+    let mut peek = Peek { db, account, reader: None, conversations, early, seen: BTreeSet::new() };
     let mut arrived = Vec::new();
     for entry in mail {
         match &entry.kind {
@@ -47,6 +48,8 @@ struct Peek<'a> {
     reader: Option<Engine>,
     /// Those that the mail touches.
     conversations: BTreeMap<ConversationId, Talk>,
+    /// How far was read in those that are not known yet.
+    early: BTreeMap<ConversationId, Seq>,
     seen: BTreeSet<chasqui_wire::MessageId>,
 }
 
@@ -70,10 +73,14 @@ impl Peek<'_> {
         if !self.conversations.contains_key(&head.id) {
             let row = ConversationRow::find(self.db, head.id)?;
             let said = row.as_ref().map(|row| AdmissionRow::get(self.db, row.key)).transpose()?.flatten();
+            let read_up_to = match &row {
+                Some(row) => row.read_up_to,
+                None => store::early_read(self.db, head.id)?.max(self.early.get(&head.id).copied()),
+            };
             let talk = Talk {
                 request: row.as_ref().map_or(Request::No, |row| row.request),
                 said: said.map(|said| (said.verdict, said.waits)),
-                read_up_to: row.as_ref().and_then(|row| row.read_up_to),
+                read_up_to,
                 declined_up_to: None,
                 head: row.as_ref().and_then(|row| row.head),
                 arrived: Vec::new(),
@@ -169,8 +176,12 @@ impl Peek<'_> {
         if !is_its_key || !super::identity::verify(&notice.device_key, &message, &notice.read.signature) {
             return Ok(());
         }
-        if let Some(talk) = self.known(notice.read.conversation)? {
-            talk.read_up_to = talk.read_up_to.max(Some(notice.read.up_to));
+        let (conversation, up_to) = (notice.read.conversation, notice.read.up_to);
+        match self.known(conversation)? {
+            Some(talk) => talk.read_up_to = talk.read_up_to.max(Some(up_to)),
+            None => drop(
+                self.early.insert(conversation, up_to.max(self.early.get(&conversation).copied().unwrap_or(up_to))),
+            ),
         }
         Ok(())
     }

@@ -280,6 +280,14 @@ fn summaries(
     }
     Ok(list)
 }
+
+/// How far another device of the user has read in a conversation that is not known here yet.
+pub(crate) fn early_read(connection: &Connection, conversation: ConversationId) -> Result<Option<Seq>, StoreError> {
+    let sql = "SELECT up_to FROM early_read WHERE conversation = ?";
+    let found = connection.prepare_cached(sql)?.query_row([Sql(conversation)], |row| row.wire("up_to"));
+    Ok(found.optional()?)
+}
+
 /// Another device of the user read in a conversation that is not known here yet.
 pub(crate) fn note_early_read(
     connection: &Connection,

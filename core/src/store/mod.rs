@@ -38,8 +38,8 @@ pub(crate) use account::AccountRow;
 pub(crate) use archive::{ArchiveCursor, TransferRow, restore_deliveries};
 pub(crate) use binding::{Binding, adopt, unlock, unlock_reader};
 pub(crate) use conversation::{
-    ConversationHead, ConversationKey, ConversationRow, after as conversation_after, list, note_early_read, summary,
-    total_unread, unread, unread_above,
+    ConversationHead, ConversationKey, ConversationRow, after as conversation_after, early_read, list, note_early_read,
+    summary, total_unread, unread, unread_above,
 };
 pub(crate) use era::{eras, set_eras};
 pub(crate) use hole::{NewHole, incomplete, note as note_hole, note_absence};
