@@ -107,6 +107,7 @@ test('typing shows, and ends by a word, by a message and with the client', async
     })();
   });
   const seen = () => second.evaluate(() => lists);
+  await until('the list as it is', async () => (await seen()).length > 0);
   // As an app does, key by key: a signal may be lost, and is said again.
   const anaTypes = () =>
     until('Ana types', async () => {

@@ -14,6 +14,9 @@ import Testing
         let anas = [Typing(conversation: chat, user: try await ana.account()!.user)]
         let seen = Seen()
         let watching = Task { for try await list in bo.observeTyping() { await seen.add(list) } }
+        try await within("the list as it is") {
+            while await seen.lists.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+        }
         // As an app does, key by key: a signal may be lost, and is said again.
         func anaTypes() async throws {
             try await within("Ana to type") {

@@ -28,6 +28,7 @@ class TypingTest {
             val seen = MutableStateFlow(listOf<List<Typing>>())
             coroutineScope {
                 val watching = launch { bo.client.observeTyping().collect { list -> seen.update { it + listOf(list) } } }
+                seen.until("the list as it is") { it.isNotEmpty() }
                 // As an app does, key by key: a signal may be lost, and is said again.
                 suspend fun anaTypes() {
                     while (seen.value.lastOrNull() != anas) {
