@@ -9,7 +9,7 @@ use chasqui_wire::http::{Key, Login};
 use chasqui_wire::{
     AckItem, AckOutcome, Claim, ClientFrame, Commit, ConversationId, ConversationKind, Entry, EntryKind, Envelope,
     ErrorCode, GoodbyeReason, KeyPackages, KeyPackagesLeft, MessageId, NodeFrame, Ping, Protection, RosterEntry, Send,
-    StorageClass, Welcoming, direct_conversation, signing,
+    StorageClass, direct_conversation, signing,
 };
 use client::{Device, Node, Response, Socket, node, request};
 use ring::digest::{SHA256, digest};
@@ -151,8 +151,8 @@ async fn two_devices_meet_and_talk_and_nothing_stays() {
         hash: digest(&SHA256, &begins.body).as_ref().try_into().unwrap(),
         added: vec![entry(&bo)],
         removed: vec![],
-        welcomes: vec![Welcoming { device: bo.device, body: Bytes::from_static(b"the welcome") }],
         begins: true,
+        welcome: Bytes::from_static(b"the welcome"),
     };
     assert_eq!(answer(&mut anas, ClientFrame::Send(Box::new(Send { commit: Some(commit), ..begins }))).await, Ok(()));
     let welcome = taken(&mut bos).await;

@@ -55,6 +55,8 @@ pub(super) struct Group {
     pub(super) frame_bytes: usize,
     pub(super) unencrypted_frame_bytes: usize,
     pub(super) begin_cpu_ms: f64,
+    /// For all but who begins it.
+    pub(super) begin_welcome_bytes: usize,
     pub(super) add: Change,
     pub(super) remove: Change,
     /// For one who joins.
@@ -181,6 +183,7 @@ pub(super) fn measure(folder: &Path, seed: u64, devices: usize, times: Times) ->
         frame_bytes: said.frame_bytes,
         unencrypted_frame_bytes: said.plain_frame_bytes,
         begin_cpu_ms: begin.millis_each(1),
+        begin_welcome_bytes: begun.declared.welcome.len(),
         add: of(&changed.added),
         remove: of(&changed.removed),
         welcome_bytes: changed.welcome_bytes / times.changes,
@@ -189,9 +192,8 @@ pub(super) fn measure(folder: &Path, seed: u64, devices: usize, times: Times) ->
 }
 
 fn welcome_for(changed: &Changed, member: &Member) -> Outcome<Bytes> {
-    let device = member.entry().device;
-    let found = changed.declared.welcomes.iter().find(|welcome| welcome.device == device);
-    Ok(found.ok_or("a device was not put in the group")?.body.clone())
+    let is_added = changed.declared.added.contains(&member.entry());
+    is_added.then(|| changed.declared.welcome.clone()).ok_or_else(|| "a device was not put in the group".into())
 }
 
 #[derive(Default)]

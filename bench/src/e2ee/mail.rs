@@ -69,11 +69,11 @@ impl Writers {
             let packages = [KeyPackage { entry: tested, body: last_resort.clone() }, member.key_package(theirs)?];
             let changed = self.sibling.begin(ours, group.id, &packages)?;
             self.sibling.merge(ours, group.id)?;
-            let welcome = |device| {
-                let found = changed.declared.welcomes.iter().find(|welcome| welcome.device == device);
-                found.map(|welcome| welcome.body.clone()).ok_or("a device was not put in its group")
-            };
-            member.join(theirs, &welcome(peer.device)?)?;
+            if changed.declared.added.len() < packages.len() {
+                return Err("a device was not put in its group".into());
+            }
+            let declared = Commit { welcome: Bytes::new(), ..changed.declared.clone() };
+            member.join(theirs, &changed.declared.welcome)?;
             let envelope = Envelope {
                 message: Rng::new(number).id(mail.now().0),
                 conversation: group.conversation,
@@ -84,11 +84,11 @@ impl Writers {
                 peer: Some(peer.user),
                 seq: Seq::after(None, 0),
                 accepted_at: mail.now(),
-                body: welcome(mail.device)?,
+                body: changed.declared.welcome,
                 urgent: false,
                 resend_of: None,
                 epoch: 0,
-                commit: Some(Commit { welcomes: Vec::new(), ..changed.declared.clone() }),
+                commit: Some(declared),
                 welcome: true,
                 request: false,
             };

@@ -87,14 +87,15 @@ impl fmt::Display for Report {
         self.row(f, "its frame, bytes", 0, |group| group.frame_bytes as f64)?;
         self.row(f, "  the same unencrypted", 0, |group| group.unencrypted_frame_bytes as f64)?;
         self.row(f, "begin the group, CPU, ms", 1, |group| group.begin_cpu_ms)?;
+        self.row(f, "  its Welcome, bytes", 0, |group| group.begin_welcome_bytes as f64)?;
         self.change(f, "add", |group| &group.add)?;
         self.change(f, "remove", |group| &group.remove)?;
-        self.row(f, "Welcome, bytes", 0, |group| group.welcome_bytes as f64)?;
+        self.row(f, "Welcome for one, bytes", 0, |group| group.welcome_bytes as f64)?;
         self.row(f, "join by it, CPU, ms", 1, |group| group.join_cpu_ms)?;
-        let most = Limits::DEFAULT.body_bytes as usize;
-        let largest = |group: &Group| group.add.commit_bytes.max(group.remove.commit_bytes).max(group.welcome_bytes);
+        let most = Limits::DEFAULT.frame_bytes as usize;
+        let largest = |group: &Group| group.remove.commit_bytes.max(group.welcome_bytes).max(group.begin_welcome_bytes);
         for group in self.groups.iter().filter(|group| largest(group) > most) {
-            writeln!(f, "{} devices: a commit or a Welcome is above the {most} bytes of a body", group.devices)?;
+            writeln!(f, "{} devices: a commit or a Welcome is above the {most} bytes of a frame", group.devices)?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use chasqui_wire::{Commit, DeviceId, KeyPackage as Claimed, RosterEntry, UserId, Welcoming};
+use chasqui_wire::{Commit, DeviceId, KeyPackage as Claimed, RosterEntry, UserId};
 use openmls::prelude::{
     KeyPackage, LeafNode, LeafNodeIndex, MlsGroup, MlsGroupJoinConfig, MlsMessageIn,
     PURE_CIPHERTEXT_WIRE_FORMAT_POLICY, ProcessedMessageContent, Proposal, ProtocolMessage, Sender,
@@ -11,10 +11,10 @@ use openmls::prelude::{
 };
 use ring::digest::{Context, SHA256, digest};
 use ring::rand::SecureRandom as _;
-use tls_codec::DeserializeBytes as _;
+use tls_codec::{DeserializeBytes as _, Serialize as _};
 
 use super::key_package::capabilities;
-use super::{Distrust, Fault, Leaf, Mls, SUITE, welcome};
+use super::{Distrust, Fault, Leaf, Mls, SUITE};
 use crate::store::StoreError;
 
 /// Names a group: random, made by who begins it.
@@ -148,19 +148,14 @@ impl Mls<'_> {
             .stage_commit(&self.provider)
             .map_err(|error| self.fault(error))?;
         let commit: Bytes = bundle.commit().to_bytes().map_err(|error| self.fault(error))?.into();
-        let mut welcomes = Vec::new();
-        for (package, leaf) in &added {
-            let Some(welcome) = bundle.welcome() else { break };
-            let reference = package.hash_ref(&self.provider.crypto).map_err(|error| self.fault(error))?;
-            let body = welcome::for_one(welcome, reference.as_slice()).map_err(|error| self.fault(error))?;
-            welcomes.push(Welcoming { device: leaf.device, body: body.into() });
-        }
+        let welcome = bundle.welcome().map(Welcome::tls_serialize_detached).transpose();
+        let welcome = welcome.map_err(|error| self.fault(error))?.unwrap_or_default();
         let declared = Commit {
             hash: digest(&SHA256, &commit).as_ref().try_into().expect("SHA-256 has 32 bytes"),
             added: added.iter().map(|(_, leaf)| leaf.entry()).collect(),
             removed: leaving.iter().map(|(_, leaf)| leaf.entry()).collect(),
-            welcomes,
             begins: false,
+            welcome: welcome.into(),
         };
         Ok(Change { commit, declared, refused })
     }

@@ -15,7 +15,6 @@ mod signal;
 mod storage;
 #[cfg(test)]
 mod tests;
-mod welcome;
 
 use chasqui_wire::{DeviceId, RealmId, RosterEntry, UserId, signing};
 use openmls::prelude::{Ciphersuite, Credential, CredentialWithKey, OpenMlsProvider, SignatureScheme};

@@ -72,17 +72,13 @@ fn anybody(_: &Leaf) -> Result<(), Fault> {
     Ok(())
 }
 
-fn welcome_of<'a>(declared: &'a Commit, device: &Device) -> &'a [u8] {
-    &declared.welcomes.iter().find(|welcome| welcome.device == device.entry().device).expect("a welcome").body
-}
-
 /// `first` begins a group with the others.
 fn together(first: &Device, others: &[&Device]) {
     let packages: Vec<_> = others.iter().map(|other| other.package()).collect();
     let change = first.mls().begin(GROUP, &packages, anybody).unwrap();
     first.mls().merge(GROUP).unwrap();
     for other in others {
-        assert_eq!(other.mls().join(welcome_of(&change.declared, other), anybody).unwrap(), GROUP);
+        assert_eq!(other.mls().join(&change.declared.welcome, anybody).unwrap(), GROUP);
     }
 }
 
@@ -94,7 +90,7 @@ fn a_group_is_begun_and_all_read_what_is_said() {
     assert!(change.declared.begins && change.declared.removed.is_empty());
     ana.mls().merge(GROUP).unwrap();
     for joining in [&bo, &bos_laptop] {
-        joining.mls().join(welcome_of(&change.declared, joining), anybody).unwrap();
+        joining.mls().join(&change.declared.welcome, anybody).unwrap();
     }
     for one in [&ana, &bo, &bos_laptop] {
         assert_eq!(one.members(), [ana.entry(), bo.entry(), bos_laptop.entry()]);
@@ -153,14 +149,32 @@ fn stolen_keys_end_with_a_renewal() {
 }
 
 #[test]
-fn a_welcome_is_for_one_device_and_once() {
-    let (ana, bo, cho) = (device(1, 11), device(2, 21), device(3, 31));
+fn a_welcome_is_for_those_who_were_added_and_once_for_each() {
+    let (ana, bo, cho, eve) = (device(1, 11), device(2, 21), device(3, 31), device(4, 41));
+    eve.package();
     let change = ana.mls().begin(GROUP, &[bo.package(), cho.package()], anybody).unwrap();
-    let for_bo = welcome_of(&change.declared, &bo);
-    assert!(matches!(cho.mls().join(for_bo, anybody), Err(Fault::Unreadable(_))));
-    bo.mls().join(for_bo, anybody).unwrap();
-    bo.mls().forget(GROUP).unwrap();
-    assert!(matches!(bo.mls().join(for_bo, anybody), Err(Fault::Unreadable(_))), "its key is used up");
+    let welcome = &change.declared.welcome;
+    assert!(matches!(eve.mls().join(welcome, anybody), Err(Fault::Unreadable(_))));
+    for added in [&bo, &cho] {
+        added.mls().join(welcome, anybody).unwrap();
+        added.mls().forget(GROUP).unwrap();
+        assert!(matches!(added.mls().join(welcome, anybody), Err(Fault::Unreadable(_))), "its key is used up");
+    }
+}
+
+/// The tree, about 300 bytes a device, is in it once, however many join.
+#[test]
+fn a_welcome_grows_by_a_secret_for_each_who_joins() {
+    let ana = device(1, 11);
+    let others: Vec<_> = (0..12).map(|number| device(2, 20 + number)).collect();
+    let packages: Vec<_> = others.iter().map(Device::package).collect();
+    let welcome = |packages: &[KeyPackage]| {
+        let change = ana.mls().begin(GROUP, packages, anybody).unwrap();
+        ana.mls().forget(GROUP).unwrap();
+        change.declared.welcome.len()
+    };
+    let (of_four, of_twelve) = (welcome(&packages[..4]), welcome(&packages));
+    assert!(of_twelve - of_four < 8 * 512, "{of_four} {of_twelve}");
 }
 
 #[test]
@@ -171,13 +185,13 @@ fn a_last_resort_serves_again_until_it_is_forgotten() {
         ana.mls().forget(GROUP).unwrap();
         let change = ana.mls().begin(GROUP, std::slice::from_ref(&last), anybody).unwrap();
         ana.mls().merge(GROUP).unwrap();
-        bo.mls().join(welcome_of(&change.declared, &bo), anybody).unwrap();
+        bo.mls().join(&change.declared.welcome, anybody).unwrap();
         bo.says("again", &[&ana]);
     }
     bo.mls().forget_key_packages().unwrap();
     ana.mls().forget(GROUP).unwrap();
     let change = ana.mls().begin(GROUP, &[last], anybody).unwrap();
-    assert!(matches!(bo.mls().join(welcome_of(&change.declared, &bo), anybody), Err(Fault::Unreadable(_))));
+    assert!(matches!(bo.mls().join(&change.declared.welcome, anybody), Err(Fault::Unreadable(_))));
 }
 
 #[test]
@@ -188,7 +202,7 @@ fn devices_come_and_go_and_who_is_out_reads_nothing_more() {
     assert_eq!((&change.declared.added[..], &change.declared.removed[..]), (&[new.entry()][..], &[lost.entry()][..]));
     bo.mls().follow(GROUP, &change.commit, &change.declared, anybody).unwrap();
     ana.mls().merge(GROUP).unwrap();
-    new.mls().join(welcome_of(&change.declared, &new), anybody).unwrap();
+    new.mls().join(&change.declared.welcome, anybody).unwrap();
     ana.says("without them", &[&bo, &new]);
     new.says("here I am", &[&ana, &bo]);
     let sealed = bo.mls().seal(GROUP, b"header", b"secret").unwrap();
@@ -204,7 +218,7 @@ fn of_two_changes_at_once_one_counts() {
     bo.mls().withdraw(GROUP).unwrap();
     bo.mls().follow(GROUP, &by_ana.commit, &by_ana.declared, anybody).unwrap();
     ana.mls().merge(GROUP).unwrap();
-    cho.mls().join(welcome_of(&by_ana.declared, &cho), anybody).unwrap();
+    cho.mls().join(&by_ana.declared.welcome, anybody).unwrap();
     bo.says("after all", &[&ana, &cho]);
 }
 
@@ -326,12 +340,12 @@ fn a_device_without_its_users_word_gets_into_no_group() {
     assert_eq!(mls.begin(GROUP, &[bo.package()], anybody).unwrap().declared.added, [], "signed for another app");
     let fresh = device(1, 12);
     let change = fresh.mls().begin(GROUP, &[mislabelled, damaged], anybody).unwrap();
-    assert_eq!((change.declared.added, change.declared.welcomes), (vec![], vec![]));
+    assert!(change.declared.added.is_empty() && change.declared.welcome.is_empty());
     // Who joins looks at everybody who is there.
     let change = forger.mls().begin(GROUP, &[ana.package()], anybody).unwrap();
-    let joined = device(1, 11).mls().join(welcome_of(&change.declared, &ana), is_known);
+    let joined = device(1, 11).mls().join(&change.declared.welcome, is_known);
     assert!(joined.is_err());
-    assert!(matches!(ana.mls().join(welcome_of(&change.declared, &ana), is_known), Err(Fault::Untrusted(..))));
+    assert!(matches!(ana.mls().join(&change.declared.welcome, is_known), Err(Fault::Untrusted(..))));
 }
 
 #[test]
@@ -363,7 +377,7 @@ fn a_crash_at_any_write_breaks_no_group() {
     let package = KeyPackage { entry: bo.entry(), body: package };
     let begun = crashing(&ana, |mls| mls.begin(GROUP, std::slice::from_ref(&package), anybody));
     crashing(&ana, |mls| mls.merge(GROUP));
-    crashing(&bo, |mls| mls.join(welcome_of(&begun.declared, &bo), anybody));
+    crashing(&bo, |mls| mls.join(&begun.declared.welcome, anybody));
     let sealed = crashing(&ana, |mls| mls.seal(GROUP, b"header", b"one"));
     assert_eq!(crashing(&bo, |mls| mls.open(GROUP, b"header", &sealed)).content, b"one");
     crashing(&bo, |mls| mls.change(GROUP, &[cho.package()], &[], anybody));
@@ -371,7 +385,7 @@ fn a_crash_at_any_write_breaks_no_group() {
     let change = crashing(&ana, |mls| mls.change(GROUP, &[cho.package()], &[], anybody));
     crashing(&ana, |mls| mls.merge(GROUP));
     crashing(&bo, |mls| mls.follow(GROUP, &change.commit, &change.declared, anybody));
-    cho.mls().join(welcome_of(&change.declared, &cho), anybody).unwrap();
+    cho.mls().join(&change.declared.welcome, anybody).unwrap();
     bo.says("two", &[&ana, &cho]);
     cho.says("three", &[&ana, &bo]);
     crashing(&ana, |mls| mls.forget(GROUP));
@@ -424,7 +438,7 @@ fn the_format_is_that_of_this_schema() {
         let said = bo.mls().seal(GROUP, b"header", b"said").unwrap();
         let change = ana.mls().change(GROUP, &[cho.package()], &[], anybody).unwrap();
         let elsewhere = cho.mls().begin(GroupId([2; 16]), &[ana.package()], anybody).unwrap();
-        let written = [("said", said.as_ref()), ("welcome", welcome_of(&elsewhere.declared, &ana))];
+        let written = [("said", said.as_ref()), ("welcome", &elsewhere.declared.welcome)];
         assert!(!change.is_empty());
         std::fs::write(path, dump(&ana, &written)).unwrap();
     }

@@ -62,9 +62,7 @@ pub use missing::{Absence, Gap, GapReason, Hole, HoleReason};
 pub use parse::FrameError;
 pub use receipt::{ReadNotice, Receipt, ReceiptKind};
 pub use requests::{Admission, Admit, Verdict};
-pub use sending::{
-    Accepted, Commit, ConversationKind, Protection, Read, Rejected, RosterEntry, Send, StorageClass, Welcoming,
-};
+pub use sending::{Accepted, Commit, ConversationKind, Protection, Read, Rejected, RosterEntry, Send, StorageClass};
 pub use seq::{Seq, SeqRange, SeqRanges, Timestamp};
 pub use signal::{Signal, SignalBody, SignalKind};
 

@@ -198,10 +198,10 @@ pub struct Commit {
     pub added: Vec<RosterEntry>,
     /// Who leaves.
     pub removed: Vec<RosterEntry>,
-    /// One for each joining device.
-    pub welcomes: Vec<Welcoming>,
     /// A new group, of the sender's device and those that are added.
     pub begins: bool,
+    /// The MLS Welcome for all who join, opaque to the node; empty if nobody does, and in an envelope, where it is the body.
+    pub welcome: Bytes,
 }
 
 /// One device of one member.
@@ -221,15 +221,6 @@ impl RosterEntry {
     pub(crate) fn wire(&self) -> v1::RosterEntry {
         v1::RosterEntry { user: self.user.wire(), device: self.device.wire() }
     }
-}
-
-/// An MLS Welcome for one joining device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Welcoming {
-    /// Who joins.
-    pub device: DeviceId,
-    /// Opaque to the node.
-    pub body: Bytes,
 }
 
 impl Commit {
@@ -252,31 +243,26 @@ impl Commit {
     }
 
     pub(crate) fn parse(frame: v1::Commit) -> Result<Self, FrameError> {
-        let lists = [frame.added.len(), frame.removed.len(), frame.welcomes.len()];
+        let lists = [frame.added.len(), frame.removed.len()];
         if lists.iter().any(|&length| length > Self::MAX) {
             return Err(FrameError::Malformed("a commit changes more devices than a group may have"));
         }
-        let welcoming = |welcome: v1::Welcoming| {
-            Ok(Welcoming { device: DeviceId::from_slice(&welcome.device)?, body: welcome.body })
-        };
         Ok(Self {
             hash: fixed(&frame.hash, "commit.hash is not 32 bytes")?,
             added: frame.added.into_iter().map(RosterEntry::parse).collect::<Result<_, FrameError>>()?,
             removed: frame.removed.into_iter().map(RosterEntry::parse).collect::<Result<_, FrameError>>()?,
-            welcomes: frame.welcomes.into_iter().map(welcoming).collect::<Result<_, FrameError>>()?,
             begins: frame.begins,
+            welcome: frame.welcome,
         })
     }
 
     pub(crate) fn wire(&self) -> v1::Commit {
-        let welcoming =
-            |welcome: &Welcoming| v1::Welcoming { device: welcome.device.wire(), body: welcome.body.clone() };
         v1::Commit {
             hash: wire(&self.hash),
             added: self.added.iter().map(RosterEntry::wire).collect(),
             removed: self.removed.iter().map(RosterEntry::wire).collect(),
-            welcomes: self.welcomes.iter().map(welcoming).collect(),
             begins: self.begins,
+            welcome: self.welcome.clone(),
         }
     }
 }

@@ -33,11 +33,8 @@ pub(crate) const NODE_FRAME: &[Part] = &[part(2, 0, WELCOME), part(5, 0, DELIVER
 const WELCOME: &[Part] = &[part(4, size_of::<v1::Era>(), &[])];
 const SEND: &[Part] = &[part(15, 0, COMMIT)];
 /// What has weight in a `Commit`, as a node keeps it.
-pub(crate) const COMMIT: &[Part] = &[
-    part(2, size_of::<v1::RosterEntry>(), &[]),
-    part(3, size_of::<v1::RosterEntry>(), &[]),
-    part(4, size_of::<v1::Welcoming>(), &[]),
-];
+pub(crate) const COMMIT: &[Part] =
+    &[part(2, size_of::<v1::RosterEntry>(), &[]), part(3, size_of::<v1::RosterEntry>(), &[])];
 const KEY_PACKAGES: &[Part] = &[part(3, size_of::<bytes::Bytes>(), &[])];
 const CLAIMED: &[Part] = &[
     part(3, size_of::<v1::RosterEntry>(), &[]),

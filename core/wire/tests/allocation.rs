@@ -94,8 +94,6 @@ fn decoding_holds_at_most_32_times_the_frame_and_a_mebibyte() {
     check_at_every_size("read.authors", &field(5, &[]), |authors| field(READ, authors));
     check_at_every_size("send.commit.added", &field(2, &[]), in_commit);
     check_at_every_size("send.commit.removed", &field(3, &[]), in_commit);
-    check_at_every_size("send.commit.welcomes", &field(4, &[]), in_commit);
-    check_at_every_size("send.commit.key_packages", &field(5, &[]), in_commit);
     check_at_every_size("welcome.eras", &field(4, &[]), |eras| field(WELCOME, eras));
     check_at_every_size("deliver.entries", &entry(&[]), deliver);
     check_at_every_size("deliver.entries, numbered", &entry(&number(1, 7)), deliver);

@@ -348,15 +348,15 @@ fn limits_hold_and_say_which() {
     check(client(send_with(commit(vec![]))), None);
     check(client(send_with(field(15, &[]))), Some("commit.hash is not 32 bytes"));
     let too_many = Some("a commit changes more devices than a group may have");
-    for (part, missing) in [(2, "UserId"), (3, "UserId"), (4, "DeviceId")] {
-        let whole = if part == 4 { field(4, &field(1, &ID)) } else { member(part) };
-        check(client(send_with(commit(whole.repeat(1000)))), None);
-        check(client(send_with(commit(whole.repeat(1001)))), too_many);
-        let refusal = format!("{missing} is not 16 bytes");
-        check(client(send_with(commit(field(part, &[])))), Some(&refusal));
+    for part in [2, 3] {
+        check(client(send_with(commit(member(part).repeat(1000)))), None);
+        check(client(send_with(commit(member(part).repeat(1001)))), too_many);
+        check(client(send_with(commit(field(part, &[])))), Some("UserId is not 16 bytes"));
     }
     // What earlier drafts of the protocol had there.
-    check(client(send_with(commit(field(5, &[1; 32]).repeat(1001)))), None);
+    for part in [4, 5] {
+        check(client(send_with(commit(field(part, &[1; 32]).repeat(1001)))), None);
+    }
 
     // Key packages.
     let packages = |more: Vec<u8>| client(field(8, &[field(1, &ID), field(2, &[1; 64]), more].concat()));

@@ -1,7 +1,7 @@
 //! Epoch: what may be sent to an encrypted conversation as it stands, decided without asking or changing anything.
 //!
 //! Guarantees: a message or commit is taken at one epoch only, of a device that the group has; a commit leaves the roster
-//! with devices of the members alone, each of which gets its Welcome, and removes nobody who is there but the sender's own
+//! with devices of the members alone, each of which gets the Welcome, and removes nobody who is there but the sender's own
 //! devices. What MLS makes of it is the devices' to check. See docs/adr/0012-encryption.md.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,14 +21,14 @@ pub(super) struct Change {
     pub(super) roster: BTreeMap<DeviceRow, IsOutdated>,
     /// Who gets the commit: those who were in it, stay and are there, without the sender.
     pub(super) told: Vec<GroupDevice>,
-    /// Who gets which of the Welcomes.
-    pub(super) welcomed: Vec<(GroupDevice, usize)>,
+    /// Who gets the Welcome.
+    pub(super) welcomed: Vec<GroupDevice>,
 }
 
 /// Bounds on a commit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    pub(super) body_bytes: usize,
+    pub(super) segment_bytes: usize,
     pub(super) frame_bytes: usize,
 }
 
@@ -81,13 +81,10 @@ impl Group {
         if send.reclaim_seq.is_some() {
             return invalid("a commit is not given back: begin anew");
         }
-        let longest = commit.welcomes.iter().map(|welcome| welcome.body.len()).chain([send.body.len()]).max();
+        // Not `limits.body_bytes`: how long they are follows from how many devices there are.
+        let longest = send.body.len().max(commit.welcome.len());
         let declared = (commit.added.len() + commit.removed.len()) * Bounds::ENTRY;
-        let longest = longest.unwrap_or(0);
-        if longest > bounds.body_bytes {
-            return Err(No(ErrorCode::TooLarge, "a body is above limits.body_bytes", 0));
-        }
-        if longest + declared + Bounds::FRAME > bounds.frame_bytes {
+        if longest > bounds.segment_bytes || longest + declared + Bounds::FRAME > bounds.frame_bytes {
             return Err(No(ErrorCode::TooLarge, "the commit is too large for a frame to its members", 0));
         }
         self.takes(who, send.epoch, !commit.begins)?;
@@ -102,7 +99,7 @@ impl Group {
         let told = self.roster().filter(stays).filter(|device| device.takes_part() && device.row != who.device);
         let told: Vec<_> = told.copied().collect();
         let stay = self.roster().filter(stays).map(|device| (device.row, device.is_outdated));
-        let added = welcomed.iter().map(|(device, _)| (device.row, false));
+        let added = welcomed.iter().map(|device| (device.row, false));
         let roster: BTreeMap<DeviceRow, IsOutdated> = stay.chain(added).chain([(who.device, false)]).collect();
         if roster.len() > bounds.devices() {
             return invalid("more devices than a group may have");
@@ -151,14 +148,12 @@ impl Group {
         peer: Option<UserId>,
         commit: &Commit,
         removed: &BTreeSet<DeviceId>,
-    ) -> Result<Vec<(GroupDevice, usize)>, No> {
-        let mut welcomes = BTreeMap::new();
-        for (index, welcome) in commit.welcomes.iter().enumerate() {
-            if welcomes.insert(welcome.device, index).is_some() {
-                return invalid("a device has two welcomes");
-            }
+    ) -> Result<Vec<GroupDevice>, No> {
+        if commit.welcome.is_empty() != commit.added.is_empty() {
+            return invalid("there is a Welcome if devices are added, and only then");
         }
         let mut welcomed = Vec::with_capacity(commit.added.len());
+        let mut seen = BTreeSet::new();
         for &RosterEntry { user, device: id } in &commit.added {
             if user != who.user_id && Some(user) != peer {
                 return invalid("an added device is said to be of somebody who is no member");
@@ -176,11 +171,11 @@ impl Group {
             if device.is_in_roster && !commit.begins && !removed.contains(&id) {
                 return invalid("an added device is in the group");
             }
-            let Some(index) = welcomes.remove(&id) else {
-                return invalid("an added device has no welcome, or is added twice");
-            };
-            welcomed.push((*device, index));
+            if !seen.insert(id) {
+                return invalid("a device is added twice");
+            }
+            welcomed.push(*device);
         }
-        if welcomes.is_empty() { Ok(welcomed) } else { invalid("a welcome is for a device that is not added") }
+        Ok(welcomed)
     }
 }

@@ -1,5 +1,5 @@
-//! What is said in an encrypted conversation on its way into mailboxes: messages for the roster, commits for who stays, a
-//! Welcome for each that joins.
+//! What is said in an encrypted conversation on its way into mailboxes: messages for the roster, commits for who stays, the
+//! Welcome for all who join.
 //!
 //! Guarantees: epoch, roster and mail change in one transaction. A commit or Welcome that a device cannot take is dropped
 //! without a trace: it is no message, so nobody misses it; the device notices by the next message, which it cannot read.
@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use chasqui_wire::{Commit, Send};
 
 use super::epoch::Bounds;
@@ -22,12 +23,15 @@ use crate::store::{DeviceRow, UserRow};
 pub(super) struct CommitRoute {
     roster: BTreeMap<DeviceRow, IsOutdated>,
     told: Vec<DeviceRow>,
-    /// With the index of the Welcome.
-    welcomed: Vec<(DeviceRow, usize)>,
+    welcomed: Vec<DeviceRow>,
 }
 
-/// A device that should get the commit (no index), or a Welcome.
-type Addressee = (GroupDevice, Option<usize>);
+/// A device that should get the commit or, as it joins, the Welcome.
+#[derive(Clone, Copy)]
+struct Addressee {
+    device: GroupDevice,
+    joins: bool,
+}
 
 impl Step<'_> {
     /// To the devices of the roster, but the sending one.
@@ -62,26 +66,23 @@ impl Step<'_> {
         commit: &Commit,
         group: &Group,
     ) -> Result<Result<CommitRoute, No>, RelayError> {
-        let limits = &self.state.options.limits;
-        let bounds = Bounds { body_bytes: limits.body_bytes as usize, frame_bytes: limits.frame_bytes as usize };
+        let options = &self.state.options;
+        let bounds =
+            Bounds { segment_bytes: options.segment_bytes as usize, frame_bytes: options.limits.frame_bytes as usize };
         let change = match group.change(who, send, commit, bounds) {
             Ok(change) => change,
             Err(no) => return Ok(Err(no)),
         };
-        let told = change.told.into_iter().map(|device| (device, None));
-        let welcomed = change.welcomed.into_iter().map(|(device, index)| (device, Some(index)));
-        let (own, others): (Vec<_>, Vec<_>) =
-            told.chain(welcomed).partition(|(device, _): &Addressee| device.user == who.user);
-        let length = |&(_, welcome): &Addressee| match welcome {
-            Some(index) => commit.welcomes[index].body.len() as u32,
-            None => send.body.len() as u32,
-        };
+        let told = change.told.into_iter().map(|device| Addressee { device, joins: false });
+        let welcomed = change.welcomed.into_iter().map(|device| Addressee { device, joins: true });
+        let (own, others): (Vec<_>, Vec<_>) = told.chain(welcomed).partition(|to| to.device.user == who.user);
+        let length = |to: &Addressee| if to.joins { commit.welcome.len() as u32 } else { send.body.len() as u32 };
         let mut takers = Vec::with_capacity(others.len() + own.len());
         // As messages do, it waits for devices that were away for too long if there is no other.
         for is_absent in [false, true] {
             if takers.is_empty() {
-                for addressee in others.iter().filter(|(device, _)| device.as_active().is_absent == is_absent) {
-                    if self.takes(addressee.0.row, Some(who.user), length(addressee))? {
+                for addressee in others.iter().filter(|to| to.device.as_active().is_absent == is_absent) {
+                    if self.takes(addressee.device.row, Some(who.user), length(addressee))? {
                         takers.push(*addressee);
                     }
                 }
@@ -91,25 +92,21 @@ impl Step<'_> {
             debug_assert_ne!(peer, who.user, "who is not the sender's is the peer's");
             return Ok(Err(No::NO_ROOM));
         }
-        for addressee in own.iter().filter(|(device, _)| !device.as_active().is_absent) {
-            if self.takes(addressee.0.row, None, length(addressee))? {
+        for addressee in own.iter().filter(|to| !to.device.as_active().is_absent) {
+            if self.takes(addressee.device.row, None, length(addressee))? {
                 takers.push(*addressee);
             }
         }
-        let told = takers.iter().filter(|(_, welcome)| welcome.is_none()).map(|(device, _)| device.row).collect();
-        let welcomed = takers.iter().filter_map(|&(device, welcome)| Some((device.row, welcome?))).collect();
-        Ok(Ok(CommitRoute { roster: change.roster, told, welcomed }))
+        let rows = |joins: bool| takers.iter().filter(|to| to.joins == joins).map(|to| to.device.row).collect();
+        Ok(Ok(CommitRoute { roster: change.roster, told: rows(false), welcomed: rows(true) }))
     }
 
     /// The conversation comes to its next epoch, and everybody concerned gets mail.
     pub(super) fn take_commit(&mut self, post: &Post<'_>, route: CommitRoute) -> Result<(), RelayError> {
         let Some(commit) = &post.send.commit else { return Ok(()) };
         self.advance(post.conversation, post.send.epoch, &route.roster)?;
-        let declared = Commit { welcomes: Vec::new(), ..commit.clone() };
+        let declared = Commit { welcome: Bytes::new(), ..commit.clone() };
         self.fan_out(post, Cargo::Commit(&post.send.body, &declared), &route.told)?;
-        for (device, index) in route.welcomed {
-            self.fan_out(post, Cargo::Welcome(&commit.welcomes[index].body, &declared), &[device])?;
-        }
-        Ok(())
+        self.fan_out(post, Cargo::Welcome(&commit.welcome, &declared), &route.welcomed)
     }
 }

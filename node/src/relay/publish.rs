@@ -139,7 +139,7 @@ impl Step<'_> {
     ) -> Result<Result<Plan, No>, RelayError> {
         let limits = &self.state.options.limits;
         let ttl_max = limits.ttl_seconds_max;
-        if send.body.len() > limits.body_bytes as usize {
+        if send.commit.is_none() && send.body.len() > limits.body_bytes as usize {
             return Ok(Err(No(ErrorCode::TooLarge, "the body is above limits.body_bytes", 0)));
         }
         let is_supported = send.kind == ConversationKind::Direct && send.storage == StorageClass::Durable;

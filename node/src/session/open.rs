@@ -14,8 +14,7 @@ impl Session {
         match frame {
             ClientFrame::Hello(_) => self.goodbye(GoodbyeReason::ProtocolError, "a second hello"),
             ClientFrame::Send(send) => {
-                let welcomes = send.commit.iter().flat_map(|commit| &commit.welcomes);
-                let bytes = send.body.len() + welcomes.map(|welcome| welcome.body.len()).sum::<usize>();
+                let bytes = send.body.len() + send.commit.as_ref().map_or(0, |commit| commit.welcome.len());
                 self.ask(bytes, Op::Publish(send))
             }
             ClientFrame::Read(read) => self.read(peer, read),

@@ -2,7 +2,7 @@
 
 use chasqui_wire::{
     Accepted, Ack, AckItem, AckOutcome, Claim, Claimed, Commit, ConversationKind, Entry, EntryKind, ErrorCode, Hello,
-    KeyPackages, MessageId, Ping, Protection, Read, Send, Seq, SeqRanges, Signal, StorageClass, Welcoming, signing,
+    KeyPackages, MessageId, Ping, Protection, Read, Send, Seq, SeqRanges, Signal, StorageClass, signing,
 };
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
@@ -440,8 +440,8 @@ fn claims_and_key_packages_are_answered_in_turn_like_sends() {
     assert!(session.wants_input(), "it was the oldest that was answered");
     // The bytes of key packages and Welcomes count as those of bodies do.
     let mut session = welcomed();
-    let welcome = Welcoming { device: ANA_PHONE, body: vec![0; 60_000].into() };
-    let commit = Commit { hash: [0; 32], added: vec![], removed: vec![], welcomes: vec![welcome; 4], begins: true };
+    let welcome = vec![0; 240_000].into();
+    let commit = Commit { hash: [0; 32], added: vec![], removed: vec![], begins: true, welcome };
     for _ in 0..5 {
         assert!(session.wants_input());
         frame(&mut session, ClientFrame::Send(Box::new(Send { commit: Some(commit.clone()), ..send(0) })));

@@ -226,8 +226,8 @@ fn in_an_encrypted_conversation_only_the_group_reads_it_and_it_keeps_its_senders
     let claimed = Claimed { id: claim, epoch: 0, roster: vec![], gone: vec![], packages };
     let said = ana.say(NodeFrame::Claimed(claimed));
     let [ClientFrame::Send(begins)] = said.as_slice() else { panic!("{said:?}") };
-    let (message, welcomes) = (begins.message, &begins.commit.as_ref().unwrap().welcomes);
-    let group = bo.join(&welcomes[0].body, |_| Ok(())).unwrap();
+    let (message, commit) = (begins.message, begins.commit.as_ref().unwrap());
+    let group = bo.join(&commit.welcome, |_| Ok(())).unwrap();
     ana.say(NodeFrame::Accepted(Accepted { message, seq: Some(seq(1)), at: NOW, revision: 2 }));
 
     let (_, frames) = ana.command(Command::SetTyping(conversation, true));

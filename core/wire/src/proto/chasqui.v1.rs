@@ -253,12 +253,13 @@ pub struct Commit {
     pub added: ::prost::alloc::vec::Vec<RosterEntry>,
     #[prost(message, repeated, tag = "3")]
     pub removed: ::prost::alloc::vec::Vec<RosterEntry>,
-    #[prost(message, repeated, tag = "4")]
-    pub welcomes: ::prost::alloc::vec::Vec<Welcoming>,
     /// Begins a group: the conversation's first (at epoch 0), or a new one in place of one that is lost. The roster is then the sender's
     /// device and `added`.
     #[prost(bool, tag = "6")]
     pub begins: bool,
+    /// The MLS Welcome for all who are added; absent if nobody is.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub welcome: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RosterEntry {
@@ -266,14 +267,6 @@ pub struct RosterEntry {
     pub user: ::prost::bytes::Bytes,
     #[prost(bytes = "bytes", tag = "2")]
     pub device: ::prost::bytes::Bytes,
-}
-/// An MLS Welcome, trimmed to one joining device.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Welcoming {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub device: ::prost::bytes::Bytes,
-    #[prost(bytes = "bytes", tag = "2")]
-    pub body: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Accepted {

@@ -9,7 +9,7 @@ use chasqui_wire::{
     Hole, HoleReason, KeyPackage, KeyPackages, KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame,
     Ping, Pong, Progress, Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send,
     Seq, SeqRange, SeqRanges, Signal, SignalBody, SignalKind, StorageClass, Timestamp, Unsupported, UserId, Verdict,
-    Welcome, Welcoming,
+    Welcome,
 };
 
 pub(crate) const REALM: RealmId = RealmId::from_bytes(id(0x10));
@@ -267,8 +267,8 @@ fn commit() -> Commit {
         hash: [0x4a; 32],
         added: vec![RosterEntry { user: BO, device: PHONE }, RosterEntry { user: BO, device: LAPTOP }],
         removed: vec![RosterEntry { user: ANA, device: LAPTOP }],
-        welcomes: vec![Welcoming { device: PHONE, body: Bytes::from_static(b"an MLS Welcome") }],
         begins: false,
+        welcome: Bytes::from_static(b"an MLS Welcome"),
     }
 }
 

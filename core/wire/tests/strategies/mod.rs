@@ -9,7 +9,7 @@ use chasqui_wire::{
     Hole, HoleReason, KeyPackage, KeyPackages, KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame,
     Ping, Pong, Progress, Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send,
     Seq, SeqRange, SeqRanges, Signal, SignalBody, SignalKind, StorageClass, Timestamp, Unsupported, UserId, Verdict,
-    Welcome, Welcoming,
+    Welcome,
 };
 use proptest::array::{uniform16, uniform32};
 use proptest::collection::vec;
@@ -261,13 +261,12 @@ fn send() -> impl Strategy<Value = Send> {
 }
 
 pub(crate) fn commit() -> impl Strategy<Value = Commit> {
-    let welcomes = vec((device(), body()).prop_map(|(device, body)| Welcoming { device, body }), 0..4);
-    (key(), roster(), roster(), welcomes, any::<bool>()).prop_map(|(hash, added, removed, welcomes, begins)| Commit {
+    (key(), roster(), roster(), any::<bool>(), body()).prop_map(|(hash, added, removed, begins, welcome)| Commit {
         hash,
         added,
         removed,
-        welcomes,
         begins,
+        welcome,
     })
 }
 

@@ -128,8 +128,8 @@ fn no_envelope_takes_more_of_a_frame_than_it_is_reckoned_at() {
         hash: [1; 32],
         added: vec![entry; 9],
         removed: vec![entry],
-        welcomes: vec![],
         begins: true,
+        welcome: bytes::Bytes::new(),
     };
     let largest = Envelope {
         message: MessageId::from_bytes([1; 16]),

@@ -9,10 +9,10 @@ fn a_group_begins_and_messages_reach_it() {
     assert_eq!((answer(&events), pair.epoch()), (Ok(Some(seq(1))), 1));
     let welcomes = mail(pair.bo, &events);
     let welcome = envelope(&welcomes[0]);
-    assert_eq!((welcomes.len(), &welcome.body[..], welcome.welcome), (1, &b"b1 welcome"[..], true));
+    assert_eq!((welcomes.len(), &welcome.body[..], welcome.welcome), (1, &b"welcome 1"[..], true));
     assert_eq!((welcome.message, welcome.seq, welcome.epoch), (id(1), seq(1), 0));
     let declared = welcome.commit.clone().unwrap();
-    assert_eq!((declared.added, declared.begins, declared.welcomes), (vec![BOS_PHONE], true, vec![]));
+    assert_eq!((declared.added, declared.begins, &declared.welcome[..]), (vec![BOS_PHONE], true, &b""[..]));
     assert!(mail(pair.ana, &events).is_empty(), "the commit that begins a group goes to nobody");
     let events = pair.world.acknowledge(pair.bo, welcomes[0].number, AckOutcome::Stored);
     assert!(mail(pair.ana, &events).is_empty(), "nobody is told what became of a commit");
@@ -42,7 +42,7 @@ fn what_waits_is_delivered_as_what_is_pushed() {
     let seen: Vec<_> = waited.iter().map(envelope).map(|of| (of.seq, of.epoch, of.welcome)).collect();
     assert_eq!(seen, [(seq(1), 0, true), (seq(2), 1, false), (seq(3), 2, false)]);
     let hash: [u8; 32] = digest(&SHA256, b"commit 2").as_ref().try_into().unwrap();
-    let declared = Commit { hash, added: vec![], removed: vec![], welcomes: vec![], begins: false };
+    let declared = Commit { hash, added: vec![], removed: vec![], begins: false, welcome: Bytes::new() };
     assert_eq!(envelope(&waited[1]).commit, Some(declared));
 }
 
@@ -168,13 +168,13 @@ fn commits_that_are_refused() {
     check(&mut pair, joins(&[entry(BO, EVE_PHONE)]), RosterStale, "a stranger's as a member's");
     check(&mut pair, joins(&[ghost]), RosterStale, "nobody's");
     check(&mut pair, joins(&[ANAS_LAPTOP]), RosterStale, "not linked");
-    let check_welcomes = |pair: &mut Pair, edit: fn(&mut Commit), code, why: &str| {
-        check(pair, change(joins(&[BOS_LAPTOP]), edit), code, why);
+    let check_welcome = |pair: &mut Pair, added: &[RosterEntry], welcome: fn(&mut Commit), code, why: &str| {
+        check(pair, change(joins(added), welcome), code, why);
     };
-    check_welcomes(&mut pair, |commit| commit.welcomes.clear(), Invalid, "no welcome");
-    check_welcomes(&mut pair, |commit| commit.welcomes[0].device = BO_PHONE, Invalid, "somebody else's welcome");
-    check_welcomes(&mut pair, |commit| commit.welcomes.push(commit.welcomes[0].clone()), Invalid, "two welcomes");
-    check_welcomes(&mut pair, |commit| commit.welcomes[0].body = vec![0; 65_537].into(), TooLarge, "a large welcome");
+    check_welcome(&mut pair, &[BOS_LAPTOP], |commit| commit.welcome.clear(), Invalid, "no welcome");
+    check_welcome(&mut pair, &[], |commit| commit.welcome = bytes("a welcome"), Invalid, "a welcome for nobody");
+    let large = |commit: &mut Commit| commit.welcome = vec![0; 262_144].into();
+    check_welcome(&mut pair, &[BOS_LAPTOP], large, TooLarge, "a large welcome");
     let leaves = |removed: &[RosterEntry]| commit((ANA, BO), 9, 1, &[], removed);
     check(&mut pair, leaves(&[ANAS_PHONE]), Invalid, "the sender leaves");
     check(&mut pair, leaves(&[BOS_LAPTOP]), Invalid, "who is not in it leaves");

@@ -33,7 +33,7 @@ fn a_device_that_was_linked_is_put_in_before_more_is_said() {
     let (to_phone, to_laptop) = (mail(pair.bo, &events), mail(laptop, &events));
     let [of_phone, of_laptop] = [envelope(&to_phone[0]), envelope(&to_laptop[0])];
     assert_eq!((&of_phone.body[..], of_phone.welcome, of_phone.epoch), (&b"commit 3"[..], false, 1));
-    assert_eq!((&of_laptop.body[..], of_laptop.welcome, of_laptop.epoch), (&b"b2 welcome"[..], true, 1));
+    assert_eq!((&of_laptop.body[..], of_laptop.welcome, of_laptop.epoch), (&b"welcome 3"[..], true, 1));
     assert_eq!((of_phone.seq, of_phone.message), (of_laptop.seq, of_laptop.message));
     assert_eq!(of_phone.commit.as_ref().unwrap().added, [BOS_LAPTOP]);
     let events = pair.world.publish(pair.ana, Send { epoch: 2, ..message });

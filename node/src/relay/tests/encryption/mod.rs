@@ -9,7 +9,7 @@ mod signals;
 mod undelivered;
 
 use chasqui_wire::{
-    Admit, Claim, Claimed, Commit, GapReason, HoleReason, KeyPackages, KeyPackagesLeft, RosterEntry, Verdict, Welcoming,
+    Admit, Claim, Claimed, Commit, GapReason, HoleReason, KeyPackages, KeyPackagesLeft, RosterEntry, Verdict,
 };
 use ring::digest::{SHA256, digest};
 
@@ -106,9 +106,8 @@ fn commit(
 ) -> Send {
     let send = encrypted(from, to, number, epoch, &format!("commit {number}"));
     let hash = digest(&SHA256, &send.body).as_ref().try_into().unwrap();
-    let welcome = |entry: &RosterEntry| Welcoming { device: entry.device, body: package(entry.device, "welcome") };
-    let welcomes = added.iter().map(welcome).collect();
-    let commit = Commit { hash, added: added.to_vec(), removed: removed.to_vec(), welcomes, begins: false };
+    let welcome = if added.is_empty() { Bytes::new() } else { format!("welcome {number}").into() };
+    let commit = Commit { hash, added: added.to_vec(), removed: removed.to_vec(), begins: false, welcome };
     Send { commit: Some(commit), ..send }
 }
 

@@ -6,7 +6,7 @@ use super::*;
 fn commits_and_welcomes_are_forgotten_like_messages() {
     let mut pair = Pair::linked();
     let mut start = begin((ANA, BO), 1, 0, &[BOS_PHONE]);
-    start.commit.as_mut().unwrap().welcomes[0].body = bytes("canary in the welcome");
+    start.commit.as_mut().unwrap().welcome = bytes("canary in the welcome");
     let mut waiting = mail(pair.bo, &pair.world.publish(pair.ana, start));
     let mut change = commit((ANA, BO), 2, 1, &[], &[]);
     change.body = bytes("canary in the commit");
@@ -51,6 +51,25 @@ fn nothing_stands_in_the_place_of_a_commit_that_expired() {
     assert_eq!((pair.world.count("mailbox WHERE device = 2"), pair.world.count("missed")), (0, 0));
     assert_eq!((pair.world.count("envelope"), pair.world.relay.vitals().expired), (0, before));
     assert_eq!(pair.world.relay.vitals().bodies, 0);
+}
+
+#[test]
+fn a_welcome_is_kept_once_until_the_last_who_joins_has_it() {
+    let mut pair = Pair::linked();
+    let laptop = pair.linked_device(BO, BO_LAPTOP);
+    let mut start = begin((ANA, BO), 1, 0, &[BOS_PHONE, BOS_LAPTOP]);
+    start.commit.as_mut().unwrap().welcome = bytes("canary for both");
+    let events = pair.world.publish(pair.ana, start);
+    assert_eq!((pair.world.count("envelope"), pair.world.relay.vitals().bodies), (1, 1));
+    for (session, left) in [(pair.bo, 1), (laptop, 0)] {
+        let mail = mail(session, &events);
+        assert_eq!((mail.len(), &envelope(&mail[0]).body[..]), (1, &b"canary for both"[..]));
+        assert!(pair.world.disk.contains(b"canary for both"));
+        pair.world.acknowledge(session, mail[0].number, AckOutcome::Stored);
+        assert_eq!((pair.world.count("envelope"), pair.world.relay.vitals().bodies), (left, left as u64));
+    }
+    pair.world.tick_after(2_000);
+    assert!(!pair.world.disk.contains(b"canary for both"));
 }
 
 #[test]
