@@ -96,6 +96,15 @@ impl Engine {
         Ok(())
     }
 
+    /// The node was restored to before it knew that this device takes part: what others said since, only the user's other devices got.
+    pub(super) fn link_was_forgotten(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        let giver = match TransferRow::load(turn.db)? {
+            Some(row) => Some(row.device),
+            None => self.siblings(turn)?.first().copied(),
+        };
+        giver.map_or(Ok(()), |device| self.begin_transfer(turn, device))
+    }
+
     /// Asks for what is due. Not before the mail is in, which may hold the answer.
     pub(super) fn request_history(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
         let is_linked = self.account.as_ref().is_some_and(Identity::is_linked);

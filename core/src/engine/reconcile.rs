@@ -89,7 +89,11 @@ impl Engine {
         self.outbox.queue_read();
         AdmissionRow::say_again_after(turn.db, parted_at)?;
         self.outbox.admissions.wanted = true;
-        Ok(())
+        // Of a device that was linked it has one of last resort, always.
+        match welcome.key_packages {
+            Some(left) if !left.last_resort => self.link_was_forgotten(turn),
+            Some(_) | None => Ok(()),
+        }
     }
 }
 

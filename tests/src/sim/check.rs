@@ -207,10 +207,6 @@ impl World {
                 if self.devices[index].was_linked && !has_all {
                     continue;
                 }
-                if self.climate.encrypted && self.climate.restores > 0 && !self.was_there_from_the_start(index) {
-                    // A restored node has forgotten that it takes part; what is said before it has told again is not addressed to it.
-                    continue;
-                }
                 if self.devices[index].is_new_again {
                     // What its folder lacked when it was told that it is a copy was never addressed to it.
                     continue;
