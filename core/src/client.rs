@@ -54,7 +54,7 @@ impl Config {
     }
 
     /// As [`Self::device_binding`], where there is no keystore: by something that people type in each time. It is stretched (PBKDF2,
-    /// 600,000 rounds), which takes a moment; a short one is guessed all the same.
+    /// 600,000 rounds), which takes a moment; a short one is guessed all the same. Not for browsers, which do that outside of the core.
     #[cfg(not(target_arch = "wasm32"))]
     #[must_use]
     pub fn passphrase(mut self, passphrase: &str) -> Self {

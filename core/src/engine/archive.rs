@@ -1,16 +1,17 @@
 //! Archive: a history that another device of the user gives, or that comes from a backup, takes its place in this one.
 //!
 //! Guarantees: what is merged twice is there once; nothing that is here is replaced by what an archive says, but a message that could not
-//! be read. A transfer goes on after a crash of either device where it stood, and what is lost on the way is asked for again.
+//! be read, and a position by a later one. A transfer goes on after a crash of either device where it stood, and what is lost on the way is asked for again.
 
 use bytes::Bytes;
 use chasqui_wire::{
     ArchivePage, ArchivedConversation, ArchivedMessage, ArchivedMissing, ArchivedUser, BackupHead, Content,
     ContentKind, ConversationKind, DeviceId, Envelope, ErrorCode, HistoryNext, HistoryPiece, HistoryRequest, Limits,
-    MessageId, Protection, Seq, Timestamp, UserId, direct_conversation,
+    MessageId, Protection, RosterEntry, Seq, Timestamp, UserId, direct_conversation,
 };
 
 use super::identity::Identity;
+use super::inbox::move_to_later;
 use super::recovery::name;
 use super::{Engine, Reply, Secret, Turn, public_key};
 use crate::domain::Failure;
@@ -258,21 +259,24 @@ impl Engine {
         }
     }
 
-    /// The user's other devices, as far as they are in the group of all.
+    /// The user's other devices: those in the group of all, or if this device has lost that, in any.
     fn siblings(&mut self, turn: &Turn<'_>) -> Result<Vec<DeviceId>, StoreError> {
         let Some(conversation) = self.with_oneself(turn)? else { return Ok(Vec::new()) };
-        let group = SecuredRow::get(turn.db, conversation.id)?.group;
-        let Some((own, group)) = self.account.as_ref().and_then(Identity::linked).zip(group) else {
-            return Ok(Vec::new());
-        };
-        match Mls::new(own, turn.db).members(group) {
-            Ok(members) => {
-                let devices = members.iter().map(|leaf| leaf.device);
-                Ok(devices.filter(|&device| device != own.entry().device).collect())
+        let Some(own) = self.account.as_ref().and_then(Identity::linked) else { return Ok(Vec::new()) };
+        let RosterEntry { user, device } = own.entry();
+        for group in SecuredRow::groups(turn.db, conversation.id)? {
+            let members = match Mls::new(own, turn.db).members(group) {
+                Ok(members) => members,
+                Err(Fault::Store(error)) => return Err(error),
+                Err(_) => continue,
+            };
+            let others = members.iter().filter(|leaf| leaf.user == user && leaf.device != device);
+            let others: Vec<_> = others.map(|leaf| leaf.device).collect();
+            if !others.is_empty() {
+                return Ok(others);
             }
-            Err(Fault::Store(error)) => Err(error),
-            Err(_) => Ok(Vec::new()),
         }
+        Ok(Vec::new())
     }
 
     pub(super) fn is_own_device(&self, envelope: &Envelope) -> bool {
@@ -465,6 +469,12 @@ impl Engine {
                     row.set_content(turn.db, archived.created_at, &archived.body)?;
                     store::found(turn.db, row.key)?;
                     row.key
+                }
+                Some(row) if row.conversation == conversation.key && row.sender == archived.sender => {
+                    if let Some(seq) = archived.seq {
+                        move_to_later(turn, &conversation, &row, seq)?;
+                    }
+                    return Ok(false);
                 }
                 _ => return Ok(false),
             },

@@ -418,14 +418,27 @@ fn redelivered(
         conversation.raise_head(turn.db, envelope.seq)?;
         turn.reread(conversation);
         turn.arranged(conversation);
-    } else if known.seq.is_some_and(|seq| seq < envelope.seq) {
-        store::fill_gap(turn.db, conversation, envelope.seq)?;
-        known.move_to(turn.db, envelope.seq)?;
-        conversation.raise_head(turn.db, envelope.seq)?;
+    } else {
+        move_to_later(turn, conversation, &known, envelope.seq)?;
+    }
+    Ok(AckOutcome::Stored)
+}
+
+/// A restored node gave it another position, because its author had not heard of the first: the later one counts everywhere.
+pub(super) fn move_to_later(
+    turn: &mut Turn<'_>,
+    conversation: &ConversationRow,
+    known: &MessageRow,
+    seq: Seq,
+) -> Result<(), StoreError> {
+    if known.seq.is_some_and(|before| before < seq) {
+        store::fill_gap(turn.db, conversation, seq)?;
+        known.move_to(turn.db, seq)?;
+        conversation.raise_head(turn.db, seq)?;
         turn.reread(conversation);
         turn.arranged(conversation);
     }
-    Ok(AckOutcome::Stored)
+    Ok(())
 }
 
 /// The direct conversation that a header names, if the header is consistent: the id follows from both users.

@@ -43,6 +43,14 @@ impl SecuredRow {
         Ok(found.unwrap_or_default())
     }
 
+    /// All groups that there are, this conversation's first.
+    pub(crate) fn groups(connection: &Connection, first: ConversationId) -> Result<Vec<GroupId>, StoreError> {
+        let sql = "SELECT mls_group FROM secured WHERE mls_group IS NOT NULL ORDER BY conversation <> ?";
+        let mut query = connection.prepare_cached(sql)?;
+        let groups = query.query_map([Sql(first)], |row| row.get(0).map(GroupId))?;
+        Ok(groups.collect::<Result<_, _>>()?)
+    }
+
     pub(crate) fn put(&self, connection: &Connection, conversation: ConversationId) -> Result<(), StoreError> {
         let sql = "INSERT INTO secured (conversation, mls_group, epoch, since, offer, offered_group, renew_at)
                    VALUES (?, ?, ?, ?, ?, ?, ?)
