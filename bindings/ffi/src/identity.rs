@@ -35,7 +35,8 @@ pub struct SafetyNumber {
     pub scannable: String,
     /// What this device knows.
     pub trust: Trust,
-    /// When their identity became another one than the one that was known, by this device's clock; nothing = never.
+    /// When their identity became another one than the one that was known, here or where the history comes from, by the device's clock
+    /// or the node's; nothing = never.
     pub changed_at: Option<Timestamp>,
 }
 

@@ -306,7 +306,10 @@ export interface SafetyNumber {
   /** The same for machines: about 150 letters of ASCII, to be shown as a QR code and read by `verify`. */
   readonly scannable: string;
   readonly trust: Trust;
-  /** When their identity became another one than the one that was known, by this device's clock; null = never. */
+  /**
+   * When their identity became another one than the one that was known, here or where the history comes from, by the device's clock or
+   * the node's; null = never.
+   */
   readonly changedAt: Timestamp | null;
 }
 

@@ -24,7 +24,8 @@ pub struct SafetyNumber {
     pub scannable: String,
     /// What this device knows.
     pub trust: Trust,
-    /// When their identity became another one than the one that was known, by this device's clock; `None` = never.
+    /// When their identity became another one than the one that was known, here or where the history comes from; `None` = never.
+    /// By the device's clock, or the node's if that was ahead.
     pub changed_at: Option<Timestamp>,
 }
 

@@ -385,7 +385,7 @@ impl Engine {
     }
 
     fn merge_user(&mut self, turn: &mut Turn<'_>, own: UserId, user: &ArchivedUser) -> Result<(), StoreError> {
-        if store::restore_user(turn.db, user)? {
+        if store::restore_user(turn.db, user, self.latest_time(turn.now))? {
             self.contest(turn, user.user)?;
         }
         self.names_wanted |= user.name.is_none() && user.user != own;

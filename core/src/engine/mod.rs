@@ -389,6 +389,11 @@ impl Engine {
         Timestamp(now.0.saturating_add(self.node_ahead_ms))
     }
 
+    /// By this device's clock or the node's, whichever is ahead: nothing that was said before is later.
+    fn latest_time(&self, now: Timestamp) -> Timestamp {
+        now.max(self.node_time(now))
+    }
+
     /// How the connection is.
     pub fn connection(&self) -> ConnectionState {
         self.link.state()

@@ -1,7 +1,7 @@
 //! Recovery: what arrived and could not be read is asked for again, and whoever wrote it sends it again.
 //!
-//! Guarantees: a message that cannot be read is asked for from the transaction on that acknowledged it. A device is given only
-//! what its own users wrote, and takes a message again only from a device of whoever wrote it. Nothing here waits for an answer:
+//! Guarantees: a message that cannot be read is asked for from the transaction on that acknowledged it. A device gives only
+//! what its own user wrote, and takes a message again only from a device of whoever wrote it, under the identity that they had then. Nothing here waits for an answer:
 //! what is not answered is asked for again, each time later, and of more devices.
 
 use std::collections::BTreeMap;
@@ -119,9 +119,7 @@ impl Engine {
         for &id in messages {
             let Some(row) = MessageRow::find(turn.db, id)? else { continue };
             let is_ours = row.sender == user && row.conversation == conversation.key;
-            // Who has the peer's identity by now may be somebody else than who was written to then.
-            let asker = envelope.sender_user;
-            if asker != user && store::IdentityRow::is_of_an_earlier_one(turn.db, asker, row.key)? {
+            if self.is_of_an_earlier_identity(turn, envelope.sender_user, row.key)? {
                 continue;
             }
             if !is_ours || row.deleted || row.kind != MessageKind::Content || row.seq.is_none() {
@@ -131,6 +129,17 @@ impl Engine {
             self.say_to_devices(turn, conversation, resend, row.body, Some(envelope.sender_device), Some(id))?;
         }
         Ok(())
+    }
+
+    /// Who has somebody's identity by now may be somebody else than who was written to, or wrote, then: nothing goes across a change.
+    fn is_of_an_earlier_identity(
+        &self,
+        turn: &Turn<'_>,
+        user: UserId,
+        message: store::MessageKey,
+    ) -> Result<bool, StoreError> {
+        let is_own = self.account.as_ref().is_some_and(|account| account.user == user);
+        Ok(!is_own && store::IdentityRow::is_of_an_earlier_one(turn.db, user, message)?)
     }
 
     /// Queues what this device says to others: a message that is never shown. Said twice, it is said once.
@@ -223,6 +232,12 @@ impl Engine {
         };
         if row.conversation != conversation.key || row.sender != envelope.sender_user {
             tracing::warn!("somebody else's message is sent again");
+            return Ok(AckOutcome::Unreadable);
+        }
+        if conversation.protection == Protection::EndToEnd
+            && self.is_of_an_earlier_identity(turn, row.sender, row.key)?
+        {
+            tracing::warn!("a message of an earlier identity is sent again");
             return Ok(AckOutcome::Unreadable);
         }
         if row.kind == MessageKind::Unreadable && !row.deleted {

@@ -14,6 +14,7 @@ mod damage;
 mod encrypted;
 mod full_disk;
 mod peek;
+mod recovery;
 mod renewal;
 mod typing;
 

@@ -77,7 +77,7 @@ impl Engine {
             Trust::Unverified => Trust::Unverified,
             Trust::Verified | Trust::Changed => Trust::Changed,
         };
-        IdentityRow::replace(turn.db, user, &answer.identity_key, trust, turn.now)?;
+        IdentityRow::replace(turn.db, user, &answer.identity_key, trust, self.latest_time(turn.now))?;
         let conversation = self.encrypted_with(user);
         let event =
             NewSecurityEvent { kind: SecurityEventKind::IdentityChanged, user: Some(user), device: None, conversation };
@@ -96,7 +96,7 @@ impl Engine {
         if IdentityRow::get(turn.db, user)?.is_none_or(|known| known.trust == Trust::Changed) {
             return Ok(());
         }
-        IdentityRow::contest(turn.db, user, turn.now)?;
+        IdentityRow::contest(turn.db, user, self.latest_time(turn.now))?;
         turn.changes.users = true;
         let conversation = self.encrypted_with(user);
         let (kind, user) = (SecurityEventKind::IdentityChanged, Some(user));

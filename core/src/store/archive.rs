@@ -133,8 +133,8 @@ impl ArchiveCursor {
 }
 
 fn users(connection: &Connection, after: Option<UserId>) -> Result<Vec<ArchivedUser>, StoreError> {
-    let sql = "SELECT user, name, identity_key, deleted, verified FROM user WHERE ?1 IS NULL OR user > ?1
-               ORDER BY user LIMIT ?2";
+    let sql = "SELECT user, name, identity_key, deleted, verified, identity_changed_at FROM user
+               WHERE ?1 IS NULL OR user > ?1 ORDER BY user LIMIT ?2";
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map((after.map(Sql), ROWS), |row| {
         Ok(ArchivedUser {
@@ -143,6 +143,7 @@ fn users(connection: &Connection, after: Option<UserId>) -> Result<Vec<ArchivedU
             identity_key: row.get("identity_key")?,
             deleted: row.get("deleted")?,
             trust: row.get("verified")?,
+            identity_changed_at: row.wire_opt("identity_changed_at")?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -3,7 +3,7 @@
 use chasqui_wire::{ArchivedUser, Comparison, ConversationId, DeviceId, Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::{MessageKey, RowExt as _, Sql, StoreError, user};
+use super::{MessageKey, MessageKind, RowExt as _, Sql, StoreError, user};
 use crate::domain::{SecurityEvent, SecurityEventKind, Trust};
 
 /// The most events that are kept: the newest.
@@ -55,14 +55,30 @@ impl IdentityRow {
         Ok(())
     }
 
-    /// Whether a message was here before the user had the identity that is known now: whoever has that one may be somebody else.
+    /// Another one is known, or was elsewhere, than the one that is known now: what was said until then was not said to whoever has
+    /// that.
+    fn note_change(connection: &Connection, user: UserId, at: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE user SET identity_changed_at = max(coalesce(identity_changed_at, ?2), ?2) WHERE user = ?1";
+        connection.prepare_cached(sql)?.execute((Sql(user), Sql(at)))?;
+        Ok(())
+    }
+
+    /// Whether a message was said before the user had the identity that is known now: whoever has that one may be somebody else.
+    ///
+    /// Of what this device sent or got itself it tells by the order of rows, which no clock changes. What a history brought (the node gave it
+    /// no revision here, and what could not be read has no body) is judged by its time: the node's, or the author's if that is earlier,
+    /// so that a node does not make it later than it was.
     pub(crate) fn is_of_an_earlier_one(
         connection: &Connection,
         user: UserId,
         message: MessageKey,
     ) -> Result<bool, StoreError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM user WHERE user = ? AND identity_changed_after >= ?)";
-        Ok(connection.prepare_cached(sql)?.query_row((Sql(user), message.0), |row| row.get(0))?)
+        let sql = "SELECT EXISTS (SELECT 1 FROM user, message WHERE user.user = ?1 AND message.id = ?2
+                   AND (message.id <= identity_changed_after
+                        OR (identity_changed_at >= min(created_at, coalesce(accepted_at, created_at))
+                            AND revision IS NULL AND (kind <> ?3 OR length(coalesce(body, x'')) = 0))))";
+        let parameters = (Sql(user), message.0, MessageKind::Unreadable as i64);
+        Ok(connection.prepare_cached(sql)?.query_row(parameters, |row| row.get(0))?)
     }
 
     /// Another key than the one that is known was compared elsewhere.
@@ -111,7 +127,11 @@ pub(crate) fn pin_identity_key(connection: &Connection, user: UserId, key: &[u8;
 
 /// What an archive says of somebody; what is known here stays. Says whether people had compared another key than the one that is known
 /// here, and have not compared that.
-pub(crate) fn restore_user(connection: &Connection, archived: &ArchivedUser) -> Result<bool, StoreError> {
+pub(crate) fn restore_user(
+    connection: &Connection,
+    archived: &ArchivedUser,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     user::mention(connection, archived.user)?;
     let mut is_contested = false;
     if let Some(key) = &archived.identity_key {
@@ -120,6 +140,10 @@ pub(crate) fn restore_user(connection: &Connection, archived: &ArchivedUser) -> 
         let here = IdentityRow::get(connection, archived.user)?.map(|known| known.trust).unwrap_or_default();
         if is_known && here == Trust::Unverified {
             IdentityRow::set_trust(connection, archived.user, said)?;
+        }
+        // Its messages were said to whoever has the key that it names.
+        if let Some(at) = if is_known { archived.identity_changed_at } else { Some(now) } {
+            IdentityRow::note_change(connection, archived.user, at)?;
         }
         is_contested = !is_known && here == Trust::Unverified && said != Trust::Unverified;
     }

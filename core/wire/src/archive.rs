@@ -37,6 +37,8 @@ pub struct ArchivedUser {
     pub deleted: bool,
     /// Whether people have compared the key: 0 no, 1 yes, 2 it was, and is another one now.
     pub trust: u32,
+    /// When the key took the place of another one, as the device knows it.
+    pub identity_changed_at: Option<Timestamp>,
 }
 
 /// A conversation, without what is said in it.
@@ -210,6 +212,7 @@ impl ArchivedUser {
             identity_key: key(&user.identity_key)?,
             deleted: user.deleted,
             trust: user.trust,
+            identity_changed_at: time(user.identity_changed_at),
         })
     }
 
@@ -220,6 +223,7 @@ impl ArchivedUser {
             identity_key: self.identity_key.map(|key| Bytes::copy_from_slice(&key)).unwrap_or_default(),
             deleted: self.deleted,
             trust: self.trust,
+            identity_changed_at: self.identity_changed_at.map_or(0, |at| at.0),
         }
     }
 }

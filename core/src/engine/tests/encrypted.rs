@@ -76,7 +76,7 @@ fn bo(ana: &Ana) -> (Trust, [u8; 32]) {
 }
 
 /// The directory says that Bo has this key.
-fn directory_names(ana: &mut Ana, key: u8) {
+pub(super) fn directory_names(ana: &mut Ana, key: u8) {
     let answer = ResolvedUser { name: "bo".into(), identity_key: [key; 32] };
     ana.handle(vec![Input::Resolved(id(20), Some(answer))]);
 }

@@ -184,6 +184,10 @@ pub struct ArchivedUser {
     /// Whether people have compared that key: 0 no, 1 yes, 2 another one was compared before.
     #[prost(uint32, tag = "5")]
     pub trust: u32,
+    /// Milliseconds: when that key took the place of another one, as the device knows it; 0 = it is the first one. What was said until then
+    /// is nothing for whoever has it.
+    #[prost(int64, tag = "6")]
+    pub identity_changed_at: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ArchivedConversation {

@@ -93,6 +93,7 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
         ("history-request", ContentKind::HistoryRequest(HistoryRequest { cursor: Bytes::new(), attempt: 1 })),
         ("history-piece", ContentKind::HistoryPiece(history_piece())),
         ("history-piece-missing", ContentKind::HistoryPiece(history_piece_missing())),
+        ("history-piece-changed", ContentKind::HistoryPiece(history_piece_changed())),
         (
             "comparison",
             ContentKind::Comparison(Comparison { user: ANA, identity_key: [6; 32], verified: true, at: NOON }),
@@ -119,8 +120,7 @@ fn ranges() -> SeqRanges {
 }
 
 fn history_piece() -> HistoryPiece {
-    let ana =
-        ArchivedUser { user: ANA, name: Some("ana".to_owned()), identity_key: Some([6; 32]), deleted: false, trust: 1 };
+    let ana = archived_user();
     let conversation = ArchivedConversation {
         conversation: CHAT,
         kind: ConversationKind::Direct,
@@ -145,6 +145,22 @@ fn history_piece() -> HistoryPiece {
     };
     let (users, conversations, messages) = (vec![ana], vec![conversation], vec![message]);
     piece(&ArchivePage { users, conversations, messages, ..ArchivePage::default() })
+}
+
+fn archived_user() -> ArchivedUser {
+    ArchivedUser {
+        user: ANA,
+        name: Some("ana".to_owned()),
+        identity_key: Some([6; 32]),
+        deleted: false,
+        trust: 1,
+        identity_changed_at: None,
+    }
+}
+
+fn history_piece_changed() -> HistoryPiece {
+    let users = vec![ArchivedUser { identity_changed_at: Some(NOON), ..archived_user() }];
+    piece(&ArchivePage { users, ..ArchivePage::default() })
 }
 
 fn history_piece_missing() -> HistoryPiece {

@@ -83,13 +83,15 @@ pub(crate) fn content() -> impl Strategy<Value = Content> {
 }
 
 pub(crate) fn archive_page() -> impl Strategy<Value = ArchivePage> {
-    let archived = (user(), maybe(".{1,20}"), maybe(key()), any::<bool>(), any::<u32>());
-    let archived = archived.prop_map(|(user, name, identity_key, deleted, trust)| ArchivedUser {
+    let time = || maybe((1..i64::MAX).prop_map(Timestamp));
+    let archived = (user(), maybe(".{1,20}"), maybe(key()), any::<bool>(), any::<u32>(), time());
+    let archived = archived.prop_map(|(user, name, identity_key, deleted, trust, identity_changed_at)| ArchivedUser {
         user,
         name,
         identity_key,
         deleted,
         trust,
+        identity_changed_at,
     });
     let conversation = (conversation(), protection(), maybe(user()), maybe(seq()), any::<bool>(), timestamp());
     let conversation =
@@ -103,7 +105,6 @@ pub(crate) fn archive_page() -> impl Strategy<Value = ArchivePage> {
             hidden: !flag,
             activity,
         });
-    let time = || maybe((1..i64::MAX).prop_map(Timestamp));
     let delivery = (user(), any::<u32>(), any::<i32>(), time(), time());
     let delivery = delivery.prop_map(|(user, rank, reason, received_at, read_at)| ArchivedDelivery {
         user,
