@@ -125,6 +125,10 @@ impl Engine {
             if !is_ours || row.deleted || row.kind != MessageKind::Content || row.seq.is_none() {
                 continue;
             }
+            // However often it is asked for: what people write waits behind it.
+            if OutboxRow::repeats(turn.db, id, envelope.sender_device)? {
+                continue;
+            }
             let resend = name(&[b"chasqui/v1/resend", envelope.message.as_bytes(), id.as_bytes(), device.as_bytes()]);
             self.say_to_devices(turn, conversation, resend, row.body, Some(envelope.sender_device), Some(id))?;
         }

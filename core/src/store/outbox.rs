@@ -96,6 +96,12 @@ impl OutboxRow {
         Ok(connection.prepare_cached(sql)?.query_row([message.0], |row| row.get(0))?)
     }
 
+    /// Whether a message waits to be sent again to a device.
+    pub(crate) fn repeats(connection: &Connection, message: MessageId, device: DeviceId) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM outbox WHERE resend_of = ? AND only_device = ?)";
+        Ok(connection.prepare_cached(sql)?.query_row((Sql(message), Sql(device)), |row| row.get(0))?)
+    }
+
     pub(crate) fn remove(connection: &Connection, key: OutboxKey) -> Result<(), StoreError> {
         connection.prepare_cached("DELETE FROM outbox WHERE id = ?")?.execute([key.0])?;
         Ok(())

@@ -165,6 +165,20 @@ fn clocks_do_not_matter_to_what_was_said_here() {
     assert_eq!(given(&mut ana, &[500, 501]), [id(501)]);
 }
 
+#[test]
+fn what_is_asked_for_again_and_again_waits_once() {
+    let (bos, store) = (bo(), Store::with_connection(Connection::open_in_memory().unwrap()).unwrap());
+    let (mut ana, _) = together(&Mls::new(&bos, store.connection()));
+    for request in 2_000..2_100 {
+        ask(&mut ana, request, &[500, 500]);
+    }
+    assert_eq!(waiting(&ana), [id(500)]);
+    // That was lost, too.
+    ana.store.connection().execute("DELETE FROM outbox WHERE resend_of IS NOT NULL", []).unwrap();
+    ask(&mut ana, 3_000, &[500]);
+    assert_eq!(waiting(&ana), [id(500)]);
+}
+
 /// Of Ana's, as the node gives it to whoever claims.
 fn package_of(ana: &mut Ana) -> KeyPackage {
     let left = KeyPackagesLeft { one_time: 0, last_resort: false };
