@@ -1,10 +1,11 @@
 //! What became of own messages, and who read what.
 
-use chasqui_wire::{AckOutcome, Read, ReadNotice, Receipt, ReceiptKind, Seq, signing};
+use chasqui_wire::{AckOutcome, ConversationId, Read, ReadNotice, Receipt, ReceiptKind, RosterEntry, Seq, signing};
 
 use super::{Engine, Turn};
+use crate::e2ee::{Fault, Leaf, Mls};
 use crate::planted::{PlantedBug, planted};
-use crate::store::{self, ConversationRow, Rank, ReadOutboxRow, ReceiptMark, StoreError};
+use crate::store::{self, ConversationRow, Rank, ReadOutboxRow, ReceiptMark, SecuredRow, StoreError};
 
 impl Engine {
     pub(super) fn receipt(&mut self, turn: &mut Turn<'_>, receipt: &Receipt) -> Result<AckOutcome, StoreError> {
@@ -24,7 +25,7 @@ impl Engine {
     pub(super) fn read_notice(&mut self, turn: &mut Turn<'_>, notice: &ReadNotice) -> Result<AckOutcome, StoreError> {
         let Some(account) = &self.account else { return Ok(AckOutcome::Unreadable) };
         let message = signing::read(account.realm, notice.user, notice.device, &notice.read);
-        if !store::pin_device_key(turn.db, notice.device, notice.user, &notice.device_key)?
+        if !self.is_key_of_its_device(turn, notice)?
             || !super::identity::verify(&notice.device_key, &message, &notice.read.signature)
         {
             tracing::warn!("a read mark is not signed by the device that it names");
@@ -45,6 +46,32 @@ impl Engine {
             self.apply(turn, &conversation, notice.read.ranges.iter(), &mark)?;
         }
         Ok(AckOutcome::Stored)
+    }
+
+    /// Whether a read mark names the key that the device has in the conversation's group, on its user's word. Of who is not there the first
+    /// key that the node named counts.
+    fn is_key_of_its_device(&self, turn: &Turn<'_>, notice: &ReadNotice) -> Result<bool, StoreError> {
+        let ReadNotice { user, device, device_key, ref read } = *notice;
+        if let Some(leaf) = self.leaf(turn, read.conversation, RosterEntry { user, device })? {
+            store::set_device_key(turn.db, device, user, &leaf.key)?;
+        }
+        store::pin_device_key(turn.db, device, user, &device_key)
+    }
+
+    /// Of a device, in the group of a conversation.
+    fn leaf(
+        &self,
+        turn: &Turn<'_>,
+        conversation: ConversationId,
+        entry: RosterEntry,
+    ) -> Result<Option<Leaf>, StoreError> {
+        let Some(own) = self.account.as_ref().and_then(|account| account.own.as_ref()) else { return Ok(None) };
+        let Some(group) = SecuredRow::get(turn.db, conversation)?.group else { return Ok(None) };
+        match Mls::new(own, turn.db).members(group) {
+            Ok(members) => Ok(members.into_iter().find(|leaf| leaf.entry() == entry)),
+            Err(Fault::Store(error)) => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     fn apply(

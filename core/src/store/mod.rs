@@ -68,6 +68,7 @@ pub(crate) use secured::{FlightRow, SecuredRow, forget_groups, next_renewal, not
 pub(crate) use user::{
     after as users_after, by_name as user_by_name, device_key, devices_after, mark_deleted as mark_user_deleted,
     mention as mention_user, name as user_name, nameless as nameless_users, pin_device_key, remember as remember_user,
+    set_device_key,
 };
 
 /// The database failed. Says what happened; the border turns it into what an app can do.

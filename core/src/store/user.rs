@@ -91,3 +91,17 @@ pub(crate) fn pin_device_key(
     let sql = "SELECT EXISTS (SELECT 1 FROM device WHERE device = ? AND user = ? AND key = ?)";
     Ok(connection.prepare_cached(sql)?.query_row((Sql(device), Sql(user), key), |row| row.get(0))?)
 }
+
+/// The key of a device, as its user's link to it says, whatever was known before.
+pub(crate) fn set_device_key(
+    connection: &Connection,
+    device: DeviceId,
+    user: UserId,
+    key: &[u8; 32],
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO device (device, user, key) VALUES (?, ?, ?)
+               ON CONFLICT (device) DO UPDATE SET user = excluded.user, key = excluded.key
+               WHERE (user, key) <> (excluded.user, excluded.key)";
+    connection.prepare_cached(sql)?.execute((Sql(device), Sql(user), key))?;
+    Ok(())
+}

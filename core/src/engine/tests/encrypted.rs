@@ -2,8 +2,10 @@
 
 use chasqui_wire::Comparison;
 
+use super::renewal::together;
 use super::*;
 use crate::domain::Trust;
+use crate::e2ee::Mls;
 use crate::store::IdentityRow;
 
 /// A device whose user has linked it, with a text for Bo.
@@ -150,4 +152,27 @@ fn who_was_compared_under_a_key_that_is_not_known_here_is_asked_after() {
     decide(&mut ana, false);
     directory_names(&mut ana, 8);
     assert_eq!(bo(&ana), (Trust::Unverified, [8; 32]), "people had the last word");
+}
+
+/// A node can name any key as that of Bo's phone; the group knows it.
+#[test]
+fn read_is_believed_by_the_key_that_the_reader_has_in_the_group() {
+    let (bos, store) = (super::renewal::bo(), Store::with_connection(Connection::open_in_memory().unwrap()).unwrap());
+    let (mut ana, _) = together(&Mls::new(&bos, store.connection()));
+    let mark = |conversation, seed| {
+        let (key, ranges) = (Secret::new([seed; 32]), SeqRanges::of([seq(2)]));
+        let (authors, signature) = (vec![id(10)], [0; 64]);
+        let mut read = Read { id: id(77), conversation, up_to: seq(2), ranges, authors, at: NOW, signature };
+        read.signature = sign_with(&key, &signing::read(id(1), id(20), id(21), &read));
+        EntryKind::Read(Box::new(ReadNotice { user: id(20), device: id(21), device_key: public_key(&key), read }))
+    };
+    let with_bo = direct_conversation(id(10), id(20), Protection::EndToEnd);
+    // Elsewhere it is the node's word, and is remembered.
+    assert_eq!(ana.deliver(vec![mark(chat(), 99)]), [(1, AckOutcome::Stored)]);
+    assert_eq!(ana.deliver(vec![mark(with_bo, 99)]), [(1, AckOutcome::Unreadable)]);
+    assert_eq!(ana.state_of(500), MessageState::Sent);
+    assert_eq!(ana.deliver(vec![mark(with_bo, 2)]), [(1, AckOutcome::Stored)]);
+    assert_eq!(ana.state_of(500), MessageState::Read);
+    // It is known from then on.
+    assert_eq!(ana.deliver(vec![mark(chat(), 99)]), [(1, AckOutcome::Unreadable)]);
 }
