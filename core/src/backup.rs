@@ -1,7 +1,7 @@
 //! Backups: the whole history and the user's identity, sealed by a recovery phrase, for people who lose their only device.
 //!
 //! Guarantees: a page at a time, in bounded memory; a file that was cut off or changed is told from a whole one; restoring twice, or over
-//! a newer history, changes nothing that is there. What waits to be sent is not in it; neither are keys of groups: nothing is encrypted
+//! a newer history, changes nothing that is there, what people made of identities included. What waits to be sent is not in it; neither are keys of groups: nothing is encrypted
 //! twice under one key, whichever backup is restored.
 
 use std::io::{self, Read, Write};
@@ -125,12 +125,11 @@ impl BackupPages {
         let Some(part) = self.next else { return Ok(None) };
         match part {
             Part::Head => {
-                let (row, owner) = {
+                let (seed, owner) = {
                     let driver = &self.client.driver;
-                    driver.query(|history| Ok((history.account_row()?, history.owner()?))).await?
+                    driver.query(|history| Ok((history.identity_seed()?, history.owner()?))).await?
                 };
                 let (user, name) = owner.ok_or(Error::NotEnrolled)?;
-                let seed = row.filter(|row| row.other_identity.is_none()).and_then(|row| row.identity_seed);
                 let identity_seed = seed.map(|seed| *seed.expose());
                 let salt: [u8; 16] = fresh_seed()?[..16].try_into().expect("16 of 32 bytes");
                 let head = BackupHead { user, name, identity_seed, created_at: now() };

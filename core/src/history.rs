@@ -7,6 +7,7 @@ use crate::domain::{
     Account, ConversationSummary, Cursor, HistoryTransfer, Incomplete, Message, Salvage, SearchHit, SecurityEvent,
     TimelinePage,
 };
+use crate::engine::Secret;
 use crate::export::{KnownDevice, KnownUser};
 use crate::store::{self, AccountRow, ArchiveCursor, IdentityRow, StoreError, TransferRow};
 
@@ -106,6 +107,15 @@ impl<'a> History<'a> {
     /// Whose history this is, whether a device is enrolled or not.
     pub(crate) fn owner(&self) -> Result<Option<(UserId, String)>, StoreError> {
         AccountRow::owner(self.connection)
+    }
+
+    /// The identity (Ed25519 seed) of whoever's history this is, whether a device is enrolled or not. None where the node names another
+    /// one.
+    pub(crate) fn identity_seed(&self) -> Result<Option<Secret>, StoreError> {
+        match self.account_row()?.filter(|row| row.enrolled) {
+            Some(row) => Ok(row.identity_seed.filter(|_| row.other_identity.is_none())),
+            None => AccountRow::owners_identity(self.connection),
+        }
     }
 
     /// What was saved from damaged files so far, oldest first.

@@ -131,6 +131,13 @@ impl AccountRow {
         Ok(connection.query_row("SELECT user, name FROM owner", [], read).optional()?)
     }
 
+    /// The identity of whoever's history this is, while no device is enrolled here.
+    pub(crate) fn owners_identity(connection: &Connection) -> Result<Option<Secret>, StoreError> {
+        let sql = "SELECT unsealed(identity_seed) FROM owner";
+        let seed = connection.query_row(sql, [], |row| row.get::<_, Option<[u8; 32]>>(0)).optional()?;
+        Ok(seed.flatten().map(Secret::new))
+    }
+
     /// Another device of the user gave this one what they all have.
     pub(crate) fn set_identity_seed(connection: &Connection, seed: &Secret) -> Result<(), StoreError> {
         connection.execute("UPDATE account SET identity_seed = sealed(?), other_identity = NULL", [seed.expose()])?;

@@ -133,7 +133,8 @@ impl ArchiveCursor {
 }
 
 fn users(connection: &Connection, after: Option<UserId>) -> Result<Vec<ArchivedUser>, StoreError> {
-    let sql = "SELECT user, name, identity_key, deleted, verified, identity_changed_at FROM user
+    let sql = "SELECT user, name, identity_key, deleted, verified, identity_changed_at,
+                      iif(compared_key = identity_key, compared_at, NULL) AS compared_at FROM user
                WHERE ?1 IS NULL OR user > ?1 ORDER BY user LIMIT ?2";
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map((after.map(Sql), ROWS), |row| {
@@ -144,6 +145,7 @@ fn users(connection: &Connection, after: Option<UserId>) -> Result<Vec<ArchivedU
             deleted: row.get("deleted")?,
             trust: row.get("verified")?,
             identity_changed_at: row.wire_opt("identity_changed_at")?,
+            compared_at: row.wire_opt("compared_at")?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

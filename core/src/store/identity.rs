@@ -125,7 +125,7 @@ pub(crate) fn pin_identity_key(connection: &Connection, user: UserId, key: &[u8;
     Ok(connection.prepare_cached(sql)?.query_row((Sql(user), key), |row| row.get(0))?)
 }
 
-/// What an archive says of somebody; what is known here stays. Says whether people had compared another key than the one that is known
+/// What an archive says of somebody; what is known here stays, but of what people made of a key the latest counts. Says whether people had compared another key than the one that is known
 /// here, and have not compared that.
 pub(crate) fn restore_user(
     connection: &Connection,
@@ -138,14 +138,23 @@ pub(crate) fn restore_user(
         let is_known = pin_identity_key(connection, archived.user, key)?;
         let said = trust(archived.trust.into());
         let here = IdentityRow::get(connection, archived.user)?.map(|known| known.trust).unwrap_or_default();
-        if is_known && here == Trust::Unverified {
-            IdentityRow::set_trust(connection, archived.user, said)?;
+        let last = last_comparison(connection, archived.user)?.map(|last| last.at);
+        let is_latest = last.is_none_or(|last| archived.compared_at > Some(last));
+        if is_known && is_latest {
+            if let Some(at) = archived.compared_at {
+                let (user, verified) = (archived.user, said == Trust::Verified);
+                note_comparison(connection, &Comparison { user, identity_key: *key, verified, at })?;
+            }
+            let is_taken_back = archived.compared_at.is_some() && here == Trust::Verified;
+            if here == Trust::Unverified || is_taken_back {
+                IdentityRow::set_trust(connection, archived.user, said)?;
+            }
         }
         // Its messages were said to whoever has the key that it names.
         if let Some(at) = if is_known { archived.identity_changed_at } else { Some(now) } {
             IdentityRow::note_change(connection, archived.user, at)?;
         }
-        is_contested = !is_known && here == Trust::Unverified && said != Trust::Unverified;
+        is_contested = is_latest && !is_known && here == Trust::Unverified && said != Trust::Unverified;
     }
     if let Some(name) = &archived.name {
         let sql = "UPDATE user SET name = ?2 WHERE user = ?1 AND name IS NULL

@@ -39,6 +39,8 @@ pub struct ArchivedUser {
     pub trust: u32,
     /// When the key took the place of another one, as the device knows it.
     pub identity_changed_at: Option<Timestamp>,
+    /// When people last said what they make of the key, by the node's clock.
+    pub compared_at: Option<Timestamp>,
 }
 
 /// A conversation, without what is said in it.
@@ -213,6 +215,7 @@ impl ArchivedUser {
             deleted: user.deleted,
             trust: user.trust,
             identity_changed_at: time(user.identity_changed_at),
+            compared_at: time(user.compared_at),
         })
     }
 
@@ -224,6 +227,7 @@ impl ArchivedUser {
             deleted: self.deleted,
             trust: self.trust,
             identity_changed_at: self.identity_changed_at.map_or(0, |at| at.0),
+            compared_at: self.compared_at.map_or(0, |at| at.0),
         }
     }
 }

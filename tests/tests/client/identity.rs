@@ -3,7 +3,7 @@
 use chasqui::{AccountProof, Client, Config, Error, MessageState, SecurityEventKind, Trust};
 
 use crate::linking::link;
-use crate::stage::{Device, PASSWORD, Pair, within};
+use crate::stage::{Device, PASSWORD, Pair, Relay, within};
 
 /// The next security event of that kind.
 async fn event(device: &Device, kind: SecurityEventKind) -> chasqui::SecurityEvent {
@@ -245,6 +245,33 @@ async fn a_backup_brings_everything_back() {
     assert_eq!(new.texts(chat).await, all);
     bo.send_text(chat, "still here").await.unwrap();
     new.gets(chat, "still here").await;
+}
+
+#[tokio::test]
+async fn a_backup_has_the_identity_also_of_who_logged_out() {
+    let relay = Relay::start().await;
+    let ana = Device::registered(&relay, "ana").await;
+    ana.online().await;
+    let phrase = Client::new_recovery_phrase().unwrap();
+    ana.logout().await.unwrap();
+    let backup = ana.back_up(Vec::new(), &phrase).await.unwrap();
+    let new = Device::blank(&relay.url()).await;
+    new.restore(backup.as_slice(), &phrase).await.unwrap();
+    assert!(new.login("ana", PASSWORD, "phone").await.unwrap().is_linked);
+}
+
+#[tokio::test]
+async fn an_older_backup_verifies_nobody_again() {
+    let Pair { relay: _relay, ana, bo, chat } = Pair::in_secret().await;
+    ana.send_text(chat, "hello").await.unwrap();
+    bo.gets(chat, "hello").await;
+    let bo_id = bo.user().await;
+    ana.set_verified(bo_id, true).await.unwrap();
+    let phrase = Client::new_recovery_phrase().unwrap();
+    let backup = ana.back_up(Vec::new(), &phrase).await.unwrap();
+    ana.set_verified(bo_id, false).await.unwrap();
+    ana.restore(backup.as_slice(), &phrase).await.unwrap();
+    assert_eq!(ana.safety_number(bo_id).await.unwrap().trust, Trust::Unverified, "that was taken back");
 }
 
 #[tokio::test]

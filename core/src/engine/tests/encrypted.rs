@@ -1,6 +1,6 @@
 //! Encrypted conversations, as far as one device shows it. What several do with each other, the simulation plays.
 
-use chasqui_wire::Comparison;
+use chasqui_wire::{ArchivePage, ArchivedUser, Comparison};
 
 use super::renewal::together;
 use super::*;
@@ -152,6 +152,39 @@ fn who_was_compared_under_a_key_that_is_not_known_here_is_asked_after() {
     decide(&mut ana, false);
     directory_names(&mut ana, 8);
     assert_eq!(bo(&ana), (Trust::Unverified, [8; 32]), "people had the last word");
+}
+
+#[test]
+fn of_what_a_history_says_that_people_made_of_somebody_the_latest_counts() {
+    const VERIFIED: u32 = 1;
+    let (mut ana, _) = writing();
+    claim(&mut ana);
+    directory_names(&mut ana, 7);
+    ana.now = ana.now.plus_millis(3_000);
+    decide(&mut ana, true);
+    decide(&mut ana, false);
+    let mut check = |key: u8, trust, compared_after_ms: Option<u64>, known| {
+        let bo_there = ArchivedUser {
+            user: id(20),
+            name: None,
+            identity_key: Some([key; 32]),
+            deleted: false,
+            trust,
+            identity_changed_at: None,
+            compared_at: compared_after_ms.map(|after| NOW.plus_millis(after)),
+        };
+        let page = ArchivePage { users: vec![bo_there], ..ArchivePage::default() };
+        ana.handle(vec![Input::Command(CommandId(9), Command::Merge(Box::new(page)))]);
+        assert_eq!(bo(&ana), (known, [7; 32]), "{key} {trust} {compared_after_ms:?}");
+    };
+    check(7, VERIFIED, Some(0), Trust::Unverified);
+    check(7, VERIFIED, None, Trust::Unverified);
+    check(7, VERIFIED, Some(60_000), Trust::Verified);
+    check(7, 0, Some(50_000), Trust::Verified);
+    check(7, 0, None, Trust::Verified);
+    check(7, 0, Some(70_000), Trust::Unverified);
+    check(8, VERIFIED, Some(60_000), Trust::Unverified);
+    check(8, VERIFIED, Some(80_000), Trust::Changed);
 }
 
 /// A node can name any key as that of Bo's phone; the group knows it.

@@ -67,6 +67,7 @@ fn somebody(key: u8, changed_after_ms: Option<u64>) -> ArchivedUser {
         deleted: false,
         trust: 0,
         identity_changed_at: changed_after_ms.map(|after| NOW.plus_millis(after)),
+        compared_at: None,
     }
 }
 

@@ -188,6 +188,9 @@ pub struct ArchivedUser {
     /// is nothing for whoever has it.
     #[prost(int64, tag = "6")]
     pub identity_changed_at: i64,
+    /// Milliseconds, by the node's clock: when people last said what they make of that key; 0 = not known. The latest counts.
+    #[prost(int64, tag = "7")]
+    pub compared_at: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ArchivedConversation {

@@ -94,6 +94,7 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
         ("history-piece", ContentKind::HistoryPiece(history_piece())),
         ("history-piece-missing", ContentKind::HistoryPiece(history_piece_missing())),
         ("history-piece-changed", ContentKind::HistoryPiece(history_piece_changed())),
+        ("history-piece-compared", ContentKind::HistoryPiece(history_piece_compared())),
         (
             "comparison",
             ContentKind::Comparison(Comparison { user: ANA, identity_key: [6; 32], verified: true, at: NOON }),
@@ -155,11 +156,17 @@ fn archived_user() -> ArchivedUser {
         deleted: false,
         trust: 1,
         identity_changed_at: None,
+        compared_at: None,
     }
 }
 
 fn history_piece_changed() -> HistoryPiece {
     let users = vec![ArchivedUser { identity_changed_at: Some(NOON), ..archived_user() }];
+    piece(&ArchivePage { users, ..ArchivePage::default() })
+}
+
+fn history_piece_compared() -> HistoryPiece {
+    let users = vec![ArchivedUser { compared_at: Some(NOON), ..archived_user() }];
     piece(&ArchivePage { users, ..ArchivePage::default() })
 }
 

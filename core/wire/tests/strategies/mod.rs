@@ -84,14 +84,9 @@ pub(crate) fn content() -> impl Strategy<Value = Content> {
 
 pub(crate) fn archive_page() -> impl Strategy<Value = ArchivePage> {
     let time = || maybe((1..i64::MAX).prop_map(Timestamp));
-    let archived = (user(), maybe(".{1,20}"), maybe(key()), any::<bool>(), any::<u32>(), time());
-    let archived = archived.prop_map(|(user, name, identity_key, deleted, trust, identity_changed_at)| ArchivedUser {
-        user,
-        name,
-        identity_key,
-        deleted,
-        trust,
-        identity_changed_at,
+    let archived = (user(), maybe(".{1,20}"), maybe(key()), any::<bool>(), any::<u32>(), time(), time());
+    let archived = archived.prop_map(|(user, name, identity_key, deleted, trust, identity_changed_at, compared_at)| {
+        ArchivedUser { user, name, identity_key, deleted, trust, identity_changed_at, compared_at }
     });
     let conversation = (conversation(), protection(), maybe(user()), maybe(seq()), any::<bool>(), timestamp());
     let conversation =
