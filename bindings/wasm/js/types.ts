@@ -42,6 +42,12 @@ export interface Config {
    * a browser that clears the site's data clears both. Or by 32 random bytes that the app keeps elsewhere.
    */
   readonly deviceBinding?: 'browser' | Uint8Array;
+  /**
+   * Instead: as `'browser'`, and besides by something that people type in each time, stretched by PBKDF2 (SHA-256, 600,000 rounds), which
+   * takes a moment. Another one is `other_device`. Asked of whoever opens the history; a tab that joins one that has it open is served
+   * whatever it gives.
+   */
+  readonly passphrase?: string;
   /** Opens a history that is bound to another device, as a copy that has to log in again. */
   readonly adoptCopy?: boolean;
   /** Asks the browser not to evict the history when space runs short. Default: true. */
