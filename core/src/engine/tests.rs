@@ -12,6 +12,7 @@ mod bookkeeping;
 mod clock;
 mod damage;
 mod encrypted;
+mod forgery;
 mod full_disk;
 mod peek;
 mod renewal;

@@ -21,7 +21,7 @@ fn together(bo: &Mls<'_>) -> (Ana, GroupId) {
     let packages = vec![KeyPackage { entry, body: bo.key_package(false).unwrap() }];
     let said = ana.say(NodeFrame::Claimed(Claimed { id: claim, epoch: 0, roster: vec![], gone: vec![], packages }));
     let [ClientFrame::Send(begins)] = said.as_slice() else { panic!("{said:?}") };
-    let group = bo.join(&begins.commit.as_ref().unwrap().welcome, |_| Ok(())).unwrap();
+    let group = bo.join(&begins.commit.as_ref().unwrap().welcome, None, |_| Ok(())).unwrap().group;
     let accepted = |message, at| NodeFrame::Accepted(Accepted { message, seq: Some(seq(at)), at: NOW, revision: at });
     ana.say(accepted(begins.message, 1));
     ana.say(accepted(written, 2));
