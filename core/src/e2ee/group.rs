@@ -1,7 +1,5 @@
 //! What is done with a group: begin it, join it, change who is in it, say and read something in it.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use chasqui_wire::{Commit, DeviceId, KeyPackage as Claimed, RosterEntry, UserId, Welcoming};
 use openmls::prelude::{
@@ -15,6 +13,7 @@ use tls_codec::DeserializeBytes as _;
 
 use super::key_package::capabilities;
 use super::{Distrust, Fault, Leaf, Mls, SUITE, welcome};
+use crate::ordered;
 use crate::store::StoreError;
 
 /// Names a group: random, made by who begins it.
@@ -190,8 +189,8 @@ impl Mls<'_> {
         };
         let (added, removed) = self.delta(&group, &staged)?;
         added.iter().try_for_each(check)?;
-        let entries = |leaves: &[Leaf]| leaves.iter().map(Leaf::entry).collect::<BTreeSet<RosterEntry>>();
-        let said = |entries: &[RosterEntry]| entries.iter().copied().collect::<BTreeSet<_>>();
+        let entries = |leaves: &[Leaf]| ordered::set(leaves.iter().map(Leaf::entry));
+        let said = |entries: &[RosterEntry]| ordered::set(entries.iter().copied());
         if entries(&added) != said(&declared.added) || entries(&removed) != said(&declared.removed) {
             return Err(Fault::Untrusted(Distrust::Change, "a commit does something else than was declared"));
         }
