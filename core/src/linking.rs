@@ -1,7 +1,7 @@
 //! How a further device of a user comes to take part in encrypted conversations: another one links it.
 
 use crate::client::Client;
-use crate::driver::fresh_seed;
+use crate::driver::{fresh_seed, until_true};
 use crate::engine::{Command, LinkingState, Secret};
 use crate::error::Error;
 
@@ -73,7 +73,7 @@ impl Client {
     }
 
     /// Waits until linking has come as far as `reached` says.
-    async fn linking<T>(&self, reached: impl Fn(&LinkingState) -> Option<T>) -> Result<T, Error> {
+    async fn linking<T>(&self, reached: fn(&LinkingState) -> Option<T>) -> Result<T, Error> {
         let failed = |detail: &str| Err(Error::LinkingFailed { detail: detail.to_owned() });
         let (mut states, mut closed) = (self.driver.linking(), self.driver.closed());
         loop {
@@ -89,7 +89,7 @@ impl Client {
             }
             tokio::select! {
                 changed = states.changed() => changed.map_err(|_| Error::Closed)?,
-                _ = closed.wait_for(|&closed| closed) => return Err(Error::Closed),
+                () = until_true(&mut closed) => return Err(Error::Closed),
             }
         }
     }

@@ -15,6 +15,7 @@ use tls_codec::{DeserializeBytes as _, Serialize as _};
 
 use super::key_package::capabilities;
 use super::{Distrust, Fault, Leaf, Mls, SUITE};
+use crate::ordered;
 use crate::store::StoreError;
 
 /// Names a group: random, made by who begins it.
@@ -79,7 +80,7 @@ pub(crate) struct Joined {
 impl Joined {
     /// Whether it is what was declared, by whom it is said to be.
     pub(crate) fn is(&self, declared: &Commit, by: RosterEntry) -> Result<(), Fault> {
-        let added: BTreeSet<RosterEntry> = declared.added.iter().copied().collect();
+        let added = ordered::set(declared.added.iter().copied());
         let is_as_declared = match declared.begins {
             true => self.members.iter().filter(|&&member| member != by).eq(&added),
             false => self.members.is_superset(&added),
@@ -209,8 +210,8 @@ impl Mls<'_> {
         };
         let (added, removed) = self.delta(&group, &staged, &author)?;
         added.iter().try_for_each(check)?;
-        let entries = |leaves: &[Leaf]| leaves.iter().map(Leaf::entry).collect::<BTreeSet<RosterEntry>>();
-        let said = |entries: &[RosterEntry]| entries.iter().copied().collect::<BTreeSet<_>>();
+        let entries = |leaves: &[Leaf]| ordered::set(leaves.iter().map(Leaf::entry));
+        let said = |entries: &[RosterEntry]| ordered::set(entries.iter().copied());
         if entries(&added) != said(&declared.added) || entries(&removed) != said(&declared.removed) {
             return Err(Fault::Untrusted(Distrust::Change, "a commit does something else than was declared"));
         }

@@ -15,6 +15,7 @@ use super::encrypted::Sealed;
 use super::requests::Admissions;
 use super::{Engine, SocketId, Turn};
 use crate::domain::{Failure, Undelivered};
+use crate::ordered;
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
     self, AccountRow, ConversationKey, ConversationRow, FlightRow, MessageRow, MessageState, OutboxKey, OutboxRow,
@@ -300,7 +301,7 @@ impl Engine {
             return Ok(());
         }
         let under_way = reads.unanswered.values().map(|sent| sent.row.conversation);
-        let skipped: BTreeSet<ConversationKey> = under_way.chain(reads.pauses.keys().copied()).collect();
+        let skipped = ordered::set(under_way.chain(reads.pauses.keys().copied()));
         for row in ReadOutboxRow::all(turn.db)?.into_iter().filter(|row| !skipped.contains(&row.conversation)) {
             if self.outbox.in_flight() >= room {
                 self.outbox.reads.wanted = true;
@@ -312,7 +313,7 @@ impl Engine {
                 true => Vec::new(),
                 false => store::readable(turn.db, row.conversation, row.since, row.up_to)?,
             };
-            let authors: BTreeSet<_> = shown.iter().map(|&(_, author)| author).collect();
+            let authors = ordered::set(shown.iter().map(|&(_, author)| author));
             // The oldest runs first; in a chat in which both write in turn, every message is a run.
             let all = SeqRanges::of(shown.into_iter().map(|(seq, _)| seq));
             let ranges = all.clone().oldest(SeqRanges::MAX);

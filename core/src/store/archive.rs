@@ -10,9 +10,9 @@ use chasqui_wire::{
     ConversationKind, HoleReason, Protection, Seq, SeqRange, UserId,
 };
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use rusqlite::{Connection, Row, named_params, params};
 
-use super::{ConversationKey, MessageKind, MessageState, Request, RowExt as _, Sql, StoreError, receipt};
+use super::{Ask as _, ConversationKey, MessageKind, MessageState, Request, RowExt as _, Sql, StoreError, receipt};
 
 /// Where the next page begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,8 +135,7 @@ impl ArchiveCursor {
 fn users(connection: &Connection, after: Option<UserId>) -> Result<Vec<ArchivedUser>, StoreError> {
     let sql = "SELECT user, name, identity_key, deleted, verified FROM user WHERE ?1 IS NULL OR user > ?1
                ORDER BY user LIMIT ?2";
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map((after.map(Sql), ROWS), |row| {
+    connection.all(sql, params![after.map(Sql), ROWS], |row| {
         Ok(ArchivedUser {
             user: row.wire("user")?,
             name: row.get("name")?,
@@ -144,8 +143,7 @@ fn users(connection: &Connection, after: Option<UserId>) -> Result<Vec<ArchivedU
             deleted: row.get("deleted")?,
             trust: row.get("verified")?,
         })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    })
 }
 
 fn conversations(connection: &Connection, after: i64) -> Result<(Vec<ArchivedConversation>, Option<i64>), StoreError> {
@@ -284,18 +282,21 @@ impl TransferRow {
                 ask_at: row.wire("ask_at")?,
             })
         };
-        Ok(connection.prepare_cached(sql)?.query_row([], read).optional()?)
+        connection.first(sql, params![], read)
     }
 
     pub(crate) fn put(&self, connection: &Connection) -> Result<(), StoreError> {
         let sql = "INSERT OR REPLACE INTO history_transfer
                        (id, device, asked, next, pieces, page, messages, per_mille, attempts, ask_at)
                    VALUES (1, :device, :asked, :next, :pieces, :page, :messages, :per_mille, :attempts, :ask_at)";
-        connection.prepare_cached(sql)?.execute(named_params! {
-            ":device": Sql(self.device), ":asked": self.asked.as_ref(), ":next": self.next.as_ref(),
-            ":pieces": self.pieces, ":page": self.page, ":messages": self.messages.cast_signed(),
-            ":per_mille": self.per_mille, ":attempts": self.attempts, ":ask_at": Sql(self.ask_at),
-        })?;
+        connection.run(
+            sql,
+            named_params! {
+                ":device": Sql(self.device), ":asked": self.asked.as_ref(), ":next": self.next.as_ref(),
+                ":pieces": self.pieces, ":page": self.page, ":messages": self.messages.cast_signed(),
+                ":per_mille": self.per_mille, ":attempts": self.attempts, ":ask_at": Sql(self.ask_at),
+            },
+        )?;
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 
 mod account;
 mod archive;
+mod ask;
 mod binding;
 mod conversation;
 mod era;
@@ -36,6 +37,7 @@ use rusqlite::{Connection, OpenFlags, ToSql};
 
 pub(crate) use account::AccountRow;
 pub(crate) use archive::{ArchiveCursor, TransferRow, restore_deliveries};
+pub(crate) use ask::Ask;
 pub(crate) use binding::{Binding, adopt, unlock, unlock_reader};
 pub(crate) use conversation::{
     ConversationHead, ConversationKey, ConversationRow, after as conversation_after, early_read, list, note_early_read,
