@@ -42,6 +42,12 @@ pub enum PlantedBug {
     KeysForever,
     /// New keys are made, and the node is not told.
     KeysUntold,
+    /// Typing does not end by itself.
+    TypingForever,
+    /// A signal takes a key of the message ratchet.
+    TypingByRatchet,
+    /// Signals of another time count.
+    SignalsOfAnyTime,
 }
 
 #[cfg(feature = "planted-bugs")]

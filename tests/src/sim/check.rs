@@ -398,7 +398,7 @@ impl World {
     }
 
     /// Whether the peer's devices know that they accepted, or wrote.
-    fn is_surely_welcome(&self, user: usize, peer: usize, conversation: ConversationId) -> bool {
+    pub(super) fn is_surely_welcome(&self, user: usize, peer: usize, conversation: ConversationId) -> bool {
         let sql = "SELECT count(*) FROM conversation WHERE conversation = ? AND (
                        EXISTS (SELECT 1 FROM admission WHERE admission.conversation = id AND verdict = 1) OR
                        EXISTS (SELECT 1 FROM message WHERE message.conversation = conversation.id AND incoming = 0
