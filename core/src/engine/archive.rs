@@ -80,10 +80,42 @@ pub(super) enum Unsent {
 impl Engine {
     /// This device was linked by `device`, which has the history.
     pub(super) fn begin_transfer(&mut self, turn: &mut Turn<'_>, device: DeviceId) -> Result<(), StoreError> {
+        self.begin_transfer_at(turn, device, Bytes::new())
+    }
+
+    /// What devices of the user say to each other may have missed this one, and none of them knows. They are asked for the end of
+    /// their histories, with which they say it once more.
+    pub(super) fn catch_up(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        // A history that is being given ends in the same way. What is asked for already may have been lost with the rest.
+        self.catch_up_unless(turn, |row| !row.catches_up())
+    }
+
+    /// The same, of what cannot be read. That is no reason to ask once more and at once: two that do not understand each other would
+    /// never stop asking.
+    pub(super) fn catch_up_in_time(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        self.catch_up_unless(turn, |_| true)
+    }
+
+    fn catch_up_unless(
+        &mut self,
+        turn: &mut Turn<'_>,
+        is_enough: impl Fn(&TransferRow) -> bool,
+    ) -> Result<(), StoreError> {
+        let Some(own) = self.account.as_ref().filter(|account| account.is_linked()).map(|account| account.device)
+        else {
+            return Ok(());
+        };
+        if TransferRow::load(turn.db)?.is_some_and(|row| is_enough(&row)) || planted(PlantedBug::NeverCaughtUp) {
+            return Ok(());
+        }
+        self.begin_transfer_at(turn, own, ArchiveCursor::END.encode())
+    }
+
+    fn begin_transfer_at(&mut self, turn: &mut Turn<'_>, device: DeviceId, next: Bytes) -> Result<(), StoreError> {
         let row = TransferRow {
             device,
             asked: Bytes::new(),
-            next: Bytes::new(),
+            next,
             pieces: 0,
             page: Vec::new(),
             messages: 0,
@@ -99,7 +131,7 @@ impl Engine {
 
     /// The node was restored to before it knew that this device takes part: what others said since, only the user's other devices got.
     pub(super) fn link_was_forgotten(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
-        let giver = match TransferRow::load(turn.db)? {
+        let giver = match TransferRow::load(turn.db)?.filter(|row| !row.catches_up()) {
             Some(row) => Some(row.device),
             None => self.siblings(turn)?.first().copied(),
         };
@@ -125,8 +157,10 @@ impl Engine {
             self.transfer.at = Some(row.ask_at);
             return Ok(());
         }
-        if row.attempts >= ATTEMPTS {
-            tracing::warn!("the other device does not give its history");
+        // The first request has brought the group up to date.
+        let is_alone = row.catches_up() && row.attempts > 0 && self.siblings(turn)?.is_empty();
+        if row.attempts >= ATTEMPTS || is_alone {
+            tracing::warn!("no other device gives its history");
             return self.end_transfer(turn);
         }
         let Some(conversation) = self.with_oneself(turn)? else { return Ok(()) };
@@ -136,7 +170,8 @@ impl Engine {
             self.let_go(turn, conversation.id)?;
         }
         let request = HistoryRequest { cursor: row.next.clone(), attempt: row.attempts };
-        self.tell_device(turn, &conversation, row.device, ContentKind::HistoryRequest(request))?;
+        let of = (!row.catches_up()).then_some(row.device);
+        self.tell_devices(turn, &conversation, of, ContentKind::HistoryRequest(request))?;
         let ask_at = turn.now.plus_millis(pause(row.attempts));
         let attempts = row.attempts + 1;
         TransferRow { asked: row.next.clone(), pieces: 0, page: Vec::new(), attempts, ask_at, ..row }.put(turn.db)?;
@@ -162,7 +197,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         // One that has not all itself is asked again later.
         // Not the one that gives it: it would wait for this one.
-        let giver = TransferRow::load(turn.db)?.map(|row| row.device);
+        let giver = TransferRow::load(turn.db)?.filter(|row| !row.catches_up()).map(|row| row.device);
         if !self.is_own_device(envelope) || giver.is_some_and(|giver| giver != envelope.sender_device) {
             return Ok(());
         }
@@ -173,7 +208,7 @@ impl Engine {
         });
         let limit = self.link.limits().unwrap_or(&Limits::DEFAULT).body_bytes as usize;
         let piece_bytes = limit.saturating_sub(SEALED_BYTES + BESIDE).max(1);
-        let mut number = 0;
+        let (mut number, mut is_whole, asker) = (0, false, Some(envelope.sender_device));
         for pages in 1..=ANSWER_PAGES {
             let Some(cursor) = at else { break };
             let (page, next) = cursor.page(turn.db, PAGE.min(piece_bytes))?;
@@ -192,10 +227,17 @@ impl Engine {
                     next: is_last.then(|| HistoryNext { cursor: next_cursor.clone(), per_mille }),
                     ends_answer: is_last && ends_answer,
                 };
-                self.tell_device(turn, conversation, envelope.sender_device, ContentKind::HistoryPiece(piece))?;
+                self.tell_devices(turn, conversation, asker, ContentKind::HistoryPiece(piece))?;
                 number += 1;
             }
+            is_whole = next.is_none();
             at = next.filter(|_| !ends_answer);
+        }
+        if is_whole {
+            // After it: whoever has no room for this has no room for what comes later either, is told so, and asks again.
+            for comparison in store::comparisons(turn.db)? {
+                self.tell_devices(turn, conversation, asker, ContentKind::Comparison(comparison))?;
+            }
         }
         Ok(())
     }
@@ -210,9 +252,8 @@ impl Engine {
         if !self.is_own_device(envelope) {
             return Ok(());
         }
-        let Some(mut row) = TransferRow::load(turn.db)?.filter(|row| row.device == envelope.sender_device) else {
-            return Ok(());
-        };
+        let is_of = |row: &TransferRow| row.catches_up() || row.device == envelope.sender_device;
+        let Some(mut row) = TransferRow::load(turn.db)?.filter(is_of) else { return Ok(()) };
         // An earlier answer to a question that was asked again, or one of which something is missing: it is asked for again.
         if row.asked != piece.cursor || row.pieces != piece.number {
             return Ok(());
@@ -293,18 +334,20 @@ impl Engine {
         self.conversation_of_devices(turn, &head).map(Some)
     }
 
-    fn tell_device(
+    /// One of the user's other devices, or all.
+    fn tell_devices(
         &mut self,
         turn: &Turn<'_>,
         conversation: &ConversationRow,
-        device: DeviceId,
+        device: Option<DeviceId>,
         kind: ContentKind,
     ) -> Result<(), StoreError> {
         let Some(own) = self.account.as_ref().map(|account| account.device) else { return Ok(()) };
         let mut content = Content { message: MessageId::from_bytes([0; 16]), created_at: turn.now, kind };
         let words = content.encode();
-        content.message = name(&[b"chasqui/v1/history", own.as_bytes(), device.as_bytes(), &words]);
-        self.say_to_devices(turn, conversation, content.message, content.encode(), Some(device), None)
+        let of = device.as_ref().map_or(&[][..], |device| device.as_bytes());
+        content.message = name(&[b"chasqui/v1/history", own.as_bytes(), of, &words]);
+        self.say_to_devices(turn, conversation, content.message, content.encode(), device, None)
     }
 
     /// A backup says whose history it is, and what their identity was.

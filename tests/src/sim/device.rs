@@ -1,5 +1,6 @@
 //! A device: the real engine over a real database in memory, which outlives its crashes.
 
+mod comparing;
 mod copies;
 mod linking;
 mod misfortunes;

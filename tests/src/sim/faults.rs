@@ -48,7 +48,7 @@ pub enum Fault {
 pub enum Weather {
     /// As the seed draws it.
     Any,
-    /// As the seed draws it, and nobody types: for seeds that were found before people did.
+    /// As the seed draws it, and nobody types or compares who they are: for seeds that were found before people did.
     Silent,
     /// The operator restores copies, one after the other.
     Restores,
@@ -128,7 +128,7 @@ pub(super) struct Climate {
     pub(super) encrypted: bool,
     /// Devices that are shut out, of those that may be.
     pub(super) revoked: u64,
-    /// Nobody is seen typing.
+    /// Nobody is seen typing, or compares.
     pub(super) silent: bool,
 }
 

@@ -48,6 +48,9 @@ impl Mutant {
         core("revoked-stay", "devices that were shut out stay in their groups", Core::RevokedStay).encrypted(),
         core("keys-forever", "nobody gives a group new keys", Core::KeysForever).encrypted(),
         core("keys-untold", "new keys are made, and the node is not told", Core::KeysUntold).encrypted(),
+        core("never-caught-up", "what a device missed of what its siblings said is not asked for", Core::NeverCaughtUp)
+            .within(Weather::SmallMailboxes)
+            .encrypted(),
         core("typing-forever", "who was seen typing is shown so until a message comes", Core::TypingForever),
         core("typing-by-ratchet", "a signal takes a key of the message ratchet", Core::TypingByRatchet).encrypted(),
         core("signals-of-any-time", "what the node repeats of signals is believed", Core::SignalsOfAnyTime),

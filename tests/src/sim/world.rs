@@ -80,6 +80,12 @@ pub(super) enum Action {
     Link(usize),
     /// Another device of its user shuts it out.
     Revoke(usize),
+    /// Has compared who somebody is, or takes it back.
+    Compare {
+        device: usize,
+        peer: usize,
+        verified: bool,
+    },
     /// Hits a key, or lets it be.
     Type {
         device: usize,
@@ -122,7 +128,7 @@ pub(super) struct World {
     pub(super) revoked: Vec<Revoked>,
     pub(super) has_slept: bool,
     pub(super) typists: Typists,
-    aside: Rng,
+    pub(super) aside: Rng,
     storm_ends_at: u64,
 }
 
@@ -330,6 +336,7 @@ impl World {
             }
         }
         self.plan_typing(span);
+        self.plan_comparisons(span);
         self.storm_ends_at = base + span + self.rng.between(20_000, 60_000);
         if self.climate.restores > 1 && self.rng.chance(500) {
             self.plan_wrong_copy_first(span);
@@ -477,6 +484,7 @@ impl World {
             }
             Action::Link(device) => self.link(device),
             Action::Revoke(device) => self.revoke(device),
+            Action::Compare { device, peer, verified } => self.compares(device, peer, verified),
             Action::Type { device, peer, typing } => self.types(device, peer, typing),
             Action::SeeTyping { device, peer, typing } => self.see_typing(device, peer, typing),
             Action::SetClock(device) => self.device_clock_is_set(device),
