@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::driver::fresh_seed;
-use crate::engine::{Command, LinkingState, Secret};
+use crate::engine::{Command, LinkingState, Secret, linking_attempt};
 use crate::error::Error;
 
 impl Client {
@@ -31,22 +31,32 @@ impl Client {
     /// [`Error::LinkingFailed`], [`Error::Closed`].
     pub async fn linking_number(&self) -> Result<String, Error> {
         self.linking(|state| match state {
-            LinkingState::Compare(number) => Some(number.clone()),
+            LinkingState::Compare { number, .. } => Some(Ok(number.clone())),
             _ => None,
         })
-        .await
+        .await?
     }
 
     /// On a device that is linked: reads the code that another device of the same user shows. Returns the number, of six digits, that
     /// the other one shows as well: people compare them; if they are the same, call [`Self::confirm_linking`] on both. Waits
-    /// until the other device is connected, or this is cancelled.
+    /// until the other device is connected, or this is cancelled. Of two codes the later counts: the first one's device is told that
+    /// nothing comes of it, as when it is cancelled, and so is who still waits here. The same code once more changes nothing.
     ///
     /// # Errors
     /// [`Error::Invalid`] when that is no such code, [`Error::NotLinked`] when this device is not linked itself,
     /// [`Error::LinkingFailed`], [`Error::NotEnrolled`], [`Error::Closed`].
     pub async fn link_device(&self, code: &str) -> Result<String, Error> {
         self.driver.command(Command::LinkDevice(code.to_owned(), Secret::new(fresh_seed()?))).await?;
-        self.linking_number().await
+        let asked = linking_attempt(code);
+        let is_another = |attempt| asked != Some(attempt);
+        self.linking(|state| match state {
+            LinkingState::Asked { attempt } | LinkingState::Compare { attempt, .. } if is_another(*attempt) => {
+                Some(Err(Error::LinkingFailed { detail: "the code of another device was read since".into() }))
+            }
+            LinkingState::Compare { number, .. } => Some(Ok(number.clone())),
+            _ => None,
+        })
+        .await?
     }
 
     /// On either device: people saw the same number on both. On the one that links this is done when the other's identity is on its way; on
@@ -85,7 +95,7 @@ impl Client {
                 LinkingState::Failed(detail) => return failed(&detail),
                 LinkingState::None => return failed("nothing was begun, or it was interrupted"),
                 LinkingState::Done => return failed("it is over"),
-                LinkingState::Shown(_) | LinkingState::Asked | LinkingState::Compare(_) => {}
+                LinkingState::Shown(_) | LinkingState::Asked { .. } | LinkingState::Compare { .. } => {}
             }
             tokio::select! {
                 changed = states.changed() => changed.map_err(|_| Error::Closed)?,

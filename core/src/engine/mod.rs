@@ -41,6 +41,7 @@ pub(crate) use self::identity::verify;
 pub use self::identity::{public_key, sign_with};
 pub use self::link::{Blocked, ConnectionState};
 pub use self::linking::LinkingState;
+pub(crate) use self::linking::linking_attempt;
 pub(crate) use self::peek::peek;
 pub use self::secret::Secret;
 use self::turn::Turn;
