@@ -3,6 +3,8 @@
 //! Guarantees: what is merged twice is there once; nothing that is here is replaced by what an archive says, but a message that could not
 //! be read, and a position by a later one. A transfer goes on after a crash of either device where it stood, and what is lost on the way is asked for again.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use chasqui_wire::{
     ArchivePage, ArchivedConversation, ArchivedMessage, ArchivedMissing, ArchivedUser, BackupHead, Content,
@@ -34,6 +36,8 @@ const MINUTE_MS: u64 = 60_000;
 const PAUSES_MS: [u64; 5] = [MINUTE_MS, 10 * MINUTE_MS, 60 * MINUTE_MS, 12 * 60 * MINUTE_MS, 24 * 60 * MINUTE_MS];
 /// About three weeks.
 const ATTEMPTS: u32 = 24;
+/// Of answers of one device that are of no use at the same place.
+const USELESS: u32 = 3;
 
 /// After so many other requests that nothing came of.
 fn pause(attempts: u32) -> u64 {
@@ -44,11 +48,15 @@ fn pause(attempts: u32) -> u64 {
 #[derive(Debug, Default)]
 pub(super) struct Transfer {
     at: Option<Timestamp>,
+    /// How often in a row what came was of no use. In memory, as what follows: who starts anew tries once more.
+    useless: u32,
+    /// Who gave such things to the end.
+    given_up: BTreeSet<DeviceId>,
 }
 
 impl Transfer {
     pub(super) fn load(db: &rusqlite::Connection) -> Result<Self, StoreError> {
-        let mut transfer = Self { at: TransferRow::load(db)?.map(|row| row.ask_at) };
+        let mut transfer = Self { at: TransferRow::load(db)?.map(|row| row.ask_at), ..Self::default() };
         transfer.look();
         Ok(transfer)
     }
@@ -161,7 +169,7 @@ impl Engine {
         let is_alone = row.catches_up() && row.attempts > 0 && self.siblings(turn)?.is_empty();
         if row.attempts >= ATTEMPTS || is_alone {
             tracing::warn!("no other device gives its history");
-            return self.end_transfer(turn);
+            return self.give_up_transfer(turn, &row);
         }
         let Some(conversation) = self.with_oneself(turn)? else { return Ok(()) };
         if row.attempts > 1 {
@@ -179,10 +187,25 @@ impl Engine {
         Ok(())
     }
 
+    /// What did not come nobody gives.
+    fn give_up_transfer(&mut self, turn: &mut Turn<'_>, row: &TransferRow) -> Result<(), StoreError> {
+        if !row.catches_up() {
+            self.tell_loss(turn)?;
+        }
+        self.end_transfer(turn)
+    }
+
+    fn tell_loss(&self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        store::note_loss(turn.db)?;
+        turn.changes.incomplete = true;
+        Ok(())
+    }
+
     fn end_transfer(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
         TransferRow::remove(turn.db)?;
         store::drop_stale_early_receipts(turn.db)?;
-        self.transfer.at = None;
+        store::date_oldest_loss(turn.db, turn.now)?;
+        self.transfer = Transfer::default();
         turn.changes.transfer = true;
         Ok(())
     }
@@ -265,8 +288,19 @@ impl Engine {
         turn.changes.transfer = true;
         if let Some(next) = &piece.next {
             match ArchivePage::decode(std::mem::take(&mut row.page).into()) {
-                Ok(page) => row.messages += self.merge(turn, &page, Unsent::Left)?,
-                Err(error) => tracing::warn!(%error, "a page of the history is of no use"),
+                Ok(page) => {
+                    row.messages += self.merge(turn, &page, Unsent::Left)?;
+                    self.transfer.useless = 0;
+                    if let Some(newest) = page.messages.first() {
+                        store::date_loss(turn.db, newest.accepted_at.unwrap_or(newest.created_at))?;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a page of the history is of no use");
+                    if self.asks_again_for_page(turn, &mut row)? {
+                        return Ok(());
+                    }
+                }
             }
             (row.next, row.per_mille) = (next.cursor.clone(), next.per_mille);
             if next.cursor.is_empty() || planted(PlantedBug::HistoryCutShort) {
@@ -279,6 +313,34 @@ impl Engine {
         row.put(turn.db)?;
         self.transfer.at = Some(row.ask_at);
         Ok(())
+    }
+
+    /// A page that is of no use here is asked for again: of the device that gave it, which may do better, then of each other one. Says
+    /// whether it is; what nobody can give is passed over, and told.
+    fn asks_again_for_page(&mut self, turn: &mut Turn<'_>, row: &mut TransferRow) -> Result<bool, StoreError> {
+        if row.catches_up() {
+            return Ok(false);
+        }
+        self.transfer.useless += 1;
+        let useless = self.transfer.useless;
+        if useless < USELESS {
+            (row.attempts, row.ask_at) = (useless, turn.now.plus_millis(pause(useless - 1)));
+            // The rest of this answer follows what could not be used.
+            row.pieces = u32::MAX;
+            row.put(turn.db)?;
+            self.transfer.at = Some(row.ask_at);
+            return Ok(true);
+        }
+        self.transfer.useless = 0;
+        self.transfer.given_up.insert(row.device);
+        let siblings = self.siblings(turn)?;
+        if let Some(other) = siblings.into_iter().find(|device| !self.transfer.given_up.contains(device)) {
+            self.begin_transfer(turn, other)?;
+            return Ok(true);
+        }
+        tracing::error!("nobody can give a page of the history");
+        self.tell_loss(turn)?;
+        Ok(false)
     }
 
     /// What this device asked for reached nobody. The other one's mailbox may be full, or the node was restored: only who cannot be
@@ -296,7 +358,7 @@ impl Engine {
         tracing::warn!("the device that was to give its history is gone");
         match self.siblings(turn)?.into_iter().find(|&device| device != row.device) {
             Some(other) => self.begin_transfer(turn, other),
-            None => self.end_transfer(turn),
+            None => self.give_up_transfer(turn, &row),
         }
     }
 

@@ -42,7 +42,7 @@ pub(crate) use conversation::{
     summary, total_unread, unread, unread_above,
 };
 pub(crate) use era::{eras, set_eras};
-pub(crate) use hole::{NewHole, incomplete, note as note_hole, note_absence};
+pub(crate) use hole::{NewHole, date_loss, date_oldest_loss, incomplete, note as note_hole, note_absence, note_loss};
 pub(crate) use identity::{
     IdentityRow, NewSecurityEvent, comparisons, last_comparison, note_comparison, note_security_event,
     pin_identity_key, restore_user, security_events,
