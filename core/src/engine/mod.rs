@@ -12,6 +12,7 @@ mod identity;
 mod inbox;
 mod link;
 mod linking;
+mod merge;
 mod outbox;
 mod peek;
 mod receipts;
