@@ -261,7 +261,10 @@ export interface TimelinePage {
 export interface Incomplete {
   /** When the node first kept something back, by its clock. */
   readonly since: Timestamp;
-  /** Set when the device was away for so long that receipts and read marks were not kept either. */
+  /**
+   * Set when the device was away for so long that receipts and read marks were not kept either. Also when no other device of the user
+   * could give a part of the history that can be used here: what was said from then on may lack that part.
+   */
   readonly absentSince: Timestamp | null;
   /** Holes in timelines. */
   readonly holes: number;

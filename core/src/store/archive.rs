@@ -38,6 +38,9 @@ enum Part {
 const ROWS: u32 = 200;
 
 impl ArchiveCursor {
+    /// Where nothing of the history is left: see [`TransferRow::catches_up`].
+    pub(crate) const END: Self = Self { newest: -1, part: Part::Messages(-1) };
+
     pub(crate) fn beginning(connection: &Connection) -> Result<Self, StoreError> {
         let newest = connection.query_row("SELECT coalesce(max(id), 0) FROM message", [], |row| row.get(0))?;
         Ok(Self { newest, part: Part::Users(None) })
@@ -247,7 +250,7 @@ fn missing(row: &Row<'_>) -> Result<Option<ArchivedMissing>, StoreError> {
 /// The history that another device of the user gives this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TransferRow {
-    /// That is asked.
+    /// That is asked; of no meaning where all are.
     pub(crate) device: chasqui_wire::DeviceId,
     /// The cursor that it was asked for.
     pub(crate) asked: Bytes,
@@ -266,6 +269,11 @@ pub(crate) struct TransferRow {
 }
 
 impl TransferRow {
+    /// Whether nothing is asked for but what devices of the user were told beside the history: of all of them.
+    pub(crate) fn catches_up(&self) -> bool {
+        self.next == ArchiveCursor::END.encode()
+    }
+
     pub(crate) fn load(connection: &Connection) -> Result<Option<Self>, StoreError> {
         let sql = "SELECT device, asked, next, pieces, page, messages, per_mille, attempts, ask_at
                    FROM history_transfer";

@@ -69,10 +69,32 @@ pub(crate) fn fill(connection: &Connection, conversation: &ConversationRow, seq:
     Ok(())
 }
 
+/// Not the time of an absence.
+const UNDATED: Timestamp = Timestamp(0);
+
 /// The device was away for too long.
 pub(crate) fn note_absence(connection: &Connection, since: Timestamp) -> Result<(), StoreError> {
     let sql = "INSERT INTO absence (id, since) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET since = excluded.since";
     connection.run(sql, params![Sql(since)])?;
+    Ok(())
+}
+
+/// A part of another device's history is lost here, how old a one is not known yet.
+pub(crate) fn note_loss(connection: &Connection) -> Result<(), StoreError> {
+    note_absence(connection, UNDATED)
+}
+
+/// What is lost was said after this.
+pub(crate) fn date_loss(connection: &Connection, after: Timestamp) -> Result<(), StoreError> {
+    let sql = "UPDATE absence SET since = ?1 WHERE since = ?2";
+    connection.prepare_cached(sql)?.execute((Sql(after), Sql(UNDATED)))?;
+    Ok(())
+}
+
+/// What is lost is older than all that is here.
+pub(crate) fn date_oldest_loss(connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
+    let sql = "UPDATE absence SET since = coalesce((SELECT min(created_at) FROM message), ?1) WHERE since = ?2";
+    connection.prepare_cached(sql)?.execute((Sql(now), Sql(UNDATED)))?;
     Ok(())
 }
 

@@ -89,13 +89,21 @@ pub(crate) fn note_comparison(connection: &Connection, said: &Comparison) -> Res
 
 /// What people last made of somebody's identity.
 pub(crate) fn last_comparison(connection: &Connection, user: UserId) -> Result<Option<Comparison>, StoreError> {
-    let sql =
-        "SELECT compared_key, compared_verified, compared_at FROM user WHERE user = ? AND compared_key IS NOT NULL";
-    let found = connection.first(sql, params![Sql(user)], |row| {
-        let (identity_key, verified) = (row.get("compared_key")?, row.get("compared_verified")?);
-        Ok(Comparison { user, identity_key, verified, at: row.wire("compared_at")? })
-    })?;
-    Ok(found)
+    let sql = "SELECT user, compared_key, compared_verified, compared_at FROM user
+               WHERE user = ? AND compared_key IS NOT NULL";
+    connection.first(sql, params![Sql(user)], comparison)
+}
+
+/// What people last made of everybody's identity whom they compared.
+pub(crate) fn comparisons(connection: &Connection) -> Result<Vec<Comparison>, StoreError> {
+    let sql = "SELECT user, compared_key, compared_verified, compared_at FROM user
+               WHERE compared_key IS NOT NULL ORDER BY compared_at";
+    connection.all(sql, params![], comparison)
+}
+
+fn comparison(row: &rusqlite::Row<'_>) -> rusqlite::Result<Comparison> {
+    let (identity_key, verified) = (row.get("compared_key")?, row.get("compared_verified")?);
+    Ok(Comparison { user: row.wire("user")?, identity_key, verified, at: row.wire("compared_at")? })
 }
 
 /// Whether `key` is what is known of the user's identity; the first key seen is kept.

@@ -55,7 +55,7 @@ fn a_refusal_for_now_leaves_the_message_waiting() {
     assert!(ana.frames(&step).iter().any(|frame| matches!(frame, ClientFrame::Claim(_))), "it asks again");
 }
 
-fn own_mail(message: MessageId, body: Bytes) -> Envelope {
+pub(super) fn own_mail(message: MessageId, body: Bytes) -> Envelope {
     let EntryKind::Envelope(base) = envelope(1, 1, body) else { unreachable!() };
     Envelope {
         message,
