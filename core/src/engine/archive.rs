@@ -148,7 +148,7 @@ impl Engine {
             return Ok(());
         }
         // The first request has brought the group up to date.
-        let is_alone = row.catches_up() && row.attempts > 0 && self.siblings(turn)?.is_empty();
+        let is_alone = row.catches_up() && row.attempts > 0 && self.is_alone(turn)?;
         if row.attempts >= ATTEMPTS || is_alone {
             tracing::warn!("no other device gives its history");
             return self.give_up_transfer(turn, &row);
@@ -362,6 +362,20 @@ impl Engine {
             }
         }
         Ok(Vec::new())
+    }
+
+    /// Whether the group of all the user's devices has this one only. In other groups may be some that are gone.
+    fn is_alone(&mut self, turn: &Turn<'_>) -> Result<bool, StoreError> {
+        let Some(conversation) = self.with_oneself(turn)? else { return Ok(false) };
+        let group = SecuredRow::get(turn.db, conversation.id)?.group;
+        let Some((own, group)) = self.account.as_ref().and_then(Identity::linked).zip(group) else {
+            return Ok(false);
+        };
+        match Mls::new(own, turn.db).members(group) {
+            Ok(members) => Ok(members.len() == 1),
+            Err(Fault::Store(error)) => Err(error),
+            Err(_) => Ok(false),
+        }
     }
 
     pub(super) fn is_own_device(&self, envelope: &Envelope) -> bool {
