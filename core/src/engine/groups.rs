@@ -418,14 +418,16 @@ impl Engine {
         Ok(true)
     }
 
-    /// A message was refused because of the group: it is encrypted again when the group is up to date.
+    /// A message was refused because of the group: it is encrypted again when the group is up to date. Where a claim changes nothing,
+    /// as long as the peer has no device that takes part, it waits as the node asks; mail that changes the group ends that.
     pub(super) fn message_was_out_of_date(
         &mut self,
         turn: &mut Turn<'_>,
         conversation: &ConversationRow,
-        code: ErrorCode,
+        rejected: &Rejected,
     ) -> Result<(), StoreError> {
-        if code == ErrorCode::NotInRoster {
+        self.outbox.hold_if_again(conversation.key, turn.now, u64::from(rejected.retry_after_ms));
+        if rejected.code == ErrorCode::NotInRoster {
             return self.let_go(turn, conversation.id);
         }
         self.groups.insisting.remove(&conversation.id);

@@ -9,12 +9,12 @@ use crate::engine::encrypted::header;
 
 const HOUR_MS: u64 = 3_600_000;
 
-fn bo() -> Own {
+pub(super) fn bo() -> Own {
     Own::linked(id(1), id(20), id(21), &Secret::new([2; 32]), &Secret::new([3; 32])).unwrap()
 }
 
 /// Ana has begun a group with Bo, and written to it.
-fn together(bo: &Mls<'_>) -> (Ana, GroupId) {
+pub(super) fn together(bo: &Mls<'_>) -> (Ana, GroupId) {
     let (mut ana, written) = writing();
     let claim = claim(&mut ana);
     let entry = RosterEntry { user: id(20), device: id(21) };
