@@ -211,6 +211,11 @@ impl Engine {
         conversation: &ConversationRow,
         frame: &Bytes,
     ) -> Result<(), StoreError> {
+        // Sent all the same it would cost the socket, again and again.
+        if frame.len() > self.link.limits().unwrap_or(&Limits::DEFAULT).frame_bytes as usize {
+            tracing::error!(bytes = frame.len(), "a commit is larger than a frame");
+            return self.give_up(turn, conversation, ErrorCode::TooLarge);
+        }
         let mut send = offered(frame)?;
         send.restart = self.outbox.takes_restart(conversation.key);
         self.groups.asked.insert(send.message, Asked::Offer { conversation: conversation.id });
@@ -389,14 +394,14 @@ impl Engine {
         self.outbox.hold(conversation.key, turn.now, u64::from(rejected.retry_after_ms));
         match rejected.code {
             // What cannot be said to this peer fails as it would without encryption.
-            code @ (ErrorCode::RequestPending | ErrorCode::UnknownUser | ErrorCode::AccountDeleted) => {
-                self.withdraw(turn, id)?;
-                // Keys that nobody can be given are not renewed before somebody writes.
-                SecuredRow { renew_at: None, ..SecuredRow::get(turn.db, id)? }.put(turn.db, id)?;
+            code @ (ErrorCode::RequestPending
+            | ErrorCode::UnknownUser
+            | ErrorCode::AccountDeleted
+            | ErrorCode::TooLarge) => {
                 if let (ErrorCode::AccountDeleted, Some(peer)) = (code, conversation.peer) {
                     self.account_deleted(turn, peer)?;
                 }
-                self.fail_first(turn, &conversation, code)?;
+                self.give_up(turn, &conversation, code)?;
             }
             ErrorCode::EpochConflict | ErrorCode::NotInRoster | ErrorCode::RosterStale if is_offer => {
                 self.withdraw(turn, id)?;
@@ -416,6 +421,20 @@ impl Engine {
             }
         }
         Ok(true)
+    }
+
+    /// What a message waits for cannot be done: it fails.
+    fn give_up(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conversation: &ConversationRow,
+        code: ErrorCode,
+    ) -> Result<(), StoreError> {
+        self.withdraw(turn, conversation.id)?;
+        // Keys that nobody can be given are not renewed before somebody writes.
+        let row = SecuredRow { renew_at: None, ..SecuredRow::get(turn.db, conversation.id)? };
+        row.put(turn.db, conversation.id)?;
+        self.fail_first(turn, conversation, code)
     }
 
     /// A message was refused because of the group: it is encrypted again when the group is up to date. Where a claim changes nothing,
@@ -488,7 +507,9 @@ pub(super) fn offer(conversation: &ConversationRow, epoch: u64, change: Change) 
 
 /// A commit that waits for the node's answer.
 fn offered(frame: &Bytes) -> Result<Box<Send>, StoreError> {
-    match ClientFrame::decode(frame.clone(), &Limits::DEFAULT) {
+    // What it may be now, no matter what the node of this socket takes.
+    let limits = Limits { frame_bytes: u32::MAX, ..Limits::DEFAULT };
+    match ClientFrame::decode(frame.clone(), &limits) {
         Ok(ClientFrame::Send(send)) => Ok(send),
         _ => Err(StoreError::Corrupt("a commit that waits is no frame")),
     }

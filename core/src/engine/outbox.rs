@@ -232,7 +232,8 @@ impl Engine {
         let message = MessageRow::get(turn.db, row.message)?;
         let conversation_row = ConversationRow::get(turn.db, conversation)?;
         if !self.is_ready_to_send(turn, socket, &conversation_row)? {
-            return Ok(false);
+            // It may have failed by that: the next one asks for itself.
+            return Ok(self.outbox.next(conversation) != Some(queued));
         }
         let node_time = self.node_time(turn.now);
         match row.first_sent_at {

@@ -1,11 +1,11 @@
 //! Encrypted conversations, as far as one device shows it. What several do with each other, the simulation plays.
 
-use chasqui_wire::{Claimed, Comparison, Pong, RosterEntry};
+use chasqui_wire::{Claimed, Comparison, KeyPackage, Pong, RosterEntry};
 
 use super::renewal::{bo as bos, together};
 use super::*;
 use crate::domain::Trust;
-use crate::e2ee::Mls;
+use crate::e2ee::{Mls, Own};
 use crate::store::IdentityRow;
 
 /// A device whose user has linked it, with a text for Bo.
@@ -98,6 +98,52 @@ fn who_waits_for_a_peer_to_link_a_device_asks_once_a_minute() {
     let entries = vec![Entry { number: 1, kind: EntryKind::Envelope(Box::new(commit)) }];
     let said = ana.say(NodeFrame::Deliver(Deliver { entries }));
     assert!(said.iter().any(|frame| matches!(frame, ClientFrame::Claim(_))), "{said:?}");
+}
+
+/// What the node says of Bo's devices fits into a frame, and what it takes to put them all in a group does not.
+#[test]
+fn a_group_that_fits_into_no_frame_is_an_error_that_people_see() {
+    let store = Store::with_connection(Connection::open_in_memory().unwrap()).unwrap();
+    let package = |number: u16| {
+        let mut seed = [7; 32];
+        seed[..2].copy_from_slice(&number.to_be_bytes());
+        let device = id(10_000 + u128::from(number));
+        let own = Own::linked(id(1), id(20), device, &Secret::new(seed), &Secret::new([20; 32])).unwrap();
+        let body = Mls::new(&own, store.connection()).key_package(false).unwrap();
+        KeyPackage { entry: RosterEntry { user: id(20), device }, body }
+    };
+    let packages: Vec<KeyPackage> = (0..340).map(package).collect();
+    for frame_bytes in [Limits::DEFAULT.frame_bytes, Limits::FRAME_BYTES_MAX] {
+        let (ana, message) = writing();
+        let mut ana = Ana { limits: Limits { frame_bytes, ..Limits::DEFAULT }, ..ana };
+        let second = Command::SendText {
+            conversation: direct_conversation(id(10), id(20), Protection::EndToEnd),
+            message: id(501),
+            text: "and more".into(),
+        };
+        ana.handle(vec![Input::Command(CommandId(0), second)]);
+        let mut claim = claim(&mut ana);
+        for message in [message, id(501)] {
+            let packages = packages.clone();
+            let claimed = Claimed { id: claim, epoch: 0, roster: vec![], gone: vec![], packages };
+            let said = ana.say(NodeFrame::Claimed(claimed));
+            let state = ana.store.history().message(message).unwrap().unwrap().state;
+            match said.as_slice() {
+                [ClientFrame::Send(begins)] if frame_bytes == Limits::FRAME_BYTES_MAX => {
+                    assert!(ClientFrame::Send(begins.clone()).encode().len() > Limits::DEFAULT.frame_bytes as usize);
+                    let (message, seq) = (begins.message, Some(seq(1)));
+                    let said = ana.say(NodeFrame::Accepted(Accepted { message, seq, at: NOW, revision: 1 }));
+                    assert!(matches!(said.as_slice(), [ClientFrame::Send(_), ClientFrame::Send(_)]), "{said:?}");
+                    break;
+                }
+                // The next one asks for itself: by then there may be fewer.
+                [ClientFrame::Claim(next)] if message != id(501) => claim = next.id,
+                [] if message == id(501) => {}
+                said => panic!("{said:?}"),
+            }
+            assert_eq!(state, MessageState::Failed(Failure::Refused(ErrorCode::TooLarge)));
+        }
+    }
 }
 
 fn own_mail(message: MessageId, body: Bytes) -> Envelope {
