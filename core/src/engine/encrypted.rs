@@ -88,7 +88,7 @@ impl Engine {
         let Some(own) = self.account.as_ref().and_then(|account| account.own.as_ref()) else {
             return Ok(Read::Unreadable);
         };
-        self.learn_what_was_taken(turn, envelope)?;
+        let is_guessed = self.learn_what_was_taken(turn, envelope)?;
         let row = SecuredRow::get(turn.db, envelope.conversation)?;
         let Some(group) = row.group.filter(|_| row.epoch == envelope.epoch) else {
             tracing::warn!("a message of another epoch");
@@ -113,10 +113,10 @@ impl Engine {
             Err(Fault::Forked | Fault::Epoch) => {
                 tracing::warn!("a message of another past");
                 // A node that was restored has other pasts, and says so; and what was lost, as a hole says, may have been the change
-                // that all others took over. Neither is to be told of.
+                // that all others took over, as is a wrong guess at what the node has taken. None of it is to be told of.
                 let was_restored = self.account.as_ref().is_some_and(|account| account.era > 0);
                 let known = ConversationRow::find(turn.db, envelope.conversation)?;
-                if !was_restored && known.is_some_and(|conversation| !conversation.has_holes) {
+                if !was_restored && !is_guessed && known.is_some_and(|conversation| !conversation.has_holes) {
                     let by = Some((envelope.sender_user, envelope.sender_device));
                     self.report(turn, &Fault::Forked, envelope.conversation, by)?;
                 }

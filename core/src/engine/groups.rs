@@ -366,14 +366,15 @@ impl Engine {
     }
 
     /// What is of the epoch that the commit of this device leads to shows that the node has taken it, and that only its answer
-    /// was lost: another's commit would have come before.
-    pub(super) fn learn_what_was_taken(&self, turn: &Turn<'_>, envelope: &Envelope) -> Result<(), StoreError> {
+    /// was lost: another's commit would have come before. Says whether it seems so; it is not when that other commit was lost.
+    pub(super) fn learn_what_was_taken(&self, turn: &Turn<'_>, envelope: &Envelope) -> Result<bool, StoreError> {
         let row = SecuredRow::get(turn.db, envelope.conversation)?;
         match row.offer {
             Some((frame, _)) if offered(&frame)?.epoch + 1 == envelope.epoch => {
-                self.enact(turn, envelope.conversation, envelope.seq.before())
+                self.enact(turn, envelope.conversation, envelope.seq.before())?;
+                Ok(true)
             }
-            _ => Ok(()),
+            _ => Ok(false),
         }
     }
 
