@@ -452,7 +452,8 @@ export class ChasquiClient extends EventTarget {
 
   /**
    * People have compared the digits, or take that back. After a change of a verified identity either is the word that `changed` waits
-   * for: false goes on without verifying. Known on this device only. Rejects with `not_found` when nothing is known of that identity.
+   * for: false goes on without verifying. The user's other linked devices are told; the latest word counts. Rejects with `not_found` when
+   * nothing is known of that identity.
    */
   setVerified(user: UserId, isVerified: boolean): Promise<void> {
     return this.#do('setVerified', { user, isVerified });

@@ -13,7 +13,7 @@ use ring::digest::{Context, SHA256, digest};
 use ring::rand::SecureRandom as _;
 use tls_codec::{DeserializeBytes as _, Serialize as _};
 
-use super::key_package::capabilities;
+use super::key_package::{Keys, capabilities};
 use super::{Distrust, Fault, Leaf, Mls, SUITE};
 use crate::ordered;
 use crate::store::StoreError;
@@ -103,7 +103,7 @@ impl Mls<'_> {
     /// Begins a group of this device and of those whose key packages are given. It is there when it is in force: see
     /// [`Self::merge`].
     ///
-    /// A key package that is not what it says is left out; `check` refuses whoever does not belong there.
+    /// A key package that is not what it says, or of no use there, is left out; `check` refuses whoever does not belong there.
     pub(crate) fn begin(
         &self,
         id: GroupId,
@@ -143,23 +143,27 @@ impl Mls<'_> {
         removed: &[DeviceId],
         check: impl Fn(&Leaf) -> Result<(), Fault>,
     ) -> Result<Change, Fault> {
+        let mut leaving: Vec<(LeafNodeIndex, Leaf)> = Vec::new();
+        let mut keys = Keys::default();
+        for member in group.members() {
+            let leaf = self.own.verified(&member.credential, &member.signature_key)?;
+            if removed.contains(&leaf.device) {
+                leaving.push((member.index, leaf));
+            } else {
+                keys.of_member(member);
+            }
+        }
         let mut added: Vec<(KeyPackage, Leaf)> = Vec::new();
         let mut refused = Vec::new();
         for package in packages {
-            match self.claimed(package).and_then(|found| check(&found.1).map(|()| found)) {
+            let found = self.claimed(package, group.ciphersuite()).and_then(|found| check(&found.1).map(|()| found));
+            match found.and_then(|found| self.take_keys(&mut keys, &found.0).map(|()| found)) {
                 Ok(found) => added.push(found),
                 Err(Fault::Store(error)) => return Err(error.into()),
                 Err(fault) => {
                     tracing::warn!(%fault, "a device cannot be put in a group");
                     refused.push((package.entry, fault));
                 }
-            }
-        }
-        let mut leaving: Vec<(LeafNodeIndex, Leaf)> = Vec::new();
-        for member in group.members() {
-            let leaf = self.own.verified(&member.credential, &member.signature_key)?;
-            if removed.contains(&leaf.device) {
-                leaving.push((member.index, leaf));
             }
         }
         let bundle = group

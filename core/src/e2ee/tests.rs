@@ -3,7 +3,9 @@
 use chasqui_wire::{
     Commit, DeviceId, KeyPackage, RealmId, RosterEntry, Signal, SignalBody, SignalKind, Timestamp, UserId,
 };
+use openmls::prelude::Capabilities;
 use rusqlite::Connection;
+use tls_codec::{Serialize as _, VLByteVec};
 
 use super::*;
 use crate::store::Store;
@@ -346,6 +348,87 @@ fn a_device_without_its_users_word_gets_into_no_group() {
     let joined = device(1, 11).mls().join(&change.declared.welcome, None, is_known);
     assert!(joined.is_err());
     assert!(matches!(ana.mls().join(&change.declared.welcome, None, is_known), Err(Fault::Untrusted(..))));
+}
+
+/// A package of `device` with other keys: its own, and the one of its leaf.
+fn package_with(device: &Device, init: Option<&[u8]>, leaf: Option<&[u8]>) -> KeyPackage {
+    // Of a signature with its length (RFC 9000, section 16).
+    const SIGNATURE: usize = 66;
+    let made = made(device, SUITE, key_package::capabilities());
+    // RFC 9420, section 5.1.2.
+    let signed = |label: &str, content: &[u8]| {
+        let to_be_signed =
+            [label.as_bytes(), content].map(|part| VLByteVec::from(part).tls_serialize_detached().unwrap());
+        let signature = device.own.signer.sign(&to_be_signed.concat()).unwrap();
+        [content, &[0x40, 0x40], &signature].concat()
+    };
+    let mut inner = made.leaf_node().tls_serialize_detached().unwrap();
+    let mut outer = made.tls_serialize_detached().unwrap();
+    // Version and ciphersuite, a key with its length; the leaf, which begins with its key.
+    let (key, inside) = (5..37, 37..37 + inner.len());
+    assert_eq!(outer[inside.clone()], inner);
+    inner.truncate(inner.len() - SIGNATURE);
+    outer.truncate(outer.len() - SIGNATURE);
+    if let Some(leaf) = leaf {
+        inner[1..33].copy_from_slice(leaf);
+    }
+    if let Some(init) = init {
+        outer[key].copy_from_slice(init);
+    }
+    outer[inside].copy_from_slice(&signed("MLS 1.0 LeafNodeTBS", &inner));
+    KeyPackage { entry: device.entry(), body: signed("MLS 1.0 KeyPackageTBS", &outer).into() }
+}
+
+fn made(device: &Device, suite: Ciphersuite, capabilities: Capabilities) -> openmls::prelude::KeyPackage {
+    let builder = openmls::prelude::KeyPackage::builder().leaf_node_capabilities(capabilities);
+    let made = builder.build(suite, &device.mls().provider, &device.own.signer, device.own.credential.clone());
+    made.unwrap().into_key_package()
+}
+
+#[test]
+fn one_bad_key_package_keeps_nobody_else_out() {
+    let (ana, bo, bad, cho) = (device(1, 11), device(2, 21), device(2, 22), device(2, 23));
+    together(&ana, &[&cho]);
+    let good = bo.package();
+    let [init, leaf] = [5..37, 38..70].map(|key| good.body[key].to_vec());
+    let wrap = |made: openmls::prelude::KeyPackage| KeyPackage {
+        entry: bad.entry(),
+        body: made.tls_serialize_detached().unwrap().into(),
+    };
+    let other_suite = crypto::CIPHERSUITES[1];
+    let only_other_suite = Capabilities::new(None, Some(&[other_suite]), None, None, None);
+    let (zero, one) = ([0; 32], {
+        let mut one = [0; 32];
+        one[0] = 1;
+        one
+    });
+    let left_out = [
+        ("another ciphersuite", wrap(made(&bad, other_suite, key_package::capabilities()))),
+        ("does not speak what it is of", wrap(made(&bad, SUITE, only_other_suite))),
+        ("another's key", package_with(&bad, Some(&init), None)),
+        ("another's leaf", package_with(&bad, None, Some(&leaf))),
+        ("another's leaf as its key", package_with(&bad, Some(&leaf), None)),
+        ("a key of small order", package_with(&bad, Some(&zero), None)),
+        ("a leaf of small order", package_with(&bad, None, Some(&one))),
+        ("the same device again", bo.package()),
+        ("who begins it", ana.package()),
+    ];
+    for (what, package) in left_out {
+        let refused = [package.entry];
+        let packages = [good.clone(), package];
+        let begun = ana.mls().begin(GroupId([2; 16]), &packages, anybody).unwrap();
+        let changed = ana.mls().change(GROUP, &packages, &[], anybody).unwrap();
+        for change in [&begun, &changed] {
+            assert_eq!(change.declared.added, [bo.entry()], "{what}");
+            assert_eq!(change.refused.iter().map(|(entry, _)| *entry).collect::<Vec<_>>(), refused, "{what}");
+        }
+        ana.mls().withdraw(GROUP).unwrap();
+        ana.mls().forget(GroupId([2; 16])).unwrap();
+    }
+    // It is not what these were made by that kept them out; and who leaves may come back.
+    let packages = [good, package_with(&bad, None, None), cho.package()];
+    let change = ana.mls().change(GROUP, &packages, &[cho.entry().device], anybody).unwrap();
+    assert_eq!(change.declared.added, [bo.entry(), bad.entry(), cho.entry()]);
 }
 
 #[test]

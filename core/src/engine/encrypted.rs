@@ -88,7 +88,7 @@ impl Engine {
         let Some(own) = self.account.as_ref().and_then(|account| account.own.as_ref()) else {
             return Ok(Read::Unreadable);
         };
-        self.learn_what_was_taken(turn, envelope)?;
+        let is_guessed = self.learn_what_was_taken(turn, envelope)?;
         let row = SecuredRow::get(turn.db, envelope.conversation)?;
         let Some(group) = row.group.filter(|_| row.epoch == envelope.epoch) else {
             tracing::warn!("a message of another epoch");
@@ -112,7 +112,7 @@ impl Engine {
             // At the same epoch of the node, and of another one of MLS: of another group.
             Err(Fault::Forked | Fault::Epoch) => {
                 tracing::warn!("a message of another past");
-                if self.shares_its_past(turn, envelope.conversation)? {
+                if !is_guessed && self.shares_its_past(turn, envelope.conversation)? {
                     let by = Some((envelope.sender_user, envelope.sender_device));
                     self.report(turn, &Fault::Forked, envelope.conversation, by)?;
                 }
@@ -189,7 +189,7 @@ impl Engine {
             // It came again.
             return Ok(Some(AckOutcome::Stored));
         }
-        self.learn_what_was_taken(turn, envelope)?;
+        let is_guessed = self.learn_what_was_taken(turn, envelope)?;
         // Somebody was faster.
         self.withdraw(turn, conversation)?;
         let mut row = SecuredRow::get(turn.db, conversation)?;
@@ -216,7 +216,7 @@ impl Engine {
             Err(fault) => {
                 tracing::warn!(%fault, "a change of a group cannot be followed");
                 let is_made_up = matches!(fault, Fault::Unreadable(_)) && !envelope.welcome;
-                let fault = match is_made_up && self.shares_its_past(turn, conversation)? {
+                let fault = match is_made_up && !is_guessed && self.shares_its_past(turn, conversation)? {
                     true => Fault::Untrusted(Distrust::Change, "a commit that nobody can follow"),
                     false => fault,
                 };

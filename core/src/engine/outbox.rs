@@ -159,6 +159,14 @@ impl Outbox {
         }
     }
 
+    /// What is refused for the first time is tried again at once, unless the node asks for patience; then after longer and longer pauses.
+    pub(super) fn hold_if_again(&mut self, conversation: ConversationKey, now: Timestamp, at_least_ms: u64) {
+        match self.lanes.get_mut(&conversation) {
+            Some(lane) if lane.failures == 0 && at_least_ms == 0 => lane.failures = 1,
+            _ => self.hold(conversation, now, at_least_ms),
+        }
+    }
+
     pub(super) fn end_hold(&mut self, conversation: ConversationKey) {
         if let Some(lane) = self.lanes.get_mut(&conversation) {
             lane.failures = 0;
@@ -225,7 +233,8 @@ impl Engine {
         let message = MessageRow::get(turn.db, row.message)?;
         let conversation_row = ConversationRow::get(turn.db, conversation)?;
         if !self.is_ready_to_send(turn, socket, &conversation_row)? {
-            return Ok(false);
+            // It may have failed by that: the next one asks for itself.
+            return Ok(self.outbox.next(conversation) != Some(queued));
         }
         let node_time = self.node_time(turn.now);
         match row.first_sent_at {
@@ -427,7 +436,7 @@ impl Engine {
         if matches!(rejected.code, ErrorCode::EpochConflict | ErrorCode::RosterStale | ErrorCode::NotInRoster) {
             lane.queued.insert(queued);
             let conversation = ConversationRow::get(turn.db, key)?;
-            return self.message_was_out_of_date(turn, &conversation, rejected.code);
+            return self.message_was_out_of_date(turn, &conversation, rejected);
         }
         let entry = OutboxRow::get(turn.db, queued.entry)?;
         // One device whose mailbox is full must not keep the others waiting.

@@ -88,17 +88,7 @@ fn text(words: &str) -> ContentKind {
 
 /// Ana has begun a group with Bo's device, and written to it; the node's epoch is 1.
 fn together(bo: &Other) -> (Ana, GroupId) {
-    let (mut ana, written) = writing();
-    let claim = claim(&mut ana);
-    let packages = vec![bo.package()];
-    let said = ana.say(NodeFrame::Claimed(Claimed { id: claim, epoch: 0, roster: vec![], gone: vec![], packages }));
-    let [ClientFrame::Send(begins)] = said.as_slice() else { panic!("{said:?}") };
-    let welcome = &begins.commit.as_ref().unwrap().welcome;
-    let group = bo.mls().join(welcome, None, |_| Ok(())).unwrap().group;
-    let accepted = |message, at| NodeFrame::Accepted(Accepted { message, seq: Some(seq(at)), at: NOW, revision: at });
-    ana.say(accepted(begins.message, 1));
-    ana.say(accepted(written, 2));
-    (ana, group)
+    super::renewal::together(&bo.mls())
 }
 
 /// What a node can give to anybody who claims.
