@@ -187,7 +187,10 @@ export interface Message {
   readonly deliveries: readonly Delivery[];
 }
 
-/** What a message says. `unsupported`: a later version can show it. `unreadable`: it cannot be read here; of an encrypted conversation it is asked for again, and takes its place when it comes. */
+/**
+ * What a message says. `unsupported`: a later version can show it. `unreadable`: it cannot be read here; of an encrypted conversation it
+ * is asked for again, and takes its place when it comes.
+ */
 export type MessageContent =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'unsupported' }
