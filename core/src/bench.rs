@@ -87,7 +87,8 @@ impl Member {
 
     /// Takes over somebody else's change.
     pub fn follow(&self, db: &Connection, group: [u8; 16], changed: &Changed) -> Outcome<()> {
-        Ok(Mls::new(&self.0, db).follow(GroupId(group), &changed.commit, &changed.declared, anybody)?)
+        Mls::new(&self.0, db).follow(GroupId(group), &changed.commit, &changed.declared, anybody)?;
+        Ok(())
     }
 
     /// How many are in it, each of them verified: the engine does so after each change that it follows.
@@ -97,7 +98,7 @@ impl Member {
 
     /// Joins by a Welcome.
     pub fn join(&self, db: &Connection, welcome: &[u8]) -> Outcome<()> {
-        Mls::new(&self.0, db).join(welcome, anybody)?;
+        Mls::new(&self.0, db).join(welcome, None, anybody)?;
         Ok(())
     }
 

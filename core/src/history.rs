@@ -136,7 +136,9 @@ impl<'a> History<'a> {
     /// How far the history of another device of the user has come; `None` when none is on its way.
     pub fn transfer(&self) -> Result<Option<HistoryTransfer>, StoreError> {
         let row = TransferRow::load(self.connection)?;
-        Ok(row.map(|row| HistoryTransfer { messages: row.messages, per_mille: row.per_mille }))
+        Ok(row
+            .filter(|row| !row.catches_up())
+            .map(|row| HistoryTransfer { messages: row.messages, per_mille: row.per_mille }))
     }
 
     /// A part of the history, for a backup.

@@ -44,7 +44,8 @@ impl Client {
     }
 
     /// People have compared the digits, or take that back. After a change of a verified identity either is the word that
-    /// [`Trust::Changed`] waits for: `false` goes on without verifying. Known on this device only.
+    /// [`Trust::Changed`] waits for: `false` goes on without verifying. The user's other
+    /// linked devices are told; the latest word counts.
     ///
     /// # Errors
     /// [`Error::NotFound`] when nothing is known of that user's identity, [`Error::Invalid`] when it changed since

@@ -29,6 +29,7 @@ mod identity;
 mod linking;
 mod observe;
 mod observer;
+mod ordered;
 mod peek;
 mod planted;
 mod store;

@@ -1,8 +1,8 @@
 //! How a further device of a user comes to take part in encrypted conversations: another one links it.
 
 use crate::client::Client;
-use crate::driver::fresh_seed;
-use crate::engine::{Command, LinkingState, Secret};
+use crate::driver::{fresh_seed, until_true};
+use crate::engine::{Command, LinkingState, Secret, linking_attempt};
 use crate::error::Error;
 
 impl Client {
@@ -17,7 +17,7 @@ impl Client {
     /// [`Error::Invalid`] when the device is linked, [`Error::NotEnrolled`].
     pub async fn begin_linking(&self) -> Result<String, Error> {
         self.driver.command(Command::BeginLinking(Secret::new(fresh_seed()?))).await?;
-        self.linking(|state| match state {
+        self.linking(None, |state| match state {
             LinkingState::Shown(code) => Some(code.clone()),
             _ => None,
         })
@@ -30,8 +30,8 @@ impl Client {
     /// # Errors
     /// [`Error::LinkingFailed`], [`Error::Closed`].
     pub async fn linking_number(&self) -> Result<String, Error> {
-        self.linking(|state| match state {
-            LinkingState::Compare(number) => Some(number.clone()),
+        self.linking(None, |state| match state {
+            LinkingState::Compare { number, .. } => Some(number.clone()),
             _ => None,
         })
         .await
@@ -39,14 +39,19 @@ impl Client {
 
     /// On a device that is linked: reads the code that another device of the same user shows. Returns the number, of six digits, that
     /// the other one shows as well: people compare them; if they are the same, call [`Self::confirm_linking`] on both. Waits
-    /// until the other device is connected, or this is cancelled.
+    /// until the other device is connected, or this is cancelled. Of two codes the later counts: the first one's device is told that
+    /// nothing comes of it, as when it is cancelled, and so is who still waits here. The same code once more changes nothing.
     ///
     /// # Errors
     /// [`Error::Invalid`] when that is no such code, [`Error::NotLinked`] when this device is not linked itself,
     /// [`Error::LinkingFailed`], [`Error::NotEnrolled`], [`Error::Closed`].
     pub async fn link_device(&self, code: &str) -> Result<String, Error> {
         self.driver.command(Command::LinkDevice(code.to_owned(), Secret::new(fresh_seed()?))).await?;
-        self.linking_number().await
+        self.linking(linking_attempt(code), |state| match state {
+            LinkingState::Compare { number, .. } => Some(number.clone()),
+            _ => None,
+        })
+        .await
     }
 
     /// On either device: people saw the same number on both. On the one that links this is done when the other's identity is on its way; on
@@ -64,7 +69,7 @@ impl Client {
             return Err(Error::LinkingFailed { detail: detail.clone() });
         }
         confirmed?;
-        self.linking(|state| (*state == LinkingState::Done).then_some(())).await
+        self.linking(None, |state| (*state == LinkingState::Done).then_some(())).await
     }
 
     /// On either device: nothing is to come of it. The other one is told.
@@ -72,12 +77,17 @@ impl Client {
         self.driver.command(Command::CancelLinking).await.map(drop)
     }
 
-    /// Waits until linking has come as far as `reached` says.
-    async fn linking<T>(&self, reached: impl Fn(&LinkingState) -> Option<T>) -> Result<T, Error> {
+    /// Waits until linking has come as far as `reached` says; of a certain attempt, if one is given.
+    async fn linking<T>(&self, asked: Option<[u8; 32]>, reached: fn(&LinkingState) -> Option<T>) -> Result<T, Error> {
         let failed = |detail: &str| Err(Error::LinkingFailed { detail: detail.to_owned() });
         let (mut states, mut closed) = (self.driver.linking(), self.driver.closed());
         loop {
             let state = states.borrow_and_update().clone();
+            if let LinkingState::Asked { attempt } | LinkingState::Compare { attempt, .. } = &state
+                && asked.is_some_and(|asked| asked != *attempt)
+            {
+                return failed("the code of another device was read since");
+            }
             if let Some(reached) = reached(&state) {
                 return Ok(reached);
             }
@@ -85,11 +95,11 @@ impl Client {
                 LinkingState::Failed(detail) => return failed(&detail),
                 LinkingState::None => return failed("nothing was begun, or it was interrupted"),
                 LinkingState::Done => return failed("it is over"),
-                LinkingState::Shown(_) | LinkingState::Asked | LinkingState::Compare(_) => {}
+                LinkingState::Shown(_) | LinkingState::Asked { .. } | LinkingState::Compare { .. } => {}
             }
             tokio::select! {
                 changed = states.changed() => changed.map_err(|_| Error::Closed)?,
-                _ = closed.wait_for(|&closed| closed) => return Err(Error::Closed),
+                () = until_true(&mut closed) => return Err(Error::Closed),
             }
         }
     }

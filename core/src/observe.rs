@@ -4,6 +4,7 @@
 //! falls behind gets a `Reset`, never silence.
 
 use crate::domain::{ConversationSummary, TimelineItem};
+use crate::ordered;
 
 /// News of a watched list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +81,7 @@ impl Line for ConversationSummary {
 ///
 /// Walks the new list once. Windows hold some hundreds of lines at most, and usually one or two differ.
 pub(crate) fn difference<T: Line>(old: &[T], new: &[T]) -> Vec<Change<T>> {
-    let wanted: std::collections::BTreeSet<T::Key> = new.iter().map(Line::key).collect();
+    let wanted = ordered::set(new.iter().map(Line::key));
     let mut changes = Vec::new();
     let mut list: Vec<&T> = Vec::with_capacity(old.len().max(new.len()));
     for item in old {

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::client::Client;
 use crate::domain::{ConversationSummary, HistoryTransfer, Salvage, SecurityEvent, TimelineItem, Typing};
-use crate::driver::Topic;
+use crate::driver::{Topic, until_true};
 use crate::engine::ConnectionState;
 use crate::error::Error;
 use crate::observe::{Line, Update, difference};
@@ -125,8 +125,7 @@ impl ConnectionObserver {
             tokio::select! {
                 biased;
                 changed = self.states.changed() => changed.map_err(|_| Error::Closed)?,
-                // An error means that the client is gone altogether.
-                _ = self.closed.wait_for(|&closed| closed) => return Err(Error::Closed),
+                () = until_true(&mut self.closed) => return Err(Error::Closed),
             }
         }
         self.first = false;
@@ -156,8 +155,7 @@ impl TypingObserver {
             tokio::select! {
                 biased;
                 changed = self.lists.changed() => changed.map_err(|_| Error::Closed)?,
-                // An error means that the client is gone altogether.
-                _ = self.closed.wait_for(|&closed| closed) => return Err(Error::Closed),
+                () = until_true(&mut self.closed) => return Err(Error::Closed),
             }
         }
         self.first = false;
@@ -190,7 +188,7 @@ impl SalvageObserver {
             tokio::select! {
                 biased;
                 news = self.numbers.wait_for(|&number| number > shown) => news.map(drop).map_err(|_| Error::Closed)?,
-                _ = self.closed.wait_for(|&closed| closed) => return Err(Error::Closed),
+                () = until_true(&mut self.closed) => return Err(Error::Closed),
             }
             let reports = match self.client.salvages().await {
                 Err(Error::Suspended) => {

@@ -42,6 +42,14 @@ pub enum PlantedBug {
     KeysForever,
     /// New keys are made, and the node is not told.
     KeysUntold,
+    /// What devices of a user said to each other and one missed is never asked for.
+    NeverCaughtUp,
+    /// Typing does not end by itself.
+    TypingForever,
+    /// A signal takes a key of the message ratchet.
+    TypingByRatchet,
+    /// Signals of another time count.
+    SignalsOfAnyTime,
 }
 
 #[cfg(feature = "planted-bugs")]

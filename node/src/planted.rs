@@ -48,6 +48,8 @@ pub enum PlantedBug {
     RequestsUncounted,
     /// The user's other devices are not told that one accepted.
     AdmissionUntold,
+    /// Who has yet to be accepted hears who is typing, and is seen typing.
+    StrangersSeeTyping,
 }
 
 #[cfg(feature = "planted-bugs")]

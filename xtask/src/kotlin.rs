@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::built::{self, Mode};
 use crate::debian::{self, Tool};
+use crate::metadata;
 use crate::package::paths;
 use crate::steps::{Outcome, run_command};
 use crate::workspace;
@@ -73,6 +74,9 @@ fn release_library() -> Result<PathBuf, String> {
     build.arg("rustc").args(SHARED).arg("--quiet").arg("--target-dir").arg(&folder);
     small(&mut build);
     paths::give(&paths::flags(), &mut build);
+    if cfg!(target_os = "linux") {
+        build.arg("--").arg(format!("-Clink-arg={}", metadata::hide(&folder)?.display()));
+    }
     run_command(&mut build)?;
     Ok(folder.join("release").join(built::library().file_name().unwrap_or_default()))
 }

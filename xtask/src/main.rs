@@ -6,6 +6,7 @@ mod debian;
 mod fuzz;
 mod kotlin;
 mod languages;
+mod metadata;
 mod package;
 mod site;
 mod steps;
@@ -29,7 +30,7 @@ cargo xtask COMMAND
                    --weather NAME, --profile e2ee
   bench WHAT [ARGUMENTS]  measures: relay | core | e2ee, see --help of each; figures are in docs/benchmarks.md
                    crash kills the node (`kill -9`) ten times in the middle of the offline workload
-  ci               what a change must pass before it lands: test, and a long simulation. What each step says is in
+  ci               what a change must pass before it lands: test, the size of the libraries, and a long simulation. What each step says is in
                    target/ci/NAME.log; shown is the end of what failed
   fuzz [--seconds N [TARGET]]  every fuzz target, or one, for so long (needs cargo-fuzz; better with a nightly)
   web [--node URL] serves the sample page of the npm package, with a node for development if none is given
@@ -97,14 +98,7 @@ fn tests() -> Vec<Step> {
         own("android-check", cross::android).leaving(&["android"]),
         own("swift", swift::test),
         own("web", web::test),
-        own("four-languages", languages::test).leaving(&[
-            "swift-toolchain",
-            "swift",
-            "web",
-            "kotlin",
-            "maven",
-            "languages",
-        ]),
+        own("four-languages", languages::test).leaving(&["swift-toolchain", "swift", "web", "languages"]),
         own("ios-check", xcframework::check).leaving(&["ios-check"]),
         cargo("deny", &["deny", "check", "licenses", "bans", "sources"]).needs("cargo-deny"),
     ]
@@ -120,6 +114,7 @@ fn ci() -> Vec<Step> {
 /// What a change must pass beside the tests.
 fn long() -> Vec<Step> {
     vec![
+        own("jar", package::test_jar).leaving(&["package", "kotlin", "maven"]),
         simulation("sim-long", &["--seeds", "500"]),
         simulation("sim-storm", &["--weather", "storm", "--seeds", "200"]),
         program("run", "quickstart", &["--json"]),

@@ -253,7 +253,7 @@ fn known(what: &str) -> &'static str {
 pub enum ErrorCode {
     /// A field is missing, too long or contradicts another.
     Invalid,
-    /// The body is above `limits.body_bytes`.
+    /// The body is above `limits.body_bytes`, or more devices take part than fit into one frame.
     TooLarge,
     /// No user of that id or name.
     UnknownUser,

@@ -72,7 +72,8 @@ pub enum MessageContent {
     },
     /// A kind that this version cannot show; a later one can.
     Unsupported,
-    /// It arrived damaged; its recovery is recorded.
+    /// It cannot be read here. In an encrypted conversation it is asked for again from its author's devices, for three weeks, and takes its
+    /// place when it comes; elsewhere it arrived damaged.
     Unreadable,
 }
 

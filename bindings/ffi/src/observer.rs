@@ -129,7 +129,7 @@ impl<O: Observes> Watched<O> {
         let mut orders = self.orders.subscribe();
         let mut held = tokio::select! {
             biased;
-            _ = orders.wait_for(|orders| orders.is_cancelled) => return Ok(None),
+            () = cancelled(&mut orders) => return Ok(None),
             held = self.observer.lock() => held,
         };
         loop {
@@ -168,6 +168,11 @@ impl<O: Observes> Watched<O> {
             *held = None;
         }
     }
+}
+
+/// For all observers: what waits is compiled for each closure.
+async fn cancelled(orders: &mut watch::Receiver<Orders>) {
+    let _ = orders.wait_for(|orders| orders.is_cancelled).await;
 }
 
 /// The lines as of the last update.

@@ -1,5 +1,5 @@
 /**
- * The secret of a history, where the browser keeps it: `deviceBinding: 'browser'`.
+ * The secret of a history, where the browser keeps it: `deviceBinding: 'browser'`, or `passphrase`.
  *
  * A key for HMAC-SHA-256 that no script can read, in a database of its own; what it makes of a constant are the 32 bytes. Only the
  * owner of a name asks for it, and only the owner removes it: no tab has bytes whose key is gone.
@@ -10,6 +10,8 @@ import { failure } from './error.js';
 const STORE = 'keys';
 const KEY = 'binding';
 const ALGORITHM: HmacKeyGenParams = { name: 'HMAC', hash: 'SHA-256', length: 256 };
+/** As OWASP advises for PBKDF2 with HMAC-SHA-256 (Password Storage Cheat Sheet, 2023). */
+const ROUNDS = 600_000;
 /** In all versions of the SDK the same. */
 const LABEL = new TextEncoder().encode('chasqui/v1/keystore/');
 
@@ -25,6 +27,14 @@ export async function secretOf(name: string): Promise<Uint8Array> {
     const isFull = error instanceof DOMException && error.name === 'QuotaExceededError';
     throw failure(isFull ? 'storage_full' : 'unavailable', `the key of the history: ${String(error)}`);
   }
+}
+
+/** The same for who types the same in: what the browser keeps is the salt, so that a copy of the history alone gives nobody a guess. */
+export async function stretched(name: string, passphrase: string): Promise<Uint8Array> {
+  const salt = await secretOf(name);
+  const typed = await crypto.subtle.importKey('raw', new TextEncoder().encode(passphrase), 'PBKDF2', false, ['deriveBits']);
+  const algorithm: Pbkdf2Params = { name: 'PBKDF2', hash: 'SHA-256', salt: salt as BufferSource, iterations: ROUNDS };
+  return new Uint8Array(await crypto.subtle.deriveBits(algorithm, typed, 256));
 }
 
 /** Removes the key: whatever is sealed by it is lost. */

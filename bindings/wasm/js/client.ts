@@ -60,7 +60,7 @@ export class ChasquiClient extends EventTarget {
    *
    * Rejects with `incompatible` when a newer version wrote the history, another tab runs another version, or this is no browser;
    * `other_device`, `storage_full`, `folder_in_use`, and `invalid` for an unusable address or name. With a `deviceBinding` of
-   * `'browser'` also with `incompatible` where the browser keeps no keys, and `unavailable` when it does not give this one.
+   * `'browser'`, or a passphrase, also with `incompatible` where the browser keeps no keys, and `unavailable` when it does not give this one.
    */
   static async open(config: Config): Promise<ChasquiClient> {
     needBrowser();
@@ -71,6 +71,12 @@ export class ChasquiClient extends EventTarget {
     const isSecret = deviceBinding instanceof Uint8Array && deviceBinding.length === 32;
     if (deviceBinding !== undefined && deviceBinding !== 'browser' && !isSecret) {
       throw failure('invalid', "the device binding is neither 'browser' nor a Uint8Array of 32 bytes");
+    }
+    if (config.passphrase !== undefined && typeof config.passphrase !== 'string') {
+      throw failure('invalid', 'the passphrase is no text');
+    }
+    if (config.passphrase !== undefined && deviceBinding !== undefined) {
+      throw failure('invalid', 'a history is bound by a secret or by a passphrase');
     }
     const client = new ChasquiClient();
     if (config.persist !== false) void client.#persist();
@@ -446,7 +452,8 @@ export class ChasquiClient extends EventTarget {
 
   /**
    * People have compared the digits, or take that back. After a change of a verified identity either is the word that `changed` waits
-   * for: false goes on without verifying. Known on this device only. Rejects with `not_found` when nothing is known of that identity.
+   * for: false goes on without verifying. The user's other linked devices are told; the latest word counts. Rejects with `not_found` when
+   * nothing is known of that identity.
    */
   setVerified(user: UserId, isVerified: boolean): Promise<void> {
     return this.#do('setVerified', { user, isVerified });

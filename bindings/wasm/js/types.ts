@@ -42,6 +42,12 @@ export interface Config {
    * a browser that clears the site's data clears both. Or by 32 random bytes that the app keeps elsewhere.
    */
   readonly deviceBinding?: 'browser' | Uint8Array;
+  /**
+   * Instead: as `'browser'`, and besides by something that people type in each time, stretched by PBKDF2 (SHA-256, 600,000 rounds), which
+   * takes a moment. Another one is `other_device`. Asked of whoever opens the history; a tab that joins one that has it open is served
+   * whatever it gives.
+   */
+  readonly passphrase?: string;
   /** Opens a history that is bound to another device, as a copy that has to log in again. */
   readonly adoptCopy?: boolean;
   /** Asks the browser not to evict the history when space runs short. Default: true. */
@@ -181,7 +187,10 @@ export interface Message {
   readonly deliveries: readonly Delivery[];
 }
 
-/** What a message says. `unsupported`: a later version can show it. `unreadable`: it arrived damaged. */
+/**
+ * What a message says. `unsupported`: a later version can show it. `unreadable`: it cannot be read here; of an encrypted conversation it
+ * is asked for again, and takes its place when it comes.
+ */
 export type MessageContent =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'unsupported' }
@@ -255,7 +264,10 @@ export interface TimelinePage {
 export interface Incomplete {
   /** When the node first kept something back, by its clock. */
   readonly since: Timestamp;
-  /** Set when the device was away for so long that receipts and read marks were not kept either. */
+  /**
+   * Set when the device was away for so long that receipts and read marks were not kept either. Also when no other device of the user
+   * could give a part of the history that can be used here: what was said from then on may lack that part.
+   */
   readonly absentSince: Timestamp | null;
   /** Holes in timelines. */
   readonly holes: number;

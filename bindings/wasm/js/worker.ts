@@ -5,7 +5,7 @@
  * answer that this worker will not give hears of its end by the locks that it held.
  */
 
-import { forget, secretOf } from './binding.js';
+import { forget, secretOf, stretched } from './binding.js';
 import init, { Core, Log } from './core.js';
 import { ChasquiError } from './error.js';
 import { highest } from './log.js';
@@ -35,6 +35,8 @@ const BROKEN: LogRecord = {
 };
 
 type Start = Extract<ToWorker, { kind: 'start' }>;
+/** What a configuration says of them. */
+type Secrets = { readonly name: string; readonly deviceBinding?: unknown; readonly passphrase?: string };
 
 scope.onmessage = (event) => {
   if (event.data.kind === 'start') void new Worker(event.data).run();
@@ -66,8 +68,8 @@ class Worker {
 
   constructor(start: Start) {
     this.#start = start;
-    const { name, deviceBinding } = JSON.parse(start.config) as { name: string; deviceBinding?: unknown };
-    this.#bound = deviceBinding === 'browser' ? name : undefined;
+    const { name, deviceBinding, passphrase } = JSON.parse(start.config) as Secrets;
+    this.#bound = deviceBinding === 'browser' || passphrase !== undefined ? name : undefined;
     this.#channel = new BroadcastChannel(names(start.space).channel);
   }
 
@@ -113,8 +115,9 @@ class Worker {
   async #config(): Promise<string> {
     const { config } = this.#start;
     if (this.#bound === undefined) return config;
-    const deviceBinding = [...(await secretOf(this.#bound))];
-    return JSON.stringify({ ...(JSON.parse(config) as object), deviceBinding });
+    const { passphrase, ...rest } = JSON.parse(config) as Secrets;
+    const secret = await (passphrase === undefined ? secretOf(this.#bound) : stretched(this.#bound, passphrase));
+    return JSON.stringify({ ...rest, deviceBinding: [...secret] });
   }
 
   #announce(error?: string): void {

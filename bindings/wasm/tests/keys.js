@@ -48,6 +48,26 @@ test('a history that is bound to the browser opens with its key and with nothing
   await ana.browser.close();
 });
 
+test('a history that is bound by a passphrase opens for who types the same, in this browser', async () => {
+  const bound = { config: { passphrase: 'correct horse battery' } };
+  const ana = await Person.registered(fresh('ana'), bound);
+  await ana.page.evaluate(() => client.close());
+  assert.equal(await opening(ana.page, bound.config), ana.name);
+  for (const other of [{ passphrase: 'correct horse batterz' }, { passphrase: '' }, { deviceBinding: 'browser' }, {}]) {
+    assert.equal(await opening(ana.page, other), 'other_device');
+  }
+  assert.equal(await opening(ana.page, { ...bound.config, deviceBinding: 'browser' }), 'invalid');
+  assert.equal(await opening(ana.page, { passphrase: 7 }), 'invalid');
+  assert.equal(await opening(ana.page, bound.config), ana.name);
+  const kept = await ana.page.evaluate(async () => {
+    const client = await chasqui.ChasquiClient.open({ node: 'http://localhost', name: 'main', passphrase: 'correct horse battery' });
+    await client.wipe();
+    return (await indexedDB.databases()).map(({ name }) => name);
+  });
+  assert.deepEqual(kept, []);
+  await ana.browser.close();
+});
+
 test('tabs that open a new history at the same time share its key, and so does whoever owns it next', async () => {
   const browser = await Browser.start();
   const pages = await Promise.all([1, 2, 3].map(() => browser.tab(`${plain.url}/`)));

@@ -36,7 +36,8 @@ pub struct Incomplete {
     /// When the node first kept something back, by its clock.
     pub since: Timestamp,
     /// Set when the device was away for so long that receipts and read marks were not kept for it either: when it was last
-    /// seen before that.
+    /// seen before that. Also when no other device of the user could give a part of the history that can be used here: what was said
+    /// from then on may lack that part.
     pub absent_since: Option<Timestamp>,
     /// Holes in timelines.
     pub holes: u32,

@@ -128,7 +128,7 @@ impl Api {
     }
 
     pub(crate) async fn set_pin(&self, pin: &NewPin) -> Result<(), Error> {
-        self.ask_with(Method::Put, "/v1/pin", Some(pin)).await.map(drop)
+        self.ask_with(Method::Put, "/v1/pin", Some(written(pin)?)).await.map(drop)
     }
 
     pub(crate) async fn remove_pin(&self) -> Result<(), Error> {
@@ -136,11 +136,11 @@ impl Api {
     }
 
     pub(crate) async fn delete_account(&self, deletion: &DeleteAccount) -> Result<(), Error> {
-        self.ask_with(Method::Delete, "/v1/account", Some(deletion)).await.map(drop)
+        self.ask_with(Method::Delete, "/v1/account", Some(written(deletion)?)).await.map(drop)
     }
 
     pub(crate) async fn reset_identity(&self, body: &NewIdentity) -> Result<(), Error> {
-        self.ask_with(Method::Put, "/v1/account/identity", Some(body)).await.map(drop)
+        self.ask_with(Method::Put, "/v1/account/identity", Some(written(body)?)).await.map(drop)
     }
 
     pub(crate) async fn account_export(&self) -> Result<String, Error> {
@@ -177,10 +177,8 @@ impl Api {
         self.ask(Method::Delete, &format!("/v1/devices/{device}")).await.map(drop)
     }
 
-    fn request(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<Request, Error> {
-        let unwritable = |error: serde_json::Error| Error::Internal { detail: error.to_string() };
-        let body = body.map(serde_json::to_vec).transpose().map_err(unwritable)?;
-        Ok(Request { method, url: format!("{}{path}", self.base), bearer: None, body })
+    fn request(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Request {
+        Request { method, url: format!("{}{path}", self.base), bearer: None, body }
     }
 
     async fn json<T: DeserializeOwned>(
@@ -189,16 +187,17 @@ impl Api {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<T, Error> {
-        parsed(&self.answered(self.request(method, path, body)?).await?)
+        let body = body.map(written).transpose()?;
+        parsed(&self.answered(self.request(method, path, body)).await?)
     }
 
     async fn ask(&self, method: Method, path: &str) -> Result<Vec<u8>, Error> {
-        self.ask_with(method, path, None::<&()>).await
+        self.ask_with(method, path, None).await
     }
 
     /// With a token. One that the node does not take (clocks differ, a laptop slept) is replaced once.
-    async fn ask_with(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<Vec<u8>, Error> {
-        let request = self.request(method, path, body)?;
+    async fn ask_with(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Vec<u8>, Error> {
+        let request = self.request(method, path, body);
         match self.answered(Request { bearer: Some(self.token().await?), ..request.clone() }).await {
             Err(Error::Unauthorised) => {
                 self.shared.set_token(None);
@@ -241,6 +240,10 @@ impl Api {
         self.set_token(minted.token.0.clone(), expires_at);
         Ok(minted.token.0)
     }
+}
+
+fn written(body: &impl Serialize) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(body).map_err(|error| Error::Internal { detail: error.to_string() })
 }
 
 fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {

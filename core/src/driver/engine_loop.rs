@@ -270,12 +270,13 @@ impl EngineLoop {
         }
         let handled = catch_unwind(AssertUnwindSafe(|| open.engine.handle(&mut open.store, now, inputs)));
         match handled.unwrap_or(Err(StoreError::Panicked)) {
-            Ok(Step { mut outputs, wake_at }) => {
+            Ok(Step { outputs, wake_at }) => {
                 self.wake_at = wake_at;
                 self.shared.show_typing(open.engine.typing());
                 // Whoever gets an answer finds everything else as it says: the connection, what observers see.
-                outputs.sort_by_key(|output| matches!(output, Output::Reply(..)));
-                for output in outputs {
+                let is_reply = |output: &Output| matches!(output, Output::Reply(..));
+                let (replies, others): (Vec<_>, Vec<_>) = outputs.into_iter().partition(is_reply);
+                for output in others.into_iter().chain(replies) {
                     self.carry_out(output);
                 }
             }

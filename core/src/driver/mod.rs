@@ -10,8 +10,10 @@ mod engine_loop;
 mod native;
 mod shared;
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -34,8 +36,30 @@ use crate::domain::Typing;
 use crate::engine::{Command, ConnectionState, Input, LinkingState, Reply};
 use crate::{Error, History, StoreError};
 
-/// Gets `None` while the client is suspended.
-type Query = Box<dyn FnOnce(Option<History<'_>>) + Send>;
+/// What a query found. Of no type in between, so that what carries questions and answers is compiled once.
+type Found = Box<dyn Any + Send>;
+
+type Run = Box<dyn FnOnce(History<'_>) -> Result<Found, StoreError> + Send>;
+
+struct Query {
+    run: Run,
+    reply: oneshot::Sender<Result<Found, Error>>,
+}
+
+impl Query {
+    /// Gets `None` while the client is suspended.
+    fn answer(self, history: Option<History<'_>>) {
+        let Self { run, reply } = self;
+        let ask = |history| run(history).map_err(Error::from);
+        let asked = catch_unwind(AssertUnwindSafe(|| history.map_or(Err(Error::Suspended), ask)));
+        let result = asked.unwrap_or_else(|_| {
+            tracing::error!("a query panicked");
+            Err(Error::Internal { detail: "a query panicked".into() })
+        });
+        // Whoever asked may have stopped waiting.
+        let _ = reply.send(result);
+    }
+}
 
 /// To whoever holds the connection for queries.
 enum ToReader {
@@ -71,18 +95,13 @@ impl Driver {
         &self,
         query: impl FnOnce(History<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Error> {
+        let found = self.found(Box::new(|history| Ok(Box::new(query(history)?)))).await?;
+        found.downcast().map(|found| *found).map_err(|_| ended())
+    }
+
+    async fn found(&self, run: Run) -> Result<Found, Error> {
         let (reply, answer) = oneshot::channel();
-        let run = move |history: Option<History<'_>>| {
-            let ask = |history| query(history).map_err(Error::from);
-            let asked = catch_unwind(AssertUnwindSafe(|| history.map_or(Err(Error::Suspended), ask)));
-            let result = asked.unwrap_or_else(|_| {
-                tracing::error!("a query panicked");
-                Err(Error::Internal { detail: "a query panicked".into() })
-            });
-            // Whoever asked may have stopped waiting.
-            let _ = reply.send(result);
-        };
-        self.to_reader(ToReader::Query(Box::new(run)))?;
+        self.to_reader(ToReader::Query(Query { run, reply }))?;
         let answer = self.received(answer.await)?;
         if let Err(Error::Corrupt { detail }) = &answer {
             // The engine replaces the files; the app may ask again.
@@ -97,16 +116,23 @@ impl Driver {
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
+        // Boxed: what is around it is compiled once, not for each kind of work.
+        self.spawn_until_closed(Box::pin(async move {
+            let _ = reply.send(work.await);
+        }))?;
+        self.received(answer.await)?
+    }
+
+    fn spawn_until_closed(&self, work: Pin<Box<dyn Future<Output = ()> + Send>>) -> Result<(), Error> {
         let mut closed = self.closed();
         self.machinery.spawn(async move {
-            let done = tokio::select! {
+            tokio::select! {
                 biased;
-                _ = closed.wait_for(|&closed| closed) => Err(Error::Closed),
-                done = work => done,
-            };
-            let _ = reply.send(done);
-        })?;
-        self.received(answer.await)?
+                // What is dropped gives no answer, which is told as what it is.
+                () = until_true(&mut closed) => {}
+                () = work => {}
+            }
+        })
     }
 
     /// Whether the history outlives this process.
@@ -152,7 +178,7 @@ impl Driver {
             }
             tokio::select! {
                 changed = changes.changed() => changed.map_err(|_| Error::Closed)?,
-                _ = closed.wait_for(|&closed| closed) => return Err(Error::Closed),
+                () = until_true(&mut closed) => return Err(Error::Closed),
             }
         }
     }
@@ -162,7 +188,7 @@ impl Driver {
         let (mut readable, mut closed) = (self.shared.readable.subscribe(), self.closed());
         tokio::select! {
             readable = readable.wait_for(|&readable| readable) => readable.map(drop).map_err(|_| Error::Closed),
-            _ = closed.wait_for(|&closed| closed) => Err(Error::Closed),
+            () = until_true(&mut closed) => Err(Error::Closed),
         }
     }
 
@@ -232,6 +258,11 @@ impl Drop for Driver {
         let (reply, _) = oneshot::channel();
         let _ = self.machinery.to_engine(ToEngine::Stop(reply));
     }
+}
+
+/// Until it is so, or nobody is left to say it. In a function of its own, because what waits is compiled for each closure.
+pub(crate) async fn until_true(flag: &mut watch::Receiver<bool>) {
+    let _ = flag.wait_for(|&is_so| is_so).await;
 }
 
 fn ended() -> Error {

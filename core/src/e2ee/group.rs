@@ -13,8 +13,9 @@ use ring::digest::{Context, SHA256, digest};
 use ring::rand::SecureRandom as _;
 use tls_codec::{DeserializeBytes as _, Serialize as _};
 
-use super::key_package::capabilities;
+use super::key_package::{Keys, capabilities};
 use super::{Distrust, Fault, Leaf, Mls, SUITE};
+use crate::ordered;
 use crate::store::StoreError;
 
 /// Names a group: random, made by who begins it.
@@ -67,6 +68,30 @@ impl Change {
     }
 }
 
+/// A group that this device is in from now on.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    pub(crate) group: GroupId,
+    /// Who put this device in.
+    by: RosterEntry,
+    members: BTreeSet<RosterEntry>,
+}
+
+impl Joined {
+    /// Whether it is what was declared, by whom it is said to be.
+    pub(crate) fn is(&self, declared: &Commit, by: RosterEntry) -> Result<(), Fault> {
+        let added = ordered::set(declared.added.iter().copied());
+        let is_as_declared = match declared.begins {
+            true => self.members.iter().filter(|&&member| member != by).eq(&added),
+            false => self.members.is_superset(&added),
+        };
+        if self.by != by || !is_as_declared {
+            return Err(Fault::Untrusted(Distrust::Change, "a Welcome to another group than was declared"));
+        }
+        Ok(())
+    }
+}
+
 /// What was said in a group.
 #[derive(Debug)]
 pub(crate) struct Opened {
@@ -78,7 +103,7 @@ impl Mls<'_> {
     /// Begins a group of this device and of those whose key packages are given. It is there when it is in force: see
     /// [`Self::merge`].
     ///
-    /// A key package that is not what it says is left out; `check` refuses whoever does not belong there.
+    /// A key package that is not what it says, or of no use there, is left out; `check` refuses whoever does not belong there.
     pub(crate) fn begin(
         &self,
         id: GroupId,
@@ -118,23 +143,27 @@ impl Mls<'_> {
         removed: &[DeviceId],
         check: impl Fn(&Leaf) -> Result<(), Fault>,
     ) -> Result<Change, Fault> {
+        let mut leaving: Vec<(LeafNodeIndex, Leaf)> = Vec::new();
+        let mut keys = Keys::default();
+        for member in group.members() {
+            let leaf = self.own.verified(&member.credential, &member.signature_key)?;
+            if removed.contains(&leaf.device) {
+                leaving.push((member.index, leaf));
+            } else {
+                keys.of_member(member);
+            }
+        }
         let mut added: Vec<(KeyPackage, Leaf)> = Vec::new();
         let mut refused = Vec::new();
         for package in packages {
-            match self.claimed(package).and_then(|found| check(&found.1).map(|()| found)) {
+            let found = self.claimed(package, group.ciphersuite()).and_then(|found| check(&found.1).map(|()| found));
+            match found.and_then(|found| self.take_keys(&mut keys, &found.0).map(|()| found)) {
                 Ok(found) => added.push(found),
                 Err(Fault::Store(error)) => return Err(error.into()),
                 Err(fault) => {
                     tracing::warn!(%fault, "a device cannot be put in a group");
                     refused.push((package.entry, fault));
                 }
-            }
-        }
-        let mut leaving: Vec<(LeafNodeIndex, Leaf)> = Vec::new();
-        for member in group.members() {
-            let leaf = self.own.verified(&member.credential, &member.signature_key)?;
-            if removed.contains(&leaf.device) {
-                leaving.push((member.index, leaf));
             }
         }
         let bundle = group
@@ -170,31 +199,32 @@ impl Mls<'_> {
         self.load(id)?.clear_pending_commit(&self.provider.storage).map_err(|error| self.fault(error))
     }
 
-    /// Takes over the change that somebody else made, if it is the one that was declared.
+    /// Takes over the change that somebody else made, if it is the one that was declared. Returns who made it.
     pub(crate) fn follow(
         &self,
         id: GroupId,
         message: &[u8],
         declared: &Commit,
         check: impl Fn(&Leaf) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    ) -> Result<RosterEntry, Fault> {
         let mut group = self.load(id)?;
-        let (_, content) = self.process(&mut group, message, None)?;
+        let (author, content) = self.process(&mut group, message, None)?;
         let ProcessedMessageContent::StagedCommitMessage(staged) = content else {
             return Err(Fault::Unreadable("not a commit".into()));
         };
-        let (added, removed) = self.delta(&group, &staged)?;
+        let (added, removed) = self.delta(&group, &staged, &author)?;
         added.iter().try_for_each(check)?;
-        let entries = |leaves: &[Leaf]| leaves.iter().map(Leaf::entry).collect::<BTreeSet<RosterEntry>>();
-        let said = |entries: &[RosterEntry]| entries.iter().copied().collect::<BTreeSet<_>>();
+        let entries = |leaves: &[Leaf]| ordered::set(leaves.iter().map(Leaf::entry));
+        let said = |entries: &[RosterEntry]| ordered::set(entries.iter().copied());
         if entries(&added) != said(&declared.added) || entries(&removed) != said(&declared.removed) {
             return Err(Fault::Untrusted(Distrust::Change, "a commit does something else than was declared"));
         }
-        group.merge_staged_commit(&self.provider, *staged).map_err(|error| self.fault(error))
+        group.merge_staged_commit(&self.provider, *staged).map_err(|error| self.fault(error))?;
+        Ok(author.entry())
     }
 
-    /// Who a commit adds and removes. It may do nothing else than that, and renew the committer's own keys.
-    fn delta(&self, group: &MlsGroup, staged: &StagedCommit) -> Result<(Vec<Leaf>, Vec<Leaf>), Fault> {
+    /// Who a commit adds and removes. It may do nothing else than that, and renew its author's own keys.
+    fn delta(&self, group: &MlsGroup, staged: &StagedCommit, author: &Leaf) -> Result<(Vec<Leaf>, Vec<Leaf>), Fault> {
         let (mut added, mut removed) = (Vec::new(), Vec::new());
         for queued in staged.queued_proposals() {
             match queued.proposal() {
@@ -203,12 +233,10 @@ impl Mls<'_> {
                 _ => return Err(Fault::Untrusted(Distrust::Change, "a commit does more than to add and remove")),
             }
         }
-        if let Some(renewed) = staged.update_path_leaf_node() {
-            let renewed = self.verified(renewed)?;
-            let is_member = group.members().any(|member| member.signature_key == renewed.key);
-            if !is_member {
-                return Err(Fault::Untrusted(Distrust::Change, "a commit gives its author another key"));
-            }
+        if let Some(renewed) = staged.update_path_leaf_node()
+            && self.verified(renewed)? != *author
+        {
+            return Err(Fault::Untrusted(Distrust::Change, "a commit makes its author somebody else"));
         }
         Ok((added, removed))
     }
@@ -222,8 +250,14 @@ impl Mls<'_> {
         self.own.verified(&member.credential, &member.signature_key)
     }
 
-    /// Joins a group; every leaf in it passes `check`.
-    pub(crate) fn join(&self, bytes: &[u8], check: impl Fn(&Leaf) -> Result<(), Fault>) -> Result<GroupId, Fault> {
+    /// Joins a group; every leaf in it passes `check`. It may take the place of `old` and of no other one: whoever begins a group
+    /// chooses its name, which for others stands in front of every message.
+    pub(crate) fn join(
+        &self,
+        bytes: &[u8],
+        old: Option<GroupId>,
+        check: impl Fn(&Leaf) -> Result<(), Fault>,
+    ) -> Result<Joined, Fault> {
         let welcome = Welcome::tls_deserialize_exact_bytes(bytes).map_err(|error| self.fault(error))?;
         let config = MlsGroupJoinConfig::builder()
             .wire_format_policy(PURE_CIPHERTEXT_WIRE_FORMAT_POLICY)
@@ -235,13 +269,21 @@ impl Mls<'_> {
         let staged = StagedWelcome::build_from_welcome(&self.provider, &config, welcome)
             .and_then(|builder| builder.skip_lifetime_validation().replace_old_group().build())
             .map_err(|error| self.fault(error))?;
+        let mut members = BTreeSet::new();
         for member in staged.members() {
-            check(&self.own.verified(&member.credential, &member.signature_key)?)?;
+            let leaf = self.own.verified(&member.credential, &member.signature_key)?;
+            check(&leaf)?;
+            members.insert(leaf.entry());
         }
+        let by = self.verified(staged.welcome_sender().map_err(|error| self.fault(error))?)?.entry();
         let id = staged.group_context().group_id().as_slice().try_into();
-        let id = GroupId(id.map_err(|_| Fault::Unreadable("a group's id is not 16 bytes".into()))?);
+        let group = GroupId(id.map_err(|_| Fault::Unreadable("a group's id is not 16 bytes".into()))?);
+        let is_here = || MlsGroup::load(&self.provider.storage, &group.mls()).map_err(|error| self.fault(error));
+        if Some(group) != old && is_here()?.is_some() {
+            return Err(Fault::Untrusted(Distrust::Change, "a Welcome to a group by the name of another one"));
+        }
         staged.into_group(&self.provider).map_err(|error| self.fault(error))?;
-        Ok(id)
+        Ok(Joined { group, by, members })
     }
 
     /// For all in the group. `header` is what is said about it in clear: whoever reads it has to have the same.

@@ -6,11 +6,11 @@
 use std::cell::RefCell;
 
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider, traits};
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::store::StoreError;
+use crate::store::{Ask as _, StoreError};
 
 /// Of the values in the table `mls`. Never reused.
 #[derive(Clone, Copy)]
@@ -79,39 +79,43 @@ impl<'a> Storage<'a> {
     fn put(&self, label: Label, key: &[u8], item: &[u8], value: &[u8]) -> Result<(), StoreError> {
         let sql = "INSERT INTO mls (label, key, item, value) VALUES (?, ?, ?, sealed(?))
                    ON CONFLICT (label, key, item) DO UPDATE SET value = excluded.value";
-        self.db.prepare_cached(sql)?.execute((label as u8, key, item, value))?;
+        self.db.run(sql, params![label as u8, key, item, value])?;
         Ok(())
     }
 
     fn get(&self, label: Label, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let mut query =
-            self.db.prepare_cached("SELECT unsealed(value) FROM mls WHERE label = ? AND key = ? AND item = x''")?;
-        Ok(query.query_row((label as u8, key), |row| row.get(0)).optional()?)
+        self.db.first(
+            "SELECT unsealed(value) FROM mls WHERE label = ? AND key = ? AND item = x''",
+            params![label as u8, key],
+            |row| row.get(0),
+        )
     }
 
     /// Oldest first.
     fn list(&self, label: Label, key: &[u8]) -> Result<Vec<Listed>, StoreError> {
-        let mut query =
-            self.db.prepare_cached("SELECT item, unsealed(value) FROM mls WHERE label = ? AND key = ? ORDER BY id")?;
-        let rows = query.query_map((label as u8, key), |row| Ok(Listed { item: row.get(0)?, value: row.get(1)? }))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        self.db.all(
+            "SELECT item, unsealed(value) FROM mls WHERE label = ? AND key = ? ORDER BY id",
+            params![label as u8, key],
+            |row| Ok(Listed { item: row.get(0)?, value: row.get(1)? }),
+        )
     }
 
     /// One value, or a whole list.
     fn delete(&self, label: Label, key: &[u8]) -> Result<(), StoreError> {
-        self.db.prepare_cached("DELETE FROM mls WHERE label = ? AND key = ?")?.execute((label as u8, key))?;
+        self.db.run("DELETE FROM mls WHERE label = ? AND key = ?", params![label as u8, key])?;
         Ok(())
     }
 
     fn delete_item(&self, label: Label, key: &[u8], item: &[u8]) -> Result<(), StoreError> {
         let sql = "DELETE FROM mls WHERE label = ? AND key = ? AND item = ?";
-        self.db.prepare_cached(sql)?.execute((label as u8, key, item))?;
+        self.db.run(sql, params![label as u8, key, item])?;
         Ok(())
     }
 
     pub(super) fn has_key_packages(&self) -> Result<bool, StoreError> {
-        let mut query = self.db.prepare_cached("SELECT EXISTS (SELECT 1 FROM mls WHERE label = ?)")?;
-        Ok(query.query_row([Label::KeyPackage as u8], |row| row.get(0))?)
+        self.db.one("SELECT EXISTS (SELECT 1 FROM mls WHERE label = ?)", params![Label::KeyPackage as u8], |row| {
+            row.get(0)
+        })
     }
 
     /// Forgets the secrets of every key package that was made and not used.

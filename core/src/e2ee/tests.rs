@@ -3,7 +3,9 @@
 use chasqui_wire::{
     Commit, DeviceId, KeyPackage, RealmId, RosterEntry, Signal, SignalBody, SignalKind, Timestamp, UserId,
 };
+use openmls::prelude::Capabilities;
 use rusqlite::Connection;
+use tls_codec::{Serialize as _, VLByteVec};
 
 use super::*;
 use crate::store::Store;
@@ -78,7 +80,7 @@ fn together(first: &Device, others: &[&Device]) {
     let change = first.mls().begin(GROUP, &packages, anybody).unwrap();
     first.mls().merge(GROUP).unwrap();
     for other in others {
-        assert_eq!(other.mls().join(&change.declared.welcome, anybody).unwrap(), GROUP);
+        assert_eq!(other.mls().join(&change.declared.welcome, None, anybody).unwrap().group, GROUP);
     }
 }
 
@@ -90,7 +92,7 @@ fn a_group_is_begun_and_all_read_what_is_said() {
     assert!(change.declared.begins && change.declared.removed.is_empty());
     ana.mls().merge(GROUP).unwrap();
     for joining in [&bo, &bos_laptop] {
-        joining.mls().join(&change.declared.welcome, anybody).unwrap();
+        joining.mls().join(&change.declared.welcome, None, anybody).unwrap();
     }
     for one in [&ana, &bo, &bos_laptop] {
         assert_eq!(one.members(), [ana.entry(), bo.entry(), bos_laptop.entry()]);
@@ -154,11 +156,11 @@ fn a_welcome_is_for_those_who_were_added_and_once_for_each() {
     eve.package();
     let change = ana.mls().begin(GROUP, &[bo.package(), cho.package()], anybody).unwrap();
     let welcome = &change.declared.welcome;
-    assert!(matches!(eve.mls().join(welcome, anybody), Err(Fault::Unreadable(_))));
+    assert!(matches!(eve.mls().join(welcome, None, anybody), Err(Fault::Unreadable(_))));
     for added in [&bo, &cho] {
-        added.mls().join(welcome, anybody).unwrap();
+        added.mls().join(welcome, None, anybody).unwrap();
         added.mls().forget(GROUP).unwrap();
-        assert!(matches!(added.mls().join(welcome, anybody), Err(Fault::Unreadable(_))), "its key is used up");
+        assert!(matches!(added.mls().join(welcome, None, anybody), Err(Fault::Unreadable(_))), "its key is used up");
     }
 }
 
@@ -185,13 +187,13 @@ fn a_last_resort_serves_again_until_it_is_forgotten() {
         ana.mls().forget(GROUP).unwrap();
         let change = ana.mls().begin(GROUP, std::slice::from_ref(&last), anybody).unwrap();
         ana.mls().merge(GROUP).unwrap();
-        bo.mls().join(&change.declared.welcome, anybody).unwrap();
+        bo.mls().join(&change.declared.welcome, Some(GROUP), anybody).unwrap();
         bo.says("again", &[&ana]);
     }
     bo.mls().forget_key_packages().unwrap();
     ana.mls().forget(GROUP).unwrap();
     let change = ana.mls().begin(GROUP, &[last], anybody).unwrap();
-    assert!(matches!(bo.mls().join(&change.declared.welcome, anybody), Err(Fault::Unreadable(_))));
+    assert!(matches!(bo.mls().join(&change.declared.welcome, None, anybody), Err(Fault::Unreadable(_))));
 }
 
 #[test]
@@ -202,7 +204,7 @@ fn devices_come_and_go_and_who_is_out_reads_nothing_more() {
     assert_eq!((&change.declared.added[..], &change.declared.removed[..]), (&[new.entry()][..], &[lost.entry()][..]));
     bo.mls().follow(GROUP, &change.commit, &change.declared, anybody).unwrap();
     ana.mls().merge(GROUP).unwrap();
-    new.mls().join(&change.declared.welcome, anybody).unwrap();
+    new.mls().join(&change.declared.welcome, None, anybody).unwrap();
     ana.says("without them", &[&bo, &new]);
     new.says("here I am", &[&ana, &bo]);
     let sealed = bo.mls().seal(GROUP, b"header", b"secret").unwrap();
@@ -218,7 +220,7 @@ fn of_two_changes_at_once_one_counts() {
     bo.mls().withdraw(GROUP).unwrap();
     bo.mls().follow(GROUP, &by_ana.commit, &by_ana.declared, anybody).unwrap();
     ana.mls().merge(GROUP).unwrap();
-    cho.mls().join(&by_ana.declared.welcome, anybody).unwrap();
+    cho.mls().join(&by_ana.declared.welcome, None, anybody).unwrap();
     bo.says("after all", &[&ana, &cho]);
 }
 
@@ -343,9 +345,90 @@ fn a_device_without_its_users_word_gets_into_no_group() {
     assert!(change.declared.added.is_empty() && change.declared.welcome.is_empty());
     // Who joins looks at everybody who is there.
     let change = forger.mls().begin(GROUP, &[ana.package()], anybody).unwrap();
-    let joined = device(1, 11).mls().join(&change.declared.welcome, is_known);
+    let joined = device(1, 11).mls().join(&change.declared.welcome, None, is_known);
     assert!(joined.is_err());
-    assert!(matches!(ana.mls().join(&change.declared.welcome, is_known), Err(Fault::Untrusted(..))));
+    assert!(matches!(ana.mls().join(&change.declared.welcome, None, is_known), Err(Fault::Untrusted(..))));
+}
+
+/// A package of `device` with other keys: its own, and the one of its leaf.
+fn package_with(device: &Device, init: Option<&[u8]>, leaf: Option<&[u8]>) -> KeyPackage {
+    // Of a signature with its length (RFC 9000, section 16).
+    const SIGNATURE: usize = 66;
+    let made = made(device, SUITE, key_package::capabilities());
+    // RFC 9420, section 5.1.2.
+    let signed = |label: &str, content: &[u8]| {
+        let to_be_signed =
+            [label.as_bytes(), content].map(|part| VLByteVec::from(part).tls_serialize_detached().unwrap());
+        let signature = device.own.signer.sign(&to_be_signed.concat()).unwrap();
+        [content, &[0x40, 0x40], &signature].concat()
+    };
+    let mut inner = made.leaf_node().tls_serialize_detached().unwrap();
+    let mut outer = made.tls_serialize_detached().unwrap();
+    // Version and ciphersuite, a key with its length; the leaf, which begins with its key.
+    let (key, inside) = (5..37, 37..37 + inner.len());
+    assert_eq!(outer[inside.clone()], inner);
+    inner.truncate(inner.len() - SIGNATURE);
+    outer.truncate(outer.len() - SIGNATURE);
+    if let Some(leaf) = leaf {
+        inner[1..33].copy_from_slice(leaf);
+    }
+    if let Some(init) = init {
+        outer[key].copy_from_slice(init);
+    }
+    outer[inside].copy_from_slice(&signed("MLS 1.0 LeafNodeTBS", &inner));
+    KeyPackage { entry: device.entry(), body: signed("MLS 1.0 KeyPackageTBS", &outer).into() }
+}
+
+fn made(device: &Device, suite: Ciphersuite, capabilities: Capabilities) -> openmls::prelude::KeyPackage {
+    let builder = openmls::prelude::KeyPackage::builder().leaf_node_capabilities(capabilities);
+    let made = builder.build(suite, &device.mls().provider, &device.own.signer, device.own.credential.clone());
+    made.unwrap().into_key_package()
+}
+
+#[test]
+fn one_bad_key_package_keeps_nobody_else_out() {
+    let (ana, bo, bad, cho) = (device(1, 11), device(2, 21), device(2, 22), device(2, 23));
+    together(&ana, &[&cho]);
+    let good = bo.package();
+    let [init, leaf] = [5..37, 38..70].map(|key| good.body[key].to_vec());
+    let wrap = |made: openmls::prelude::KeyPackage| KeyPackage {
+        entry: bad.entry(),
+        body: made.tls_serialize_detached().unwrap().into(),
+    };
+    let other_suite = crypto::CIPHERSUITES[1];
+    let only_other_suite = Capabilities::new(None, Some(&[other_suite]), None, None, None);
+    let (zero, one) = ([0; 32], {
+        let mut one = [0; 32];
+        one[0] = 1;
+        one
+    });
+    let left_out = [
+        ("another ciphersuite", wrap(made(&bad, other_suite, key_package::capabilities()))),
+        ("does not speak what it is of", wrap(made(&bad, SUITE, only_other_suite))),
+        ("another's key", package_with(&bad, Some(&init), None)),
+        ("another's leaf", package_with(&bad, None, Some(&leaf))),
+        ("another's leaf as its key", package_with(&bad, Some(&leaf), None)),
+        ("a key of small order", package_with(&bad, Some(&zero), None)),
+        ("a leaf of small order", package_with(&bad, None, Some(&one))),
+        ("the same device again", bo.package()),
+        ("who begins it", ana.package()),
+    ];
+    for (what, package) in left_out {
+        let refused = [package.entry];
+        let packages = [good.clone(), package];
+        let begun = ana.mls().begin(GroupId([2; 16]), &packages, anybody).unwrap();
+        let changed = ana.mls().change(GROUP, &packages, &[], anybody).unwrap();
+        for change in [&begun, &changed] {
+            assert_eq!(change.declared.added, [bo.entry()], "{what}");
+            assert_eq!(change.refused.iter().map(|(entry, _)| *entry).collect::<Vec<_>>(), refused, "{what}");
+        }
+        ana.mls().withdraw(GROUP).unwrap();
+        ana.mls().forget(GroupId([2; 16])).unwrap();
+    }
+    // It is not what these were made by that kept them out; and who leaves may come back.
+    let packages = [good, package_with(&bad, None, None), cho.package()];
+    let change = ana.mls().change(GROUP, &packages, &[cho.entry().device], anybody).unwrap();
+    assert_eq!(change.declared.added, [bo.entry(), bad.entry(), cho.entry()]);
 }
 
 #[test]
@@ -377,7 +460,7 @@ fn a_crash_at_any_write_breaks_no_group() {
     let package = KeyPackage { entry: bo.entry(), body: package };
     let begun = crashing(&ana, |mls| mls.begin(GROUP, std::slice::from_ref(&package), anybody));
     crashing(&ana, |mls| mls.merge(GROUP));
-    crashing(&bo, |mls| mls.join(&begun.declared.welcome, anybody));
+    crashing(&bo, |mls| mls.join(&begun.declared.welcome, None, anybody));
     let sealed = crashing(&ana, |mls| mls.seal(GROUP, b"header", b"one"));
     assert_eq!(crashing(&bo, |mls| mls.open(GROUP, b"header", &sealed)).content, b"one");
     crashing(&bo, |mls| mls.change(GROUP, &[cho.package()], &[], anybody));
@@ -385,7 +468,7 @@ fn a_crash_at_any_write_breaks_no_group() {
     let change = crashing(&ana, |mls| mls.change(GROUP, &[cho.package()], &[], anybody));
     crashing(&ana, |mls| mls.merge(GROUP));
     crashing(&bo, |mls| mls.follow(GROUP, &change.commit, &change.declared, anybody));
-    cho.mls().join(&change.declared.welcome, anybody).unwrap();
+    cho.mls().join(&change.declared.welcome, None, anybody).unwrap();
     bo.says("two", &[&ana, &cho]);
     cho.says("three", &[&ana, &bo]);
     crashing(&ana, |mls| mls.forget(GROUP));
@@ -452,7 +535,7 @@ fn the_format_is_that_of_this_schema() {
     assert_eq!(ana.mls().open(GROUP, b"header", &written("said")).unwrap().content, b"said");
     ana.mls().merge(GROUP).unwrap();
     assert_eq!(ana.members(), [ana.entry(), bo.entry(), cho.entry()]);
-    assert_eq!(ana.mls().join(&written("welcome"), anybody).unwrap(), GroupId([2; 16]));
+    assert_eq!(ana.mls().join(&written("welcome"), None, anybody).unwrap().group, GroupId([2; 16]));
 }
 
 /// What a device keeps, and messages to it, as statements.
@@ -470,4 +553,50 @@ fn dump(device: &Device, messages: &[(&str, &[u8])]) -> String {
         format!("INSERT INTO written VALUES ('{name}', x'{message}');\n")
     });
     kept.unwrap().map(Result::unwrap).chain(messages).collect()
+}
+
+impl Mls<'_> {
+    /// A commit by which this device's leaf says that it is another device, of another user, on the word of a key that anybody can
+    /// make.
+    pub(crate) fn renew_as(&self, id: GroupId, user: UserId, device: DeviceId, identity_seed: &Secret) -> Change {
+        let own = &self.own;
+        let link = sign_with(identity_seed, &signing::link(own.realm, user, device, &own.leaf.key));
+        let leaf = Leaf { user, device, key: own.leaf.key, identity_key: public_key(identity_seed) };
+        let credential = super::credential::credential(&leaf, &link);
+        let credential = CredentialWithKey { credential, signature_key: own.leaf.key.as_slice().into() };
+        let parameters = openmls::prelude::LeafNodeParameters::builder().with_credential_with_key(credential).build();
+        let mut group = self.load(id).unwrap();
+        let bundle = group
+            .commit_builder()
+            .leaf_node_parameters(parameters)
+            .load_psks(&self.provider.storage)
+            .unwrap()
+            .build(&self.provider.crypto, &self.provider.crypto, &self.own.signer, |_| true)
+            .unwrap()
+            .stage_commit(&self.provider)
+            .unwrap();
+        let commit: bytes::Bytes = bundle.commit().to_bytes().unwrap().into();
+        let hash = ring::digest::digest(&ring::digest::SHA256, &commit).as_ref().try_into().unwrap();
+        let declared = Commit { hash, added: vec![], removed: vec![], begins: false, welcome: bytes::Bytes::new() };
+        Change { commit, declared, refused: vec![] }
+    }
+}
+
+#[test]
+fn a_commit_by_which_a_leaf_becomes_somebody_else_is_not_followed() {
+    let (ana, laptop, bo) = (device(1, 11), device(1, 12), device(2, 21));
+    together(&ana, &[&laptop, &bo]);
+    let other = [
+        (ana.entry(), Secret::new([0x77; 32])),
+        // Of his own user, too: another device, or another identity.
+        (RosterEntry { user: bo.entry().user, device: DeviceId::from_bytes([22; 16]) }, Secret::new([0x77; 32])),
+        (bo.entry(), Secret::new([0x77; 32])),
+    ];
+    for (entry, seed) in other {
+        let change = bo.mls().renew_as(GROUP, entry.user, entry.device, &seed);
+        let followed = laptop.in_transaction(|mls| mls.follow(GROUP, &change.commit, &change.declared, anybody));
+        assert!(matches!(followed, Err(Fault::Untrusted(Distrust::Change, _))), "{followed:?}");
+        bo.mls().withdraw(GROUP).unwrap();
+    }
+    bo.says("as himself", &[&ana, &laptop]);
 }

@@ -1,29 +1,22 @@
-//! Archive: a history that another device of the user gives, or that comes from a backup, takes its place in this one.
+//! Archive: another device of the user gives its history. How that takes its place here: `merge.rs`.
 //!
-//! Guarantees: what is merged twice is there once; nothing that is here is replaced by what an archive says, but a message that could not
-//! be read, and a position by a later one. A transfer goes on after a crash of either device where it stood, and what is lost on the way is asked for again.
+//! Guarantees: a transfer goes on after a crash of either device where it stood, and what is lost on the way is asked for again.
+
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use chasqui_wire::{
-    ArchivePage, ArchivedConversation, ArchivedMessage, ArchivedMissing, ArchivedUser, BackupHead, Content,
-    ContentKind, ConversationKind, DeviceId, Envelope, ErrorCode, HistoryNext, HistoryPiece, HistoryRequest, Limits,
-    MessageId, Protection, RosterEntry, Seq, Timestamp, UserId, direct_conversation,
+    ArchivePage, Content, ContentKind, ConversationKind, DeviceId, Envelope, ErrorCode, HistoryNext, HistoryPiece,
+    HistoryRequest, Limits, MessageId, Protection, RosterEntry, Timestamp, direct_conversation,
 };
 
 use super::identity::Identity;
-use super::inbox::move_to_later;
+use super::merge::Unsent;
 use super::recovery::name;
-use super::{Engine, Reply, Secret, Turn, public_key};
-use crate::domain::Failure;
+use super::{Engine, Turn};
 use crate::e2ee::{Fault, Mls, SEALED_BYTES};
-use crate::error::Error;
 use crate::planted::{PlantedBug, planted};
-use crate::store::{
-    self, AccountRow, ArchiveCursor, ConversationHead, ConversationRow, IndexChange, MessageKind, MessageRow, NewHole,
-    NewMessage, Place, Request, SecuredRow, StoreError, TransferRow,
-};
-
-type Answer = Result<Result<Reply, Error>, StoreError>;
+use crate::store::{self, ArchiveCursor, ConversationHead, ConversationRow, SecuredRow, StoreError, TransferRow};
 
 /// Of history in an answer, and of a piece beside its bytes.
 const ANSWER_PAGES: u32 = 4;
@@ -34,6 +27,8 @@ const MINUTE_MS: u64 = 60_000;
 const PAUSES_MS: [u64; 5] = [MINUTE_MS, 10 * MINUTE_MS, 60 * MINUTE_MS, 12 * 60 * MINUTE_MS, 24 * 60 * MINUTE_MS];
 /// About three weeks.
 const ATTEMPTS: u32 = 24;
+/// Of answers of one device that are of no use at the same place.
+const USELESS: u32 = 3;
 
 /// After so many other requests that nothing came of.
 fn pause(attempts: u32) -> u64 {
@@ -44,11 +39,15 @@ fn pause(attempts: u32) -> u64 {
 #[derive(Debug, Default)]
 pub(super) struct Transfer {
     at: Option<Timestamp>,
+    /// How often in a row what came was of no use. In memory, as what follows: who starts anew tries once more.
+    useless: u32,
+    /// Who gave such things to the end.
+    given_up: BTreeSet<DeviceId>,
 }
 
 impl Transfer {
     pub(super) fn load(db: &rusqlite::Connection) -> Result<Self, StoreError> {
-        let mut transfer = Self { at: TransferRow::load(db)?.map(|row| row.ask_at) };
+        let mut transfer = Self { at: TransferRow::load(db)?.map(|row| row.ask_at), ..Self::default() };
         transfer.look();
         Ok(transfer)
     }
@@ -68,22 +67,45 @@ impl Transfer {
     }
 }
 
-/// What becomes of messages that the node never took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unsent {
-    /// Their device sends them.
-    Left,
-    /// Their device is gone: they stay, to be sent again by whoever wants.
-    Kept,
-}
-
 impl Engine {
     /// This device was linked by `device`, which has the history.
     pub(super) fn begin_transfer(&mut self, turn: &mut Turn<'_>, device: DeviceId) -> Result<(), StoreError> {
+        self.begin_transfer_at(turn, device, Bytes::new())
+    }
+
+    /// What devices of the user say to each other may have missed this one, and none of them knows. They are asked for the end of
+    /// their histories, with which they say it once more.
+    pub(super) fn catch_up(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        // A history that is being given ends in the same way. What is asked for already may have been lost with the rest.
+        self.catch_up_unless(turn, |row| !row.catches_up())
+    }
+
+    /// The same, of what cannot be read. That is no reason to ask once more and at once: two that do not understand each other would
+    /// never stop asking.
+    pub(super) fn catch_up_in_time(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        self.catch_up_unless(turn, |_| true)
+    }
+
+    fn catch_up_unless(
+        &mut self,
+        turn: &mut Turn<'_>,
+        is_enough: impl Fn(&TransferRow) -> bool,
+    ) -> Result<(), StoreError> {
+        let Some(own) = self.account.as_ref().filter(|account| account.is_linked()).map(|account| account.device)
+        else {
+            return Ok(());
+        };
+        if TransferRow::load(turn.db)?.is_some_and(|row| is_enough(&row)) || planted(PlantedBug::NeverCaughtUp) {
+            return Ok(());
+        }
+        self.begin_transfer_at(turn, own, ArchiveCursor::END.encode())
+    }
+
+    fn begin_transfer_at(&mut self, turn: &mut Turn<'_>, device: DeviceId, next: Bytes) -> Result<(), StoreError> {
         let row = TransferRow {
             device,
             asked: Bytes::new(),
-            next: Bytes::new(),
+            next,
             pieces: 0,
             page: Vec::new(),
             messages: 0,
@@ -99,7 +121,7 @@ impl Engine {
 
     /// The node was restored to before it knew that this device takes part: what others said since, only the user's other devices got.
     pub(super) fn link_was_forgotten(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
-        let giver = match TransferRow::load(turn.db)? {
+        let giver = match TransferRow::load(turn.db)?.filter(|row| !row.catches_up()) {
             Some(row) => Some(row.device),
             None => self.siblings(turn)?.first().copied(),
         };
@@ -125,9 +147,11 @@ impl Engine {
             self.transfer.at = Some(row.ask_at);
             return Ok(());
         }
-        if row.attempts >= ATTEMPTS {
-            tracing::warn!("the other device does not give its history");
-            return self.end_transfer(turn);
+        // The first request has brought the group up to date.
+        let is_alone = row.catches_up() && row.attempts > 0 && self.is_alone(turn)?;
+        if row.attempts >= ATTEMPTS || is_alone {
+            tracing::warn!("no other device gives its history");
+            return self.give_up_transfer(turn, &row);
         }
         let Some(conversation) = self.with_oneself(turn)? else { return Ok(()) };
         if row.attempts > 1 {
@@ -136,7 +160,8 @@ impl Engine {
             self.let_go(turn, conversation.id)?;
         }
         let request = HistoryRequest { cursor: row.next.clone(), attempt: row.attempts };
-        self.tell_device(turn, &conversation, row.device, ContentKind::HistoryRequest(request))?;
+        let of = (!row.catches_up()).then_some(row.device);
+        self.tell_devices(turn, &conversation, of, ContentKind::HistoryRequest(request))?;
         let ask_at = turn.now.plus_millis(pause(row.attempts));
         let attempts = row.attempts + 1;
         TransferRow { asked: row.next.clone(), pieces: 0, page: Vec::new(), attempts, ask_at, ..row }.put(turn.db)?;
@@ -144,10 +169,25 @@ impl Engine {
         Ok(())
     }
 
+    /// What did not come nobody gives.
+    fn give_up_transfer(&mut self, turn: &mut Turn<'_>, row: &TransferRow) -> Result<(), StoreError> {
+        if !row.catches_up() {
+            self.tell_loss(turn)?;
+        }
+        self.end_transfer(turn)
+    }
+
+    fn tell_loss(&self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        store::note_loss(turn.db)?;
+        turn.changes.incomplete = true;
+        Ok(())
+    }
+
     fn end_transfer(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
         TransferRow::remove(turn.db)?;
         store::drop_stale_early_receipts(turn.db)?;
-        self.transfer.at = None;
+        store::date_oldest_loss(turn.db, turn.now)?;
+        self.transfer = Transfer::default();
         turn.changes.transfer = true;
         Ok(())
     }
@@ -162,7 +202,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         // One that has not all itself is asked again later.
         // Not the one that gives it: it would wait for this one.
-        let giver = TransferRow::load(turn.db)?.map(|row| row.device);
+        let giver = TransferRow::load(turn.db)?.filter(|row| !row.catches_up()).map(|row| row.device);
         if !self.is_own_device(envelope) || giver.is_some_and(|giver| giver != envelope.sender_device) {
             return Ok(());
         }
@@ -173,7 +213,7 @@ impl Engine {
         });
         let limit = self.link.limits().unwrap_or(&Limits::DEFAULT).body_bytes as usize;
         let piece_bytes = limit.saturating_sub(SEALED_BYTES + BESIDE).max(1);
-        let mut number = 0;
+        let (mut number, mut is_whole, asker) = (0, false, Some(envelope.sender_device));
         for pages in 1..=ANSWER_PAGES {
             let Some(cursor) = at else { break };
             let (page, next) = cursor.page(turn.db, PAGE.min(piece_bytes))?;
@@ -192,10 +232,17 @@ impl Engine {
                     next: is_last.then(|| HistoryNext { cursor: next_cursor.clone(), per_mille }),
                     ends_answer: is_last && ends_answer,
                 };
-                self.tell_device(turn, conversation, envelope.sender_device, ContentKind::HistoryPiece(piece))?;
+                self.tell_devices(turn, conversation, asker, ContentKind::HistoryPiece(piece))?;
                 number += 1;
             }
+            is_whole = next.is_none();
             at = next.filter(|_| !ends_answer);
+        }
+        if is_whole {
+            // After it: whoever has no room for this has no room for what comes later either, is told so, and asks again.
+            for comparison in store::comparisons(turn.db)? {
+                self.tell_devices(turn, conversation, asker, ContentKind::Comparison(comparison))?;
+            }
         }
         Ok(())
     }
@@ -210,9 +257,8 @@ impl Engine {
         if !self.is_own_device(envelope) {
             return Ok(());
         }
-        let Some(mut row) = TransferRow::load(turn.db)?.filter(|row| row.device == envelope.sender_device) else {
-            return Ok(());
-        };
+        let is_of = |row: &TransferRow| row.catches_up() || row.device == envelope.sender_device;
+        let Some(mut row) = TransferRow::load(turn.db)?.filter(is_of) else { return Ok(()) };
         // An earlier answer to a question that was asked again, or one of which something is missing: it is asked for again.
         if row.asked != piece.cursor || row.pieces != piece.number {
             return Ok(());
@@ -224,8 +270,19 @@ impl Engine {
         turn.changes.transfer = true;
         if let Some(next) = &piece.next {
             match ArchivePage::decode(std::mem::take(&mut row.page).into()) {
-                Ok(page) => row.messages += self.merge(turn, &page, Unsent::Left)?,
-                Err(error) => tracing::warn!(%error, "a page of the history is of no use"),
+                Ok(page) => {
+                    row.messages += self.merge(turn, &page, Unsent::Left)?;
+                    self.transfer.useless = 0;
+                    if let Some(newest) = page.messages.first() {
+                        store::date_loss(turn.db, newest.accepted_at.unwrap_or(newest.created_at))?;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a page of the history is of no use");
+                    if self.asks_again_for_page(turn, &mut row)? {
+                        return Ok(());
+                    }
+                }
             }
             (row.next, row.per_mille) = (next.cursor.clone(), next.per_mille);
             if next.cursor.is_empty() || planted(PlantedBug::HistoryCutShort) {
@@ -238,6 +295,34 @@ impl Engine {
         row.put(turn.db)?;
         self.transfer.at = Some(row.ask_at);
         Ok(())
+    }
+
+    /// A page that is of no use here is asked for again: of the device that gave it, which may do better, then of each other one. Says
+    /// whether it is; what nobody can give is passed over, and told.
+    fn asks_again_for_page(&mut self, turn: &mut Turn<'_>, row: &mut TransferRow) -> Result<bool, StoreError> {
+        if row.catches_up() {
+            return Ok(false);
+        }
+        self.transfer.useless += 1;
+        let useless = self.transfer.useless;
+        if useless < USELESS {
+            (row.attempts, row.ask_at) = (useless, turn.now.plus_millis(pause(useless - 1)));
+            // The rest of this answer follows what could not be used.
+            row.pieces = u32::MAX;
+            row.put(turn.db)?;
+            self.transfer.at = Some(row.ask_at);
+            return Ok(true);
+        }
+        self.transfer.useless = 0;
+        self.transfer.given_up.insert(row.device);
+        let siblings = self.siblings(turn)?;
+        if let Some(other) = siblings.into_iter().find(|device| !self.transfer.given_up.contains(device)) {
+            self.begin_transfer(turn, other)?;
+            return Ok(true);
+        }
+        tracing::error!("nobody can give a page of the history");
+        self.tell_loss(turn)?;
+        Ok(false)
     }
 
     /// What this device asked for reached nobody. The other one's mailbox may be full, or the node was restored: only who cannot be
@@ -255,7 +340,7 @@ impl Engine {
         tracing::warn!("the device that was to give its history is gone");
         match self.siblings(turn)?.into_iter().find(|&device| device != row.device) {
             Some(other) => self.begin_transfer(turn, other),
-            None => self.end_transfer(turn),
+            None => self.give_up_transfer(turn, &row),
         }
     }
 
@@ -279,6 +364,20 @@ impl Engine {
         Ok(Vec::new())
     }
 
+    /// Whether the group of all the user's devices has this one only. In other groups may be some that are gone.
+    fn is_alone(&mut self, turn: &Turn<'_>) -> Result<bool, StoreError> {
+        let Some(conversation) = self.with_oneself(turn)? else { return Ok(false) };
+        let group = SecuredRow::get(turn.db, conversation.id)?.group;
+        let Some((own, group)) = self.account.as_ref().and_then(Identity::linked).zip(group) else {
+            return Ok(false);
+        };
+        match Mls::new(own, turn.db).members(group) {
+            Ok(members) => Ok(members.len() == 1),
+            Err(Fault::Store(error)) => Err(error),
+            Err(_) => Ok(false),
+        }
+    }
+
     pub(super) fn is_own_device(&self, envelope: &Envelope) -> bool {
         let is_own = |user| envelope.sender_user == user && envelope.peer == Some(user);
         envelope.protection == Protection::EndToEnd && self.account.as_ref().is_some_and(|account| is_own(account.user))
@@ -293,212 +392,19 @@ impl Engine {
         self.conversation_of_devices(turn, &head).map(Some)
     }
 
-    fn tell_device(
+    /// One of the user's other devices, or all.
+    fn tell_devices(
         &mut self,
         turn: &Turn<'_>,
         conversation: &ConversationRow,
-        device: DeviceId,
+        device: Option<DeviceId>,
         kind: ContentKind,
     ) -> Result<(), StoreError> {
         let Some(own) = self.account.as_ref().map(|account| account.device) else { return Ok(()) };
         let mut content = Content { message: MessageId::from_bytes([0; 16]), created_at: turn.now, kind };
         let words = content.encode();
-        content.message = name(&[b"chasqui/v1/history", own.as_bytes(), device.as_bytes(), &words]);
-        self.say_to_devices(turn, conversation, content.message, content.encode(), Some(device), None)
-    }
-
-    /// A backup says whose history it is, and what their identity was.
-    pub(super) fn adopt(&mut self, turn: &mut Turn<'_>, head: &BackupHead) -> Answer {
-        let seed = head.identity_seed.map(Secret::new);
-        if !AccountRow::adopt_owner(turn.db, head.user, &head.name, seed.as_ref())? {
-            return Ok(Err(Error::someone_elses_folder()));
-        }
-        let Some(row) = AccountRow::load(turn.db)?.filter(|row| row.enrolled) else { return Ok(Ok(Reply::Done)) };
-        if row.user != head.user {
-            return Ok(Err(Error::someone_elses_folder()));
-        }
-        // Logged in before: the node says whether that is still the user's identity.
-        let is_wanted = |seed: &Secret| row.identity_seed.is_none() || row.other_identity == Some(public_key(seed));
-        if let Some(seed) = seed.filter(is_wanted) {
-            AccountRow::set_identity_seed(turn.db, &seed)?;
-            self.identity_is_new(turn)?;
-            self.recycle_socket = true;
-        }
-        Ok(Ok(Reply::Done))
-    }
-
-    /// Puts a part of a history in its place; says how many messages are new here.
-    pub(super) fn merge(&mut self, turn: &mut Turn<'_>, page: &ArchivePage, unsent: Unsent) -> Result<u64, StoreError> {
-        let own = match &self.account {
-            Some(account) => Some(account.user),
-            None => AccountRow::owner(turn.db)?.map(|(user, _)| user),
-        };
-        let Some(own) = own else { return Ok(0) };
-        for user in &page.users {
-            self.merge_user(turn, own, user)?;
-        }
-        for conversation in &page.conversations {
-            self.merge_conversation(turn, own, conversation)?;
-        }
-        let mut new = 0;
-        for message in &page.messages {
-            new += u64::from(self.merge_message(turn, own, message, unsent)?);
-        }
-        for missing in &page.missing {
-            self.merge_missing(turn, missing)?;
-        }
-        Ok(new)
-    }
-
-    /// What is not there, and is not here, is said to be missing here, too.
-    fn merge_missing(&mut self, turn: &mut Turn<'_>, missing: &ArchivedMissing) -> Result<(), StoreError> {
-        let ArchivedMissing { conversation, range, reason, sender, at } = *missing;
-        let Some(conversation) = ConversationRow::find(turn.db, conversation)? else { return Ok(()) };
-        match reason {
-            None => drop(store::note_gap(turn.db, &conversation, range.first(), sender, at)?),
-            Some(reason) => {
-                turn.changes.incomplete |=
-                    store::note_hole(turn.db, &conversation, &NewHole { range, reason, since: at, sender })?;
-            }
-        }
-        conversation.raise_head(turn.db, range.last())?;
-        turn.changed(conversation.id);
-        Ok(())
-    }
-
-    /// What nobody could read there is asked for from here, too, of whoever wrote it.
-    fn merge_unreadable(
-        &mut self,
-        turn: &mut Turn<'_>,
-        conversation: &ConversationRow,
-        new: NewMessage,
-        seq: Seq,
-    ) -> Result<bool, StoreError> {
-        store::fill_gap(turn.db, conversation, seq)?;
-        let Some(key) = MessageRow::insert(turn.db, conversation, &new)? else { return Ok(false) };
-        conversation.add(turn.db, seq, new.incoming)?;
-        if conversation.protection == Protection::EndToEnd {
-            self.miss(turn, key)?;
-        }
-        turn.arranged(conversation);
-        Ok(true)
-    }
-
-    fn merge_user(&mut self, turn: &mut Turn<'_>, own: UserId, user: &ArchivedUser) -> Result<(), StoreError> {
-        if store::restore_user(turn.db, user, self.latest_time(turn.now))? {
-            self.contest(turn, user.user)?;
-        }
-        self.names_wanted |= user.name.is_none() && user.user != own;
-        turn.changes.users = true;
-        Ok(())
-    }
-
-    fn merge_conversation(
-        &mut self,
-        turn: &mut Turn<'_>,
-        own: UserId,
-        archived: &ArchivedConversation,
-    ) -> Result<(), StoreError> {
-        let ArchivedConversation { conversation: id, kind, protection, peer, .. } = *archived;
-        // Of a later version, or not what it says.
-        if kind != ConversationKind::Direct || peer.is_none_or(|peer| direct_conversation(own, peer, protection) != id)
-        {
-            return Ok(());
-        }
-        let is_new = ConversationRow::find(turn.db, id)?.is_none();
-        let row =
-            ConversationRow::ensure(turn.db, &ConversationHead { id, kind, protection, peer }, archived.activity)?;
-        if is_new && archived.hidden {
-            row.hide(turn.db)?;
-        } else if !archived.hidden {
-            row.show(turn.db)?;
-        }
-        match row.request {
-            Request::No if is_new && archived.is_request => row.key.set_request(turn.db, Request::Asked)?,
-            Request::Asked if !archived.is_request => row.key.set_request(turn.db, Request::No)?,
-            Request::No | Request::Asked | Request::Refused => {}
-        }
-        if let Some(read) = archived.read_up_to {
-            // Authors were told by the device that this comes from.
-            row.skip_reported(turn.db, read)?;
-            row.raise_read(turn.db, read)?;
-        }
-        turn.reread(&row);
-        self.recovery.look();
-        Ok(())
-    }
-
-    fn merge_message(
-        &mut self,
-        turn: &mut Turn<'_>,
-        own: UserId,
-        archived: &ArchivedMessage,
-        unsent: Unsent,
-    ) -> Result<bool, StoreError> {
-        let Some(conversation) = ConversationRow::find(turn.db, archived.conversation)? else { return Ok(false) };
-        let incoming = archived.sender != own;
-        let is_readable = !archived.body.is_empty();
-        let new = NewMessage {
-            id: archived.message,
-            place: archived.seq.map_or(Place::Pending, Place::At),
-            sender: archived.sender,
-            sender_device: archived.sender_device,
-            incoming,
-            kind: if is_readable { MessageKind::Content } else { MessageKind::Unreadable },
-            created_at: archived.created_at,
-            accepted_at: archived.accepted_at,
-            body: archived.body.clone(),
-        };
-        if !is_readable {
-            let is_here = MessageRow::find(turn.db, archived.message)?.is_some();
-            return match archived.seq.filter(|_| !is_here) {
-                Some(seq) => self.merge_unreadable(turn, &conversation, new, seq),
-                None => Ok(false),
-            };
-        }
-        let Ok(content) = Content::decode(archived.body.clone(), archived.message) else { return Ok(false) };
-        if content.kind.is_for_devices() || (archived.seq.is_none() && unsent == Unsent::Left) {
-            return Ok(false);
-        }
-        let inserted = MessageRow::insert(turn.db, &conversation, &new)?;
-        let key = match inserted {
-            Some(key) => key,
-            None => match MessageRow::find(turn.db, archived.message)? {
-                // It came here, and could not be read.
-                Some(row) if row.kind == MessageKind::Unreadable && !row.deleted && row.sender == archived.sender => {
-                    row.set_content(turn.db, archived.created_at, &archived.body)?;
-                    store::found(turn.db, row.key)?;
-                    row.key
-                }
-                Some(row) if row.conversation == conversation.key && row.sender == archived.sender => {
-                    if let Some(seq) = archived.seq {
-                        move_to_later(turn, &conversation, &row, seq)?;
-                    }
-                    return Ok(false);
-                }
-                _ => return Ok(false),
-            },
-        };
-        match archived.seq {
-            Some(seq) => {
-                store::fill_gap(turn.db, &conversation, seq)?;
-                if inserted.is_some() {
-                    conversation.add(turn.db, seq, incoming)?;
-                }
-                if !incoming {
-                    store::restore_deliveries(turn.db, conversation.key, seq, &archived.deliveries)?;
-                    store::apply_early_receipts(turn.db, conversation.key, seq)?;
-                }
-            }
-            None => {
-                let row = MessageRow::get(turn.db, key)?;
-                row.set_failed(turn.db, conversation.head, Failure::TooOld)?;
-            }
-        }
-        if let ContentKind::Text(text) = &content.kind {
-            turn.index(IndexChange::add(key, text));
-        }
-        turn.arranged(&conversation);
-        Ok(true)
+        let of = device.as_ref().map_or(&[][..], |device| device.as_bytes());
+        content.message = name(&[b"chasqui/v1/history", own.as_bytes(), of, &words]);
+        self.say_to_devices(turn, conversation, content.message, content.encode(), device, None)
     }
 }

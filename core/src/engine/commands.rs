@@ -5,9 +5,9 @@ use chasqui_wire::{
     direct_conversation,
 };
 
-use super::archive::Unsent;
 use super::identity::Identity;
 use super::link::{Blocked, ConnectionState};
+use super::merge::Unsent;
 use super::{Command, Engine, Reply, Turn};
 use crate::e2ee::SEALED_BYTES;
 use crate::error::Error;

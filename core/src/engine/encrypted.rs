@@ -88,7 +88,7 @@ impl Engine {
         let Some(own) = self.account.as_ref().and_then(|account| account.own.as_ref()) else {
             return Ok(Read::Unreadable);
         };
-        self.learn_what_was_taken(turn, envelope)?;
+        let is_guessed = self.learn_what_was_taken(turn, envelope)?;
         let row = SecuredRow::get(turn.db, envelope.conversation)?;
         let Some(group) = row.group.filter(|_| row.epoch == envelope.epoch) else {
             tracing::warn!("a message of another epoch");
@@ -112,11 +112,7 @@ impl Engine {
             // At the same epoch of the node, and of another one of MLS: of another group.
             Err(Fault::Forked | Fault::Epoch) => {
                 tracing::warn!("a message of another past");
-                // A node that was restored has other pasts, and says so; and what was lost, as a hole says, may have been the change
-                // that all others took over. Neither is to be told of.
-                let was_restored = self.account.as_ref().is_some_and(|account| account.era > 0);
-                let known = ConversationRow::find(turn.db, envelope.conversation)?;
-                if !was_restored && known.is_some_and(|conversation| !conversation.has_holes) {
+                if !is_guessed && self.shares_its_past(turn, envelope.conversation)? {
                     let by = Some((envelope.sender_user, envelope.sender_device));
                     self.report(turn, &Fault::Forked, envelope.conversation, by)?;
                 }
@@ -133,6 +129,14 @@ impl Engine {
         }
     }
 
+    /// Whether everybody in the group should have the same past. A node that was restored has others, and says so; and what was lost,
+    /// as a hole says, may have been the change that all others took over. Neither is to be told of.
+    fn shares_its_past(&self, turn: &Turn<'_>, conversation: ConversationId) -> Result<bool, StoreError> {
+        let was_restored = self.account.as_ref().is_some_and(|account| account.era > 0);
+        let known = ConversationRow::find(turn.db, conversation)?;
+        Ok(!was_restored && known.is_some_and(|conversation| !conversation.has_holes))
+    }
+
     /// Takes over what somebody else's commit does, or joins by a Welcome.
     fn follow(
         &self,
@@ -146,16 +150,26 @@ impl Engine {
             return Ok(Err(Fault::NoGroup));
         };
         let (mls, check) = (Mls::new(own, turn.db), check(turn, own, peer));
+        let author = RosterEntry { user: envelope.sender_user, device: envelope.sender_device };
         if envelope.welcome {
-            let joined = in_part(turn, || mls.join(&envelope.body, check));
-            if let (Ok(_), Some(old)) = (&joined, row.group) {
+            let joined = in_part(turn, || {
+                let joined = mls.join(&envelope.body, row.group, check)?;
+                joined.is(declared, author).map(|()| joined.group)
+            });
+            if let (Ok(joined), Some(old)) = (&joined, row.group)
+                && *joined != old
+            {
                 settle(mls.forget(old))?;
             }
             return Ok(joined);
         }
         let Some(group) = row.group.filter(|_| row.epoch == envelope.epoch) else { return Ok(Err(Fault::NoGroup)) };
-        let followed = in_part(turn, || mls.follow(group, &envelope.body, declared, check));
-        Ok(followed.and_then(|()| mls.members(group)).map(|_| group))
+        Ok(in_part(turn, || {
+            if mls.follow(group, &envelope.body, declared, check)? != author {
+                return Err(Fault::Untrusted(Distrust::Change, "a commit is another device's than is said"));
+            }
+            mls.members(group).map(|_| group)
+        }))
     }
 
     fn read_commit(
@@ -175,7 +189,7 @@ impl Engine {
             // It came again.
             return Ok(Some(AckOutcome::Stored));
         }
-        self.learn_what_was_taken(turn, envelope)?;
+        let is_guessed = self.learn_what_was_taken(turn, envelope)?;
         // Somebody was faster.
         self.withdraw(turn, conversation)?;
         let mut row = SecuredRow::get(turn.db, conversation)?;
@@ -201,6 +215,11 @@ impl Engine {
             }
             Err(fault) => {
                 tracing::warn!(%fault, "a change of a group cannot be followed");
+                let is_made_up = matches!(fault, Fault::Unreadable(_)) && !envelope.welcome;
+                let fault = match is_made_up && !is_guessed && self.shares_its_past(turn, conversation)? {
+                    true => Fault::Untrusted(Distrust::Change, "a commit that nobody can follow"),
+                    false => fault,
+                };
                 self.report(turn, &fault, conversation, Some((envelope.sender_user, envelope.sender_device)))?;
                 row.since = Some(envelope.seq);
                 row.put(turn.db, conversation)?;

@@ -211,6 +211,11 @@ impl Engine {
         conversation: &ConversationRow,
         frame: &Bytes,
     ) -> Result<(), StoreError> {
+        // Sent all the same it would cost the socket, again and again.
+        if frame.len() > self.link.limits().unwrap_or(&Limits::DEFAULT).frame_bytes as usize {
+            tracing::error!(bytes = frame.len(), "a commit is larger than a frame");
+            return self.give_up(turn, conversation, ErrorCode::TooLarge);
+        }
         let mut send = offered(frame)?;
         send.restart = self.outbox.takes_restart(conversation.key);
         self.groups.asked.insert(send.message, Asked::Offer { conversation: conversation.id });
@@ -361,14 +366,15 @@ impl Engine {
     }
 
     /// What is of the epoch that the commit of this device leads to shows that the node has taken it, and that only its answer
-    /// was lost: another's commit would have come before.
-    pub(super) fn learn_what_was_taken(&self, turn: &Turn<'_>, envelope: &Envelope) -> Result<(), StoreError> {
+    /// was lost: another's commit would have come before. Says whether it seems so; it is not when that other commit was lost.
+    pub(super) fn learn_what_was_taken(&self, turn: &Turn<'_>, envelope: &Envelope) -> Result<bool, StoreError> {
         let row = SecuredRow::get(turn.db, envelope.conversation)?;
         match row.offer {
             Some((frame, _)) if offered(&frame)?.epoch + 1 == envelope.epoch => {
-                self.enact(turn, envelope.conversation, envelope.seq.before())
+                self.enact(turn, envelope.conversation, envelope.seq.before())?;
+                Ok(true)
             }
-            _ => Ok(()),
+            _ => Ok(false),
         }
     }
 
@@ -389,14 +395,14 @@ impl Engine {
         self.outbox.hold(conversation.key, turn.now, u64::from(rejected.retry_after_ms));
         match rejected.code {
             // What cannot be said to this peer fails as it would without encryption.
-            code @ (ErrorCode::RequestPending | ErrorCode::UnknownUser | ErrorCode::AccountDeleted) => {
-                self.withdraw(turn, id)?;
-                // Keys that nobody can be given are not renewed before somebody writes.
-                SecuredRow { renew_at: None, ..SecuredRow::get(turn.db, id)? }.put(turn.db, id)?;
+            code @ (ErrorCode::RequestPending
+            | ErrorCode::UnknownUser
+            | ErrorCode::AccountDeleted
+            | ErrorCode::TooLarge) => {
                 if let (ErrorCode::AccountDeleted, Some(peer)) = (code, conversation.peer) {
                     self.account_deleted(turn, peer)?;
                 }
-                self.fail_first(turn, &conversation, code)?;
+                self.give_up(turn, &conversation, code)?;
             }
             ErrorCode::EpochConflict | ErrorCode::NotInRoster | ErrorCode::RosterStale if is_offer => {
                 self.withdraw(turn, id)?;
@@ -418,14 +424,30 @@ impl Engine {
         Ok(true)
     }
 
-    /// A message was refused because of the group: it is encrypted again when the group is up to date.
-    pub(super) fn message_was_out_of_date(
+    /// What a message waits for cannot be done: it fails.
+    fn give_up(
         &mut self,
         turn: &mut Turn<'_>,
         conversation: &ConversationRow,
         code: ErrorCode,
     ) -> Result<(), StoreError> {
-        if code == ErrorCode::NotInRoster {
+        self.withdraw(turn, conversation.id)?;
+        // Keys that nobody can be given are not renewed before somebody writes.
+        let row = SecuredRow { renew_at: None, ..SecuredRow::get(turn.db, conversation.id)? };
+        row.put(turn.db, conversation.id)?;
+        self.fail_first(turn, conversation, code)
+    }
+
+    /// A message was refused because of the group: it is encrypted again when the group is up to date. Where a claim changes nothing,
+    /// as long as the peer has no device that takes part, it waits as the node asks; mail that changes the group ends that.
+    pub(super) fn message_was_out_of_date(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conversation: &ConversationRow,
+        rejected: &Rejected,
+    ) -> Result<(), StoreError> {
+        self.outbox.hold_if_again(conversation.key, turn.now, u64::from(rejected.retry_after_ms));
+        if rejected.code == ErrorCode::NotInRoster {
             return self.let_go(turn, conversation.id);
         }
         self.groups.insisting.remove(&conversation.id);
@@ -486,7 +508,9 @@ pub(super) fn offer(conversation: &ConversationRow, epoch: u64, change: Change) 
 
 /// A commit that waits for the node's answer.
 fn offered(frame: &Bytes) -> Result<Box<Send>, StoreError> {
-    match ClientFrame::decode(frame.clone(), &Limits::DEFAULT) {
+    // What it may be now, no matter what the node of this socket takes.
+    let limits = Limits { frame_bytes: u32::MAX, ..Limits::DEFAULT };
+    match ClientFrame::decode(frame.clone(), &limits) {
         Ok(ClientFrame::Send(send)) => Ok(send),
         _ => Err(StoreError::Corrupt("a commit that waits is no frame")),
     }

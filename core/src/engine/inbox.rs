@@ -140,6 +140,7 @@ impl Engine {
             EntryKind::Absence(absence) => {
                 store::note_absence(turn.db, absence.since)?;
                 turn.changes.incomplete = true;
+                self.catch_up(turn)?;
                 Ok(AckOutcome::Noted)
             }
             EntryKind::Receipt(receipt) => self.receipt(turn, receipt),
@@ -196,6 +197,9 @@ impl Engine {
             store::note_group_change(turn.db, envelope.conversation, envelope.seq)?;
             if let Some(row) = ConversationRow::find(turn.db, envelope.conversation)? {
                 row.raise_head(turn.db, envelope.seq)?;
+            }
+            if self.is_own_device(envelope) {
+                self.catch_up_in_time(turn)?;
             }
             return Ok(Some(AckOutcome::Unreadable));
         }
@@ -318,7 +322,17 @@ impl Engine {
         store::note_gap(turn.db, &conversation, gap.seq, gap.sender_user, gap.at)?;
         conversation.raise_head(turn.db, gap.seq)?;
         turn.changed(conversation.id);
+        self.missed_in(turn, &conversation)?;
         Ok(AckOutcome::Noted)
+    }
+
+    /// With oneself, what is missing may be what another device said.
+    fn missed_in(&mut self, turn: &mut Turn<'_>, conversation: &ConversationRow) -> Result<(), StoreError> {
+        let is_own = self.account.as_ref().is_some_and(|account| conversation.peer == Some(account.user));
+        if is_own && conversation.protection == Protection::EndToEnd {
+            self.catch_up(turn)?;
+        }
+        Ok(())
     }
 
     /// What is not held of a run of positions is missing for good, as far as the node is concerned.
@@ -342,6 +356,7 @@ impl Engine {
         }
         conversation.raise_head(turn.db, range.last())?;
         turn.changed(conversation.id);
+        self.missed_in(turn, &conversation)?;
         // What had arrived, and only the acknowledgement was lost: better news for the senders.
         let held = store::held_from_others(turn.db, &conversation, range)?.oldest(SeqRanges::MAX);
         Ok(Dealt { outcome: AckOutcome::Noted, held })

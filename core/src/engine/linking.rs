@@ -35,9 +35,17 @@ pub enum LinkingState {
     /// This device is to be linked, and shows this code.
     Shown(String),
     /// This device links another, and waits for it.
-    Asked,
-    /// People are to see whether both devices show this number.
-    Compare(String),
+    Asked {
+        /// What the other one committed to, which names the attempt.
+        attempt: [u8; 32],
+    },
+    /// People are to see whether both devices show the same number.
+    Compare {
+        /// As for the above.
+        attempt: [u8; 32],
+        /// Six digits.
+        number: String,
+    },
     /// The other device, or this one, has what it needs.
     Done,
     /// Why not: English, for developers.
@@ -83,6 +91,11 @@ fn read_code(code: &str) -> Option<(DeviceId, [u8; 32])> {
     Some((DeviceId::from_bytes(*device), attempt.try_into().ok()?))
 }
 
+/// What names the attempt that a code begins.
+pub(crate) fn linking_attempt(code: &str) -> Option<[u8; 32]> {
+    read_code(code).map(|(_, attempt)| attempt)
+}
+
 fn write_code(device: DeviceId, attempt: &[u8; 32]) -> String {
     format!("{CODE}{}", BASE64.encode([device.as_bytes().as_slice(), attempt].concat()))
 }
@@ -98,6 +111,7 @@ impl Engine {
         let exchange = Exchange::new(seed);
         let attempt = parties.commitment(&exchange.public());
         let code = write_code(account.device, &attempt);
+        self.leave_linking(turn)?;
         self.linking = Some(Attempt::Shown { attempt, exchange });
         turn.outputs.push(Output::Linking(LinkingState::Shown(code)));
         Ok(Ok(Reply::Done))
@@ -112,10 +126,15 @@ impl Engine {
         let Some((newcomer, attempt)) = read_code(code).filter(|(newcomer, _)| *newcomer != account.device) else {
             return Ok(Err(Error::Invalid { detail: "this is not the code of a device to be linked".into() }));
         };
+        // A camera that reads the same code once more changes nothing.
+        if self.linking.as_ref().is_some_and(|known| known.name() == attempt) {
+            return Ok(Ok(Reply::Done));
+        }
+        self.leave_linking(turn)?;
         let exchange = Exchange::new(seed);
         self.tell(turn, newcomer, attempt, LinkingStep::Offer(exchange.public()))?;
         self.linking = Some(Attempt::Asked { attempt, exchange, newcomer });
-        turn.outputs.push(Output::Linking(LinkingState::Asked));
+        turn.outputs.push(Output::Linking(LinkingState::Asked { attempt }));
         Ok(Ok(Reply::Done))
     }
 
@@ -152,13 +171,19 @@ impl Engine {
 
     /// Nothing comes of it; the other device is told, if it is known.
     pub(super) fn cancel_linking(&mut self, turn: &mut Turn<'_>) -> Answer {
-        if let Some(attempt) = self.linking.take() {
-            if let Some(other) = attempt.other() {
-                self.tell(turn, other, attempt.name(), LinkingStep::Refusal)?;
-            }
+        if self.leave_linking(turn)? {
             fail(turn, "cancelled here");
         }
         Ok(Ok(Reply::Done))
+    }
+
+    /// Ends an attempt, if there is one: what people do last counts, and who waits for what they did before is told.
+    fn leave_linking(&mut self, turn: &Turn<'_>) -> Result<bool, StoreError> {
+        let Some(attempt) = self.linking.take() else { return Ok(false) };
+        if let Some(other) = attempt.other() {
+            self.tell(turn, other, attempt.name(), LinkingStep::Refusal)?;
+        }
+        Ok(true)
     }
 
     /// Another device of the user says something about linking.
@@ -182,7 +207,7 @@ impl Engine {
                     return self.refuse_linking(turn, sender, name, "the other device's key is of no use");
                 };
                 self.tell(turn, sender, name, LinkingStep::Reveal(own))?;
-                turn.outputs.push(Output::Linking(LinkingState::Compare(agreed.number.clone())));
+                turn.outputs.push(Output::Linking(LinkingState::Compare { attempt, number: agreed.number.clone() }));
                 self.linking =
                     Some(Attempt::Comparing { attempt, agreed, approver: sender, is_confirmed: false, granted: None });
             }
@@ -194,7 +219,7 @@ impl Engine {
                 let Ok(agreed) = exchange.agree(parties, device, key, &exchange.public()) else {
                     return self.refuse_linking(turn, sender, name, "the other device's key is of no use");
                 };
-                turn.outputs.push(Output::Linking(LinkingState::Compare(agreed.number.clone())));
+                turn.outputs.push(Output::Linking(LinkingState::Compare { attempt, number: agreed.number.clone() }));
                 self.linking = Some(Attempt::Approving { attempt, agreed, newcomer });
             }
             (
@@ -212,6 +237,14 @@ impl Engine {
                 }
                 let granted = Some(seed);
                 self.linking = Some(Attempt::Comparing { attempt, agreed, approver, is_confirmed, granted });
+            }
+            // Keys are shown to one only. Whoever read the code as well, or once more, does not wait in vain.
+            (Some(known @ Attempt::Comparing { .. }), LinkingStep::Offer(_)) => {
+                if known.other() == Some(sender) {
+                    return self.refuse_linking(turn, sender, name, "begun anew on the other device");
+                }
+                self.tell(turn, sender, name, LinkingStep::Refusal)?;
+                self.linking = Some(known);
             }
             (Some(attempt), LinkingStep::Refusal) if attempt.other().is_none_or(|other| other == sender) => {
                 fail(turn, "cancelled on the other device");
@@ -265,7 +298,7 @@ impl Engine {
 
     fn tell(
         &mut self,
-        turn: &mut Turn<'_>,
+        turn: &Turn<'_>,
         device: DeviceId,
         attempt: [u8; 32],
         step: LinkingStep,

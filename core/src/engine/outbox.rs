@@ -15,6 +15,7 @@ use super::encrypted::Sealed;
 use super::requests::Admissions;
 use super::{Engine, SocketId, Turn};
 use crate::domain::{Failure, Undelivered};
+use crate::ordered;
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
     self, AccountRow, ConversationKey, ConversationRow, FlightRow, MessageRow, MessageState, OutboxKey, OutboxRow,
@@ -158,6 +159,14 @@ impl Outbox {
         }
     }
 
+    /// What is refused for the first time is tried again at once, unless the node asks for patience; then after longer and longer pauses.
+    pub(super) fn hold_if_again(&mut self, conversation: ConversationKey, now: Timestamp, at_least_ms: u64) {
+        match self.lanes.get_mut(&conversation) {
+            Some(lane) if lane.failures == 0 && at_least_ms == 0 => lane.failures = 1,
+            _ => self.hold(conversation, now, at_least_ms),
+        }
+    }
+
     pub(super) fn end_hold(&mut self, conversation: ConversationKey) {
         if let Some(lane) = self.lanes.get_mut(&conversation) {
             lane.failures = 0;
@@ -224,7 +233,8 @@ impl Engine {
         let message = MessageRow::get(turn.db, row.message)?;
         let conversation_row = ConversationRow::get(turn.db, conversation)?;
         if !self.is_ready_to_send(turn, socket, &conversation_row)? {
-            return Ok(false);
+            // It may have failed by that: the next one asks for itself.
+            return Ok(self.outbox.next(conversation) != Some(queued));
         }
         let node_time = self.node_time(turn.now);
         match row.first_sent_at {
@@ -300,7 +310,7 @@ impl Engine {
             return Ok(());
         }
         let under_way = reads.unanswered.values().map(|sent| sent.row.conversation);
-        let skipped: BTreeSet<ConversationKey> = under_way.chain(reads.pauses.keys().copied()).collect();
+        let skipped = ordered::set(under_way.chain(reads.pauses.keys().copied()));
         for row in ReadOutboxRow::all(turn.db)?.into_iter().filter(|row| !skipped.contains(&row.conversation)) {
             if self.outbox.in_flight() >= room {
                 self.outbox.reads.wanted = true;
@@ -312,7 +322,7 @@ impl Engine {
                 true => Vec::new(),
                 false => store::readable(turn.db, row.conversation, row.since, row.up_to)?,
             };
-            let authors: BTreeSet<_> = shown.iter().map(|&(_, author)| author).collect();
+            let authors = ordered::set(shown.iter().map(|&(_, author)| author));
             // The oldest runs first; in a chat in which both write in turn, every message is a run.
             let all = SeqRanges::of(shown.into_iter().map(|(seq, _)| seq));
             let ranges = all.clone().oldest(SeqRanges::MAX);
@@ -426,7 +436,7 @@ impl Engine {
         if matches!(rejected.code, ErrorCode::EpochConflict | ErrorCode::RosterStale | ErrorCode::NotInRoster) {
             lane.queued.insert(queued);
             let conversation = ConversationRow::get(turn.db, key)?;
-            return self.message_was_out_of_date(turn, &conversation, rejected.code);
+            return self.message_was_out_of_date(turn, &conversation, rejected);
         }
         let entry = OutboxRow::get(turn.db, queued.entry)?;
         // One device whose mailbox is full must not keep the others waiting.

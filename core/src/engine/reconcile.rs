@@ -88,6 +88,8 @@ impl Engine {
         }
         self.outbox.queue_read();
         AdmissionRow::say_again_after(turn.db, parted_at)?;
+        // What devices say to each other is not given back.
+        self.catch_up(turn)?;
         self.outbox.admissions.wanted = true;
         // Of a device that was linked it has one of last resort, always.
         match welcome.key_packages {

@@ -12,6 +12,7 @@ mod bookkeeping;
 mod clock;
 mod damage;
 mod encrypted;
+mod forgery;
 mod full_disk;
 mod peek;
 mod recovery;
@@ -34,6 +35,8 @@ struct Ana {
     store: Store,
     now: Timestamp,
     socket: SocketId,
+    /// The node's.
+    limits: Limits,
 }
 
 impl Ana {
@@ -59,7 +62,7 @@ impl Ana {
         ];
         let commands = commands.into_iter().map(|command| Input::Command(CommandId(0), command)).collect();
         engine.handle(&mut store, NOW, commands).unwrap();
-        Self { engine, store, now: NOW, socket: SocketId(1) }
+        Self { engine, store, now: NOW, socket: SocketId(1), limits: Limits::DEFAULT }
     }
 
     fn online() -> Self {
@@ -84,7 +87,7 @@ impl Ana {
         assert!(matches!(said.as_slice(), [ClientFrame::Hello(_)]), "{said:?}");
         let mut said = self.say(NodeFrame::Welcome(Welcome {
             user: id(10),
-            limits: Limits::DEFAULT,
+            limits: self.limits.clone(),
             checkpoint: Checkpoint { era: eras.last().map_or(0, |era| era.number), ..checkpoint() },
             eras,
             time: self.now,
@@ -130,7 +133,7 @@ impl Ana {
             Output::Transmit(socket, bytes) if *socket == self.socket => Some(bytes.clone()),
             _ => None,
         });
-        sent.map(|bytes| ClientFrame::decode(bytes, &Limits::DEFAULT).unwrap()).collect()
+        sent.map(|bytes| ClientFrame::decode(bytes, &self.limits).unwrap()).collect()
     }
 
     fn deliver(&mut self, entries: Vec<EntryKind>) -> Vec<(u64, AckOutcome)> {

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::{ChangeSet, Output, SocketId};
 use crate::planted::{PlantedBug, planted};
-use crate::store::{ConversationKey, ConversationRow, IndexChange, StoreError};
+use crate::store::{Ask as _, ConversationKey, ConversationRow, IndexChange, StoreError};
 
 /// One step in progress: the open transaction, and what is to be said once it committed.
 pub(super) struct Turn<'a> {
@@ -91,7 +91,7 @@ impl<'a> Turn<'a> {
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.db.prepare_cached("SAVEPOINT input")?.execute([])?;
+        self.db.run("SAVEPOINT input", [])?;
         let indexed = self.index.len();
         let outcome = catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or(Err(StoreError::Panicked));
         if let Err(error) = &outcome {
@@ -107,7 +107,7 @@ impl<'a> Turn<'a> {
             // What else was noted is looked up again from what is there; this is not.
             self.index.truncate(indexed);
         }
-        self.db.prepare_cached("RELEASE input")?.execute([])?;
+        self.db.run("RELEASE input", [])?;
         outcome
     }
 }

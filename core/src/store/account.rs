@@ -1,9 +1,9 @@
 //! Who this device belongs to, and how far the node had come when it last spoke.
 
 use chasqui_wire::{Checkpoint, DeviceId, Progress, RealmId, UserId};
-use rusqlite::{Connection, OptionalExtension as _, named_params};
+use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 
-use super::{RowExt as _, Sql, StoreError};
+use super::{Ask as _, RowExt as _, Sql, StoreError};
 use crate::engine::{Enrolment, Secret};
 
 /// The account of this folder.
@@ -81,7 +81,7 @@ impl AccountRow {
                 copied: row.get("copied")?,
             })
         };
-        Ok(connection.prepare_cached(&sql)?.query_row([], read).optional()?)
+        connection.first(&sql, params![], read)
     }
 
     /// Remembers keys before the node is asked, so that a repeated request is the same request.
@@ -134,7 +134,7 @@ impl AccountRow {
     /// The identity of whoever's history this is, while no device is enrolled here.
     pub(crate) fn owners_identity(connection: &Connection) -> Result<Option<Secret>, StoreError> {
         let sql = "SELECT unsealed(identity_seed) FROM owner";
-        let seed = connection.query_row(sql, [], |row| row.get::<_, Option<[u8; 32]>>(0)).optional()?;
+        let seed = connection.first(sql, params![], |row| row.get::<_, Option<[u8; 32]>>(0))?;
         Ok(seed.flatten().map(Secret::new))
     }
 
@@ -192,8 +192,9 @@ impl AccountRow {
     pub(crate) fn set_checkpoint(connection: &Connection, checkpoint: &Checkpoint) -> Result<(), StoreError> {
         let sql = "UPDATE account SET checkpoint_era = ?, checkpoint_revision = ?, checkpoint_opening = ?,
                    checkpoint_seal = ?";
-        let parameters = (checkpoint.era, checkpoint.revision.cast_signed(), checkpoint.opening, checkpoint.seal);
-        connection.prepare_cached(sql)?.execute(parameters)?;
+        let parameters =
+            params![checkpoint.era, checkpoint.revision.cast_signed(), checkpoint.opening, checkpoint.seal];
+        connection.run(sql, parameters)?;
         Ok(())
     }
 
@@ -204,13 +205,13 @@ impl AccountRow {
 
     /// One more attempt to connect, counted before it is made.
     pub(crate) fn count_connection(connection: &Connection) -> Result<(), StoreError> {
-        connection.prepare_cached("UPDATE account SET connections = connections + 1")?.execute([])?;
+        connection.run("UPDATE account SET connections = connections + 1", [])?;
         Ok(())
     }
 
     /// A message goes out for the first time. What devices say to one device, and commits, the node does not count either.
     pub(crate) fn count_sent(connection: &Connection) -> Result<(), StoreError> {
-        connection.prepare_cached("UPDATE account SET sent = sent + 1 WHERE sent < ?")?.execute([i64::MAX])?;
+        connection.run("UPDATE account SET sent = sent + 1 WHERE sent < ?", params![i64::MAX])?;
         Ok(())
     }
 
@@ -230,7 +231,7 @@ impl AccountRow {
     /// Mailbox entries up to this one were dealt with.
     pub(crate) fn raise_stored_up_to(connection: &Connection, entry: u64) -> Result<(), StoreError> {
         let sql = "UPDATE account SET stored_up_to = ?1 WHERE stored_up_to < ?1";
-        connection.prepare_cached(sql)?.execute([i64::try_from(entry).unwrap_or(i64::MAX)])?;
+        connection.run(sql, params![i64::try_from(entry).unwrap_or(i64::MAX)])?;
         Ok(())
     }
 

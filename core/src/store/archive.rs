@@ -10,9 +10,9 @@ use chasqui_wire::{
     ConversationKind, HoleReason, Protection, Seq, SeqRange, UserId,
 };
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use rusqlite::{Connection, Row, named_params, params};
 
-use super::{ConversationKey, MessageKind, MessageState, Request, RowExt as _, Sql, StoreError, receipt};
+use super::{Ask as _, ConversationKey, MessageKind, MessageState, Request, RowExt as _, Sql, StoreError, receipt};
 
 /// Where the next page begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,9 @@ enum Part {
 const ROWS: u32 = 200;
 
 impl ArchiveCursor {
+    /// Where nothing of the history is left: see [`TransferRow::catches_up`].
+    pub(crate) const END: Self = Self { newest: -1, part: Part::Messages(-1) };
+
     pub(crate) fn beginning(connection: &Connection) -> Result<Self, StoreError> {
         let newest = connection.query_row("SELECT coalesce(max(id), 0) FROM message", [], |row| row.get(0))?;
         Ok(Self { newest, part: Part::Users(None) })
@@ -136,8 +139,7 @@ fn users(connection: &Connection, after: Option<UserId>) -> Result<Vec<ArchivedU
     let sql = "SELECT user, name, identity_key, deleted, verified, identity_changed_at,
                       iif(compared_key = identity_key, compared_at, NULL) AS compared_at FROM user
                WHERE ?1 IS NULL OR user > ?1 ORDER BY user LIMIT ?2";
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map((after.map(Sql), ROWS), |row| {
+    connection.all(sql, params![after.map(Sql), ROWS], |row| {
         Ok(ArchivedUser {
             user: row.wire("user")?,
             name: row.get("name")?,
@@ -147,8 +149,7 @@ fn users(connection: &Connection, after: Option<UserId>) -> Result<Vec<ArchivedU
             identity_changed_at: row.wire_opt("identity_changed_at")?,
             compared_at: row.wire_opt("compared_at")?,
         })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    })
 }
 
 fn conversations(connection: &Connection, after: i64) -> Result<(Vec<ArchivedConversation>, Option<i64>), StoreError> {
@@ -252,7 +253,7 @@ fn missing(row: &Row<'_>) -> Result<Option<ArchivedMissing>, StoreError> {
 /// The history that another device of the user gives this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TransferRow {
-    /// That is asked.
+    /// That is asked; of no meaning where all are.
     pub(crate) device: chasqui_wire::DeviceId,
     /// The cursor that it was asked for.
     pub(crate) asked: Bytes,
@@ -271,6 +272,11 @@ pub(crate) struct TransferRow {
 }
 
 impl TransferRow {
+    /// Whether nothing is asked for but what devices of the user were told beside the history: of all of them.
+    pub(crate) fn catches_up(&self) -> bool {
+        self.next == ArchiveCursor::END.encode()
+    }
+
     pub(crate) fn load(connection: &Connection) -> Result<Option<Self>, StoreError> {
         let sql = "SELECT device, asked, next, pieces, page, messages, per_mille, attempts, ask_at
                    FROM history_transfer";
@@ -287,18 +293,21 @@ impl TransferRow {
                 ask_at: row.wire("ask_at")?,
             })
         };
-        Ok(connection.prepare_cached(sql)?.query_row([], read).optional()?)
+        connection.first(sql, params![], read)
     }
 
     pub(crate) fn put(&self, connection: &Connection) -> Result<(), StoreError> {
         let sql = "INSERT OR REPLACE INTO history_transfer
                        (id, device, asked, next, pieces, page, messages, per_mille, attempts, ask_at)
                    VALUES (1, :device, :asked, :next, :pieces, :page, :messages, :per_mille, :attempts, :ask_at)";
-        connection.prepare_cached(sql)?.execute(named_params! {
-            ":device": Sql(self.device), ":asked": self.asked.as_ref(), ":next": self.next.as_ref(),
-            ":pieces": self.pieces, ":page": self.page, ":messages": self.messages.cast_signed(),
-            ":per_mille": self.per_mille, ":attempts": self.attempts, ":ask_at": Sql(self.ask_at),
-        })?;
+        connection.run(
+            sql,
+            named_params! {
+                ":device": Sql(self.device), ":asked": self.asked.as_ref(), ":next": self.next.as_ref(),
+                ":pieces": self.pieces, ":page": self.page, ":messages": self.messages.cast_signed(),
+                ":per_mille": self.per_mille, ":attempts": self.attempts, ":ask_at": Sql(self.ask_at),
+            },
+        )?;
         Ok(())
     }
 

@@ -1,9 +1,9 @@
 //! Conversations: their place in the list, what is read, what is unread.
 
 use chasqui_wire::{ConversationId, ConversationKind, Protection, Seq, Timestamp, UserId};
-use rusqlite::{Connection, OptionalExtension as _, named_params};
+use rusqlite::{Connection, named_params, params};
 
-use super::{Request, RowExt as _, Sql, StoreError, identity, message};
+use super::{Ask as _, Request, RowExt as _, Sql, StoreError, identity, message};
 use crate::domain::ConversationSummary;
 
 /// A conversation's row.
@@ -84,12 +84,12 @@ pub(crate) fn raw(seq: Option<Seq>) -> i64 {
 impl ConversationRow {
     pub(crate) fn find(connection: &Connection, id: ConversationId) -> Result<Option<Self>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM conversation WHERE conversation = ?");
-        Ok(connection.prepare_cached(&sql)?.query_row([Sql(id)], read).optional()?)
+        connection.first(&sql, params![Sql(id)], read)
     }
 
     pub(crate) fn get(connection: &Connection, key: ConversationKey) -> Result<Self, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM conversation WHERE id = ?");
-        Ok(connection.prepare_cached(&sql)?.query_row([key.0], read)?)
+        connection.one(&sql, params![key.0], read)
     }
 
     /// The conversation, made if it is new here.
@@ -99,32 +99,35 @@ impl ConversationRow {
         }
         let sql = "INSERT INTO conversation (conversation, kind, protection, peer, activity)
                    VALUES (:conversation, :kind, :protection, :peer, :activity)";
-        connection.prepare_cached(sql)?.execute(named_params! {
-            ":conversation": Sql(head.id),
-            ":kind": head.kind.number(),
-            ":protection": head.protection.number(),
-            ":peer": head.peer.map(Sql),
-            ":activity": Sql(now),
-        })?;
+        connection.run(
+            sql,
+            named_params! {
+                ":conversation": Sql(head.id),
+                ":kind": head.kind.number(),
+                ":protection": head.protection.number(),
+                ":peer": head.peer.map(Sql),
+                ":activity": Sql(now),
+            },
+        )?;
         let key = ConversationKey(connection.last_insert_rowid());
         let sql = "UPDATE conversation SET read_up_to = early_read.up_to FROM early_read
                    WHERE conversation.id = ? AND early_read.conversation = conversation.conversation";
-        if connection.prepare_cached(sql)?.execute([key.0])? > 0 {
-            connection.prepare_cached("DELETE FROM early_read WHERE conversation = ?")?.execute([Sql(head.id)])?;
+        if connection.run(sql, params![key.0])? > 0 {
+            connection.run("DELETE FROM early_read WHERE conversation = ?", params![Sql(head.id)])?;
         }
         Self::get(connection, key)
     }
 
     /// It is in no list.
     pub(crate) fn hide(&self, connection: &Connection) -> Result<(), StoreError> {
-        connection.prepare_cached("UPDATE conversation SET hidden = 1 WHERE id = ?")?.execute([self.key.0])?;
+        connection.run("UPDATE conversation SET hidden = 1 WHERE id = ?", params![self.key.0])?;
         Ok(())
     }
 
     /// It is in the list, if it was not.
     pub(crate) fn show(&self, connection: &Connection) -> Result<(), StoreError> {
         if self.hidden {
-            connection.prepare_cached("UPDATE conversation SET hidden = 0 WHERE id = ?")?.execute([self.key.0])?;
+            connection.run("UPDATE conversation SET hidden = 0 WHERE id = ?", params![self.key.0])?;
         }
         Ok(())
     }
@@ -132,34 +135,34 @@ impl ConversationRow {
     /// A position became known here.
     pub(crate) fn raise_head(&self, connection: &Connection, seq: Seq) -> Result<(), StoreError> {
         let sql = "UPDATE conversation SET head = max(head, ?2) WHERE id = ?1";
-        connection.prepare_cached(sql)?.execute((self.key.0, Sql(seq)))?;
+        connection.run(sql, params![self.key.0, Sql(seq)])?;
         Ok(())
     }
 
     /// Everything up to `seq` is read; says whether that is news. What is unread is to be counted again then.
     pub(crate) fn raise_read(&self, connection: &Connection, seq: Seq) -> Result<bool, StoreError> {
         let sql = "UPDATE conversation SET read_up_to = ?2 WHERE id = ?1 AND read_up_to < ?2";
-        Ok(connection.prepare_cached(sql)?.execute((self.key.0, Sql(seq)))? > 0)
+        Ok(connection.run(sql, params![self.key.0, Sql(seq)])? > 0)
     }
 
     /// The node accepted a read mark.
     pub(crate) fn set_read_reported(&self, connection: &Connection, seq: Seq, revision: u64) -> Result<(), StoreError> {
         let sql = "UPDATE conversation SET read_reported = max(read_reported, ?2), read_revision = ?3 WHERE id = ?1";
-        connection.prepare_cached(sql)?.execute((self.key.0, Sql(seq), revision.cast_signed()))?;
+        connection.run(sql, params![self.key.0, Sql(seq), revision.cast_signed()])?;
         Ok(())
     }
 
     /// The node passed a read mark on to the user's own devices, and told no author.
     pub(crate) fn set_read_revision(&self, connection: &Connection, revision: u64) -> Result<(), StoreError> {
         let sql = "UPDATE conversation SET read_revision = ?2 WHERE id = ?1";
-        connection.prepare_cached(sql)?.execute((self.key.0, revision.cast_signed()))?;
+        connection.run(sql, params![self.key.0, revision.cast_signed()])?;
         Ok(())
     }
 
     /// Another device of this user has told the node everything up to `seq`.
     pub(crate) fn skip_reported(&self, connection: &Connection, seq: Seq) -> Result<(), StoreError> {
         let sql = "UPDATE conversation SET read_reported = max(read_reported, ?2) WHERE id = ?1";
-        connection.prepare_cached(sql)?.execute((self.key.0, Sql(seq)))?;
+        connection.run(sql, params![self.key.0, Sql(seq)])?;
         Ok(())
     }
 
@@ -167,16 +170,14 @@ impl ConversationRow {
     pub(crate) fn add(&self, connection: &Connection, seq: Seq, incoming: bool) -> Result<(), StoreError> {
         let sql = "UPDATE conversation SET head = max(head, ?2), unread = unread + (?3 AND ?2 > read_up_to)
                    WHERE id = ?1";
-        connection.prepare_cached(sql)?.execute((self.key.0, Sql(seq), incoming))?;
+        connection.run(sql, params![self.key.0, Sql(seq), incoming])?;
         Ok(())
     }
 
     /// Conversations whose accepted read marks a restored node may have forgotten.
     pub(crate) fn with_reads_after(connection: &Connection, revision: u64) -> Result<Vec<Self>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM conversation WHERE read_revision > ?");
-        let mut statement = connection.prepare_cached(&sql)?;
-        let rows = statement.query_map([revision.cast_signed()], read)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        connection.all(&sql, params![revision.cast_signed()], read)
     }
 }
 
@@ -187,7 +188,7 @@ impl ConversationKey {
                        (SELECT count(*) FROM message WHERE message.conversation = conversation.id
                         AND anchor > read_up_to AND incoming = 1 AND deleted = 0 AND message IS NOT NULL)
                    WHERE id = ?";
-        connection.prepare_cached(sql)?.execute([self.0])?;
+        connection.run(sql, params![self.0])?;
         Ok(())
     }
 
@@ -196,9 +197,9 @@ impl ConversationKey {
         let sql = "SELECT id, coalesce(accepted_at, created_at) FROM message WHERE conversation = ? AND deleted = 0
                    AND message IS NOT NULL ORDER BY anchor DESC, place DESC, id DESC LIMIT 1";
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let last: Option<(i64, i64)> = connection.prepare_cached(sql)?.query_row([self.0], read).optional()?;
+        let last: Option<(i64, i64)> = connection.first(sql, params![self.0], read)?;
         let sql = "UPDATE conversation SET last_message = ?2, activity = coalesce(?3, activity) WHERE id = ?1";
-        connection.prepare_cached(sql)?.execute((self.0, last.map(|last| last.0), last.map(|last| last.1)))?;
+        connection.run(sql, params![self.0, last.map(|last| last.0), last.map(|last| last.1)])?;
         Ok(())
     }
 }
@@ -216,7 +217,7 @@ pub(crate) fn summary(connection: &Connection, id: ConversationId) -> Result<Opt
 /// The conversation of the next row, and the row.
 pub(crate) fn after(connection: &Connection, row: i64) -> Result<Option<(i64, ConversationSummary)>, StoreError> {
     let sql = "SELECT min(id) FROM conversation WHERE id > ?";
-    let next: Option<i64> = connection.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
+    let next: Option<i64> = connection.one(sql, params![row], |row| row.get(0))?;
     let Some(next) = next else { return Ok(None) };
     Ok(summaries(connection, "id = ?", next)?.pop().map(|summary| (next, summary)))
 }
@@ -224,13 +225,13 @@ pub(crate) fn after(connection: &Connection, row: i64) -> Result<Option<(i64, Co
 /// The sum over all conversations but requests.
 pub(crate) fn total_unread(connection: &Connection) -> Result<u32, StoreError> {
     let sql = "SELECT coalesce(sum(unread), 0) FROM conversation WHERE request = 0";
-    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    connection.one(sql, params![], |row| row.get(0))
 }
 
 /// Of one conversation.
 pub(crate) fn unread(connection: &Connection, key: ConversationKey) -> Result<u32, StoreError> {
     let sql = "SELECT unread FROM conversation WHERE id = ?";
-    Ok(connection.prepare_cached(sql)?.query_row([key.0], |row| row.get(0))?)
+    connection.one(sql, params![key.0], |row| row.get(0))
 }
 
 /// Of one conversation, if everything up to a position were read.
@@ -241,7 +242,7 @@ pub(crate) fn unread_above(
 ) -> Result<u32, StoreError> {
     let sql = "SELECT count(*) FROM message WHERE conversation = ? AND anchor > ? AND incoming = 1 AND deleted = 0
                AND message IS NOT NULL";
-    Ok(connection.prepare_cached(sql)?.query_row((key.0, raw(up_to)), |row| row.get(0))?)
+    connection.one(sql, params![key.0, raw(up_to)], |row| row.get(0))
 }
 
 fn summaries(
@@ -284,8 +285,8 @@ fn summaries(
 /// How far another device of the user has read in a conversation that is not known here yet.
 pub(crate) fn early_read(connection: &Connection, conversation: ConversationId) -> Result<Option<Seq>, StoreError> {
     let sql = "SELECT up_to FROM early_read WHERE conversation = ?";
-    let found = connection.prepare_cached(sql)?.query_row([Sql(conversation)], |row| row.wire("up_to"));
-    Ok(found.optional()?)
+    let found = connection.first(sql, params![Sql(conversation)], |row| row.wire("up_to"))?;
+    Ok(found)
 }
 
 /// Another device of the user read in a conversation that is not known here yet.
@@ -296,6 +297,6 @@ pub(crate) fn note_early_read(
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO early_read (conversation, up_to) VALUES (?, ?)
                ON CONFLICT (conversation) DO UPDATE SET up_to = max(up_to, excluded.up_to)";
-    connection.prepare_cached(sql)?.execute((Sql(conversation), Sql(up_to)))?;
+    connection.run(sql, params![Sql(conversation), Sql(up_to)])?;
     Ok(())
 }

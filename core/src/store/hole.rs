@@ -4,10 +4,10 @@
 //! smaller, or two of it.
 
 use chasqui_wire::{HoleReason, Seq, SeqRange, Timestamp, UserId};
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::message::{Kind, State};
-use super::{ConversationRow, RowExt as _, Sql, StoreError};
+use super::{Ask as _, ConversationRow, RowExt as _, Sql, StoreError};
 use crate::domain::Incomplete;
 
 /// What the node says is missing.
@@ -45,7 +45,7 @@ pub(crate) fn note(connection: &Connection, conversation: &ConversationRow, new:
         insert(connection, conversation, &NewHole { range, ..*new })?;
     }
     if !missing.is_empty() {
-        connection.prepare_cached("UPDATE conversation SET has_holes = 1 WHERE id = ?")?.execute([key])?;
+        connection.run("UPDATE conversation SET has_holes = 1 WHERE id = ?", params![key])?;
     }
     Ok(!missing.is_empty())
 }
@@ -60,21 +60,41 @@ pub(crate) fn fill(connection: &Connection, conversation: &ConversationRow, seq:
                                         until, reason)
                    SELECT conversation, ?2, 0, ?2, sender, incoming, kind, state, created_at, until, reason
                    FROM message WHERE id = ?1";
-        connection.prepare_cached(sql)?.execute((row, Sql(after)))?;
+        connection.run(sql, params![row, Sql(after)])?;
     }
     match before {
-        Some(before) => {
-            connection.prepare_cached("UPDATE message SET until = ?2 WHERE id = ?1")?.execute((row, Sql(before)))?
-        }
-        None => connection.prepare_cached("DELETE FROM message WHERE id = ?")?.execute([row])?,
+        Some(before) => connection.run("UPDATE message SET until = ?2 WHERE id = ?1", params![row, Sql(before)])?,
+        None => connection.run("DELETE FROM message WHERE id = ?", params![row])?,
     };
     Ok(())
 }
 
+/// Not the time of an absence.
+const UNDATED: Timestamp = Timestamp(0);
+
 /// The device was away for too long.
 pub(crate) fn note_absence(connection: &Connection, since: Timestamp) -> Result<(), StoreError> {
     let sql = "INSERT INTO absence (id, since) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET since = excluded.since";
-    connection.prepare_cached(sql)?.execute([Sql(since)])?;
+    connection.run(sql, params![Sql(since)])?;
+    Ok(())
+}
+
+/// A part of another device's history is lost here, how old a one is not known yet.
+pub(crate) fn note_loss(connection: &Connection) -> Result<(), StoreError> {
+    note_absence(connection, UNDATED)
+}
+
+/// What is lost was said after this.
+pub(crate) fn date_loss(connection: &Connection, after: Timestamp) -> Result<(), StoreError> {
+    let sql = "UPDATE absence SET since = ?1 WHERE since = ?2";
+    connection.prepare_cached(sql)?.execute((Sql(after), Sql(UNDATED)))?;
+    Ok(())
+}
+
+/// What is lost is older than all that is here.
+pub(crate) fn date_oldest_loss(connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
+    let sql = "UPDATE absence SET since = coalesce((SELECT min(created_at) FROM message), ?1) WHERE since = ?2";
+    connection.prepare_cached(sql)?.execute((Sql(now), Sql(UNDATED)))?;
     Ok(())
 }
 
@@ -97,16 +117,19 @@ fn insert(connection: &Connection, conversation: &ConversationRow, new: &NewHole
     let sql = "INSERT INTO message (conversation, anchor, place, seq, sender, incoming, kind, state, created_at, until,
                                     reason)
                VALUES (?1, ?2, 0, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8)";
-    connection.prepare_cached(sql)?.execute((
-        conversation.key.0,
-        Sql(new.range.first()),
-        Sql(new.sender),
-        Kind::Hole as i64,
-        State::Accepted as i64,
-        Sql(new.since),
-        Sql(new.range.last()),
-        new.reason.number(),
-    ))?;
+    connection.run(
+        sql,
+        params![
+            conversation.key.0,
+            Sql(new.range.first()),
+            Sql(new.sender),
+            Kind::Hole as i64,
+            State::Accepted as i64,
+            Sql(new.since),
+            Sql(new.range.last()),
+            new.reason.number()
+        ],
+    )?;
     Ok(())
 }
 

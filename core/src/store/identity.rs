@@ -1,9 +1,9 @@
 //! Whose identity is known by which key, and what was noticed about identities.
 
 use chasqui_wire::{ArchivedUser, Comparison, ConversationId, DeviceId, Timestamp, UserId};
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, params};
 
-use super::{MessageKey, MessageKind, RowExt as _, Sql, StoreError, user};
+use super::{Ask as _, MessageKey, MessageKind, RowExt as _, Sql, StoreError, user};
 use crate::domain::{SecurityEvent, SecurityEventKind, Trust};
 
 /// The most events that are kept: the newest.
@@ -38,7 +38,7 @@ impl IdentityRow {
             let (key, changed_at) = (row.get("identity_key")?, row.wire_opt("identity_changed_at")?);
             Ok(Self { key, trust: trust(row.get("verified")?), changed_at })
         };
-        Ok(connection.prepare_cached(sql)?.query_row([Sql(user)], read).optional()?)
+        connection.first(sql, params![Sql(user)], read)
     }
 
     /// It is another one than the one that is known.
@@ -51,7 +51,7 @@ impl IdentityRow {
     ) -> Result<(), StoreError> {
         let sql = "UPDATE user SET identity_key = ?2, verified = ?3, identity_changed_at = ?4,
                        identity_changed_after = (SELECT coalesce(max(id), 0) FROM message) WHERE user = ?1";
-        connection.prepare_cached(sql)?.execute((Sql(user), key, number(trust), Sql(at)))?;
+        connection.run(sql, params![Sql(user), key, number(trust), Sql(at)])?;
         Ok(())
     }
 
@@ -59,7 +59,7 @@ impl IdentityRow {
     /// that.
     fn note_change(connection: &Connection, user: UserId, at: Timestamp) -> Result<(), StoreError> {
         let sql = "UPDATE user SET identity_changed_at = max(coalesce(identity_changed_at, ?2), ?2) WHERE user = ?1";
-        connection.prepare_cached(sql)?.execute((Sql(user), Sql(at)))?;
+        connection.run(sql, params![Sql(user), Sql(at)])?;
         Ok(())
     }
 
@@ -77,21 +77,19 @@ impl IdentityRow {
                    AND (message.id <= identity_changed_after
                         OR (identity_changed_at >= min(created_at, coalesce(accepted_at, created_at))
                             AND revision IS NULL AND (kind <> ?3 OR length(coalesce(body, x'')) = 0))))";
-        let parameters = (Sql(user), message.0, MessageKind::Unreadable as i64);
-        Ok(connection.prepare_cached(sql)?.query_row(parameters, |row| row.get(0))?)
+        let parameters = params![Sql(user), message.0, MessageKind::Unreadable as i64];
+        connection.one(sql, parameters, |row| row.get(0))
     }
 
     /// Another key than the one that is known was compared elsewhere.
     pub(crate) fn contest(connection: &Connection, user: UserId, at: Timestamp) -> Result<(), StoreError> {
         let sql = "UPDATE user SET verified = ?2, identity_changed_at = ?3 WHERE user = ?1";
-        connection.prepare_cached(sql)?.execute((Sql(user), number(Trust::Changed), Sql(at)))?;
+        connection.run(sql, params![Sql(user), number(Trust::Changed), Sql(at)])?;
         Ok(())
     }
 
     pub(crate) fn set_trust(connection: &Connection, user: UserId, trust: Trust) -> Result<(), StoreError> {
-        connection
-            .prepare_cached("UPDATE user SET verified = ?2 WHERE user = ?1")?
-            .execute((Sql(user), number(trust)))?;
+        connection.run("UPDATE user SET verified = ?2 WHERE user = ?1", params![Sql(user), number(trust)])?;
         Ok(())
     }
 }
@@ -101,32 +99,40 @@ pub(crate) fn note_comparison(connection: &Connection, said: &Comparison) -> Res
     user::mention(connection, said.user)?;
     let sql = "UPDATE user SET compared_key = ?2, compared_verified = ?3, compared_at = ?4
                WHERE user = ?1 AND compared_at < ?4";
-    let parameters = (Sql(said.user), said.identity_key, said.verified, Sql(said.at));
-    Ok(connection.prepare_cached(sql)?.execute(parameters)? > 0)
+    let parameters = params![Sql(said.user), said.identity_key, said.verified, Sql(said.at)];
+    Ok(connection.run(sql, parameters)? > 0)
 }
 
 /// What people last made of somebody's identity.
 pub(crate) fn last_comparison(connection: &Connection, user: UserId) -> Result<Option<Comparison>, StoreError> {
-    let sql =
-        "SELECT compared_key, compared_verified, compared_at FROM user WHERE user = ? AND compared_key IS NOT NULL";
-    let found = connection.prepare_cached(sql)?.query_row([Sql(user)], |row| {
-        let (identity_key, verified) = (row.get("compared_key")?, row.get("compared_verified")?);
-        Ok(Comparison { user, identity_key, verified, at: row.wire("compared_at")? })
-    });
-    Ok(found.optional()?)
+    let sql = "SELECT user, compared_key, compared_verified, compared_at FROM user
+               WHERE user = ? AND compared_key IS NOT NULL";
+    connection.first(sql, params![Sql(user)], comparison)
+}
+
+/// What people last made of everybody's identity whom they compared.
+pub(crate) fn comparisons(connection: &Connection) -> Result<Vec<Comparison>, StoreError> {
+    let sql = "SELECT user, compared_key, compared_verified, compared_at FROM user
+               WHERE compared_key IS NOT NULL ORDER BY compared_at";
+    connection.all(sql, params![], comparison)
+}
+
+fn comparison(row: &rusqlite::Row<'_>) -> rusqlite::Result<Comparison> {
+    let (identity_key, verified) = (row.get("compared_key")?, row.get("compared_verified")?);
+    Ok(Comparison { user: row.wire("user")?, identity_key, verified, at: row.wire("compared_at")? })
 }
 
 /// Whether `key` is what is known of the user's identity; the first key seen is kept.
 pub(crate) fn pin_identity_key(connection: &Connection, user: UserId, key: &[u8; 32]) -> Result<bool, StoreError> {
     user::mention(connection, user)?;
     let sql = "UPDATE user SET identity_key = ?2 WHERE user = ?1 AND identity_key IS NULL";
-    connection.prepare_cached(sql)?.execute((Sql(user), key))?;
+    connection.run(sql, params![Sql(user), key])?;
     let sql = "SELECT identity_key = ?2 FROM user WHERE user = ?1";
-    Ok(connection.prepare_cached(sql)?.query_row((Sql(user), key), |row| row.get(0))?)
+    connection.one(sql, params![Sql(user), key], |row| row.get(0))
 }
 
-/// What an archive says of somebody; what is known here stays, but of what people made of a key the latest counts. Says whether people had compared another key than the one that is known
-/// here, and have not compared that.
+/// What an archive says of somebody; what is known here stays, but of what people made of a key the latest counts. Says whether people had
+/// compared another key than the one that is known here, and have not compared that.
 pub(crate) fn restore_user(
     connection: &Connection,
     archived: &ArchivedUser,
@@ -140,13 +146,13 @@ pub(crate) fn restore_user(
         let here = IdentityRow::get(connection, archived.user)?.map(|known| known.trust).unwrap_or_default();
         let last = last_comparison(connection, archived.user)?.map(|last| last.at);
         let is_latest = last.is_none_or(|last| archived.compared_at > Some(last));
-        if is_known && is_latest {
+        // To whom nothing is sent before people decide, they decide.
+        if is_known && is_latest && here != Trust::Changed {
             if let Some(at) = archived.compared_at {
                 let (user, verified) = (archived.user, said == Trust::Verified);
                 note_comparison(connection, &Comparison { user, identity_key: *key, verified, at })?;
             }
-            let is_taken_back = archived.compared_at.is_some() && here == Trust::Verified;
-            if here == Trust::Unverified || is_taken_back {
+            if here == Trust::Unverified || archived.compared_at.is_some() {
                 IdentityRow::set_trust(connection, archived.user, said)?;
             }
         }
@@ -159,7 +165,7 @@ pub(crate) fn restore_user(
     if let Some(name) = &archived.name {
         let sql = "UPDATE user SET name = ?2 WHERE user = ?1 AND name IS NULL
                    AND NOT EXISTS (SELECT 1 FROM user WHERE name = ?2 COLLATE NOCASE)";
-        connection.prepare_cached(sql)?.execute((Sql(archived.user), name))?;
+        connection.run(sql, params![Sql(archived.user), name])?;
     }
     if archived.deleted {
         user::mark_deleted(connection, archived.user)?;
@@ -185,16 +191,16 @@ pub(crate) fn note_security_event(
     let of = || (new.kind.number(), new.user.map(Sql), new.device.map(Sql), new.conversation.map(Sql));
     let sql = "SELECT EXISTS (SELECT 1 FROM security_event WHERE id > (SELECT max(id) FROM security_event) - 16
                AND kind = ?1 AND user IS ?2 AND device IS ?3 AND conversation IS ?4)";
-    let is_known: bool = connection.prepare_cached(sql)?.query_row(of(), |row| row.get(0))?;
+    let is_known: bool = connection.one(sql, of(), |row| row.get(0))?;
     // A new identity is news each time.
     if is_known && new.kind != SecurityEventKind::IdentityChanged {
         return Ok(false);
     }
     let sql = "INSERT INTO security_event (at, kind, user, device, conversation) VALUES (?, ?, ?, ?, ?)";
     let (kind, user, device, conversation) = of();
-    connection.prepare_cached(sql)?.execute((Sql(at), kind, user, device, conversation))?;
+    connection.run(sql, params![Sql(at), kind, user, device, conversation])?;
     let sql = "DELETE FROM security_event WHERE id <= (SELECT max(id) FROM security_event) - ?";
-    connection.prepare_cached(sql)?.execute([EVENTS])?;
+    connection.run(sql, params![EVENTS])?;
     Ok(true)
 }
 
@@ -205,8 +211,7 @@ pub(crate) fn security_events(
     limit: u32,
 ) -> Result<Vec<SecurityEvent>, StoreError> {
     let sql = "SELECT id, at, kind, user, device, conversation FROM security_event WHERE id > ? ORDER BY id LIMIT ?";
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map((i64::try_from(after).unwrap_or(i64::MAX), limit), |row| {
+    connection.all(sql, params![i64::try_from(after).unwrap_or(i64::MAX), limit], |row| {
         let kind: i64 = row.get("kind")?;
         Ok(SecurityEvent {
             number: row.get::<_, i64>("id")?.cast_unsigned(),
@@ -216,6 +221,5 @@ pub(crate) fn security_events(
             device: row.wire_opt("device")?,
             conversation: row.wire_opt("conversation")?,
         })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    })
 }

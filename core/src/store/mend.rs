@@ -4,9 +4,9 @@
 //! is derived (unread counts, heads, the search index) follows from the rows that are there.
 
 use chasqui_wire::{ConversationKind, Protection, UserId, direct_conversation};
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{AccountRow, RowExt as _, Sql, StoreError, index_all};
+use super::{AccountRow, Ask as _, RowExt as _, Sql, StoreError, index_all};
 use crate::domain::Salvage;
 
 /// Beyond any count that an account reached in between: the node must not take what was saved for an older copy.
@@ -49,8 +49,7 @@ pub(crate) fn record(db: &Connection, report: &Salvage) -> Result<(), StoreError
 
 /// Every report so far, oldest first.
 pub(crate) fn reports(db: &Connection) -> Result<Vec<Salvage>, StoreError> {
-    let mut statement = db.prepare_cached("SELECT report FROM salvage ORDER BY id")?;
-    let texts = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+    let texts = db.all("SELECT report FROM salvage ORDER BY id", params![], |row| row.get::<_, String>(0))?;
     // One that a later version wrote otherwise is not worth failing for.
     Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
 }
@@ -58,7 +57,7 @@ pub(crate) fn reports(db: &Connection) -> Result<Vec<Salvage>, StoreError> {
 /// Whether the keys were lost, and nobody has logged in since.
 pub(crate) fn are_keys_lost(db: &Connection) -> Result<bool, StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM salvage WHERE keys_lost = 1)";
-    Ok(db.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    db.one(sql, params![], |row| row.get(0))
 }
 
 /// Somebody logged in.

@@ -9,9 +9,9 @@ use chasqui_wire::{
     Content, ContentKind, ConversationId, DeviceId, ErrorCode, HoleReason, MessageId, Seq, SeqRange, SeqRanges,
     Timestamp, UserId,
 };
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
-use super::{ConversationKey, ConversationRow, OutboxKey, RowExt as _, Sql, StoreError, hole, receipt};
+use super::{Ask as _, ConversationKey, ConversationRow, OutboxKey, RowExt as _, Sql, StoreError, hole, receipt};
 use crate::domain::{
     Cursor, Delivery, Failure, Message, MessageContent, MessageState, TimelineItem, TimelinePage, Undelivered,
 };
@@ -117,7 +117,7 @@ impl MessageRow {
                 state: state(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number))?,
             })
         };
-        Ok(connection.prepare_cached(&sql)?.query_row([parameter], read).optional()?)
+        connection.first(&sql, params![parameter], read)
     }
 
     /// `None` when a message of that id is here already.
@@ -135,27 +135,30 @@ impl MessageRow {
             Place::At(seq) => (Some(seq), State::Accepted),
             Place::Pending => (None, State::Pending),
         };
-        let inserted = connection.prepare_cached(sql)?.execute(named_params! {
-            ":conversation": conversation.key.0,
-            ":message": Sql(new.id),
-            ":anchor": seq.map_or(PENDING, |seq| seq.raw().cast_signed()),
-            ":seq": seq.map(Sql),
-            ":sender": Sql(new.sender),
-            ":sender_device": Sql(new.sender_device),
-            ":incoming": new.incoming,
-            ":kind": new.kind as i64,
-            ":state": state as i64,
-            ":created_at": Sql(new.created_at),
-            ":accepted_at": new.accepted_at.map(Sql),
-            ":body": new.body.as_ref(),
-        })?;
+        let inserted = connection.run(
+            sql,
+            named_params! {
+                ":conversation": conversation.key.0,
+                ":message": Sql(new.id),
+                ":anchor": seq.map_or(PENDING, |seq| seq.raw().cast_signed()),
+                ":seq": seq.map(Sql),
+                ":sender": Sql(new.sender),
+                ":sender_device": Sql(new.sender_device),
+                ":incoming": new.incoming,
+                ":kind": new.kind as i64,
+                ":state": state as i64,
+                ":created_at": Sql(new.created_at),
+                ":accepted_at": new.accepted_at.map(Sql),
+                ":body": new.body.as_ref(),
+            },
+        )?;
         Ok((inserted > 0).then(|| MessageKey(connection.last_insert_rowid())))
     }
 
     /// It waits behind everything, in the order of the outbox.
     pub(crate) fn set_pending(connection: &Connection, key: MessageKey, entry: OutboxKey) -> Result<(), StoreError> {
         let sql = "UPDATE message SET state = ?2, failure = NULL, anchor = ?3, place = ?4 WHERE id = ?1";
-        connection.prepare_cached(sql)?.execute((key.0, State::Pending as i64, PENDING, entry.0))?;
+        connection.run(sql, params![key.0, State::Pending as i64, PENDING, entry.0])?;
         Ok(())
     }
 
@@ -176,8 +179,8 @@ impl MessageRow {
     ) -> Result<(), StoreError> {
         let sql = "UPDATE message SET state = ?2, failure = NULL, seq = ?3, anchor = ?3, place = 0, accepted_at = ?4,
                                       revision = ?5 WHERE id = ?1";
-        let parameters = (self.key.0, State::Accepted as i64, Sql(seq), Sql(at), revision.cast_signed());
-        connection.prepare_cached(sql)?.execute(parameters)?;
+        let parameters = params![self.key.0, State::Accepted as i64, Sql(seq), Sql(at), revision.cast_signed()];
+        connection.run(sql, parameters)?;
         Ok(())
     }
 
@@ -187,7 +190,7 @@ impl MessageRow {
             receipt::follow(connection, self.conversation, old, seq)?;
         }
         let sql = "UPDATE message SET seq = ?2, anchor = ?2, place = 0 WHERE id = ?1";
-        connection.prepare_cached(sql)?.execute((self.key.0, Sql(seq)))?;
+        connection.run(sql, params![self.key.0, Sql(seq)])?;
         Ok(())
     }
 
@@ -203,8 +206,8 @@ impl MessageRow {
             Failure::Refused(code) => code.number(),
         };
         let sql = "UPDATE message SET state = ?2, failure = ?3, anchor = ?4, place = id WHERE id = ?1";
-        let parameters = (self.key.0, State::Failed as i64, number, super::conversation::raw(head));
-        connection.prepare_cached(sql)?.execute(parameters)?;
+        let parameters = params![self.key.0, State::Failed as i64, number, super::conversation::raw(head)];
+        connection.run(sql, parameters)?;
         Ok(())
     }
 
@@ -216,26 +219,26 @@ impl MessageRow {
         body: &[u8],
     ) -> Result<(), StoreError> {
         let sql = "UPDATE message SET kind = ?2, created_at = ?3, body = ?4 WHERE id = ?1";
-        connection.prepare_cached(sql)?.execute((self.key.0, Kind::Content as i64, Sql(created_at), body))?;
+        connection.run(sql, params![self.key.0, Kind::Content as i64, Sql(created_at), body])?;
         Ok(())
     }
 
     /// It is for devices, and not shown; what it says is kept until it is said.
     pub(crate) fn hide(connection: &Connection, key: MessageKey) -> Result<(), StoreError> {
-        connection.prepare_cached("UPDATE message SET deleted = 1 WHERE id = ?")?.execute([key.0])?;
+        connection.run("UPDATE message SET deleted = 1 WHERE id = ?", params![key.0])?;
         Ok(())
     }
 
     /// Nothing is left of it.
     pub(crate) fn remove(&self, connection: &Connection) -> Result<(), StoreError> {
-        connection.prepare_cached("DELETE FROM message WHERE id = ?")?.execute([self.key.0])?;
+        connection.run("DELETE FROM message WHERE id = ?", params![self.key.0])?;
         Ok(())
     }
 
     /// Leaves a tombstone, so that a redelivery does not bring it back.
     pub(crate) fn delete(&self, connection: &Connection) -> Result<(), StoreError> {
         let sql = "UPDATE message SET deleted = 1, body = NULL WHERE id = ?";
-        connection.prepare_cached(sql)?.execute([self.key.0])?;
+        connection.run(sql, params![self.key.0])?;
         Ok(())
     }
 }
@@ -254,15 +257,16 @@ pub(crate) fn note_gap(
     let sql = "INSERT INTO message (conversation, anchor, place, seq, sender, incoming, kind, state, created_at)
                SELECT ?1, ?2, 0, ?2, ?3, 1, ?4, ?5, ?6
                WHERE NOT EXISTS (SELECT 1 FROM message WHERE conversation = ?1 AND anchor = ?2 AND place = 0)";
-    let parameters = (conversation.key.0, Sql(seq), Sql(sender), Kind::Gap as i64, State::Accepted as i64, Sql(at));
-    Ok(connection.prepare_cached(sql)?.execute(parameters)? > 0)
+    let parameters =
+        params![conversation.key.0, Sql(seq), Sql(sender), Kind::Gap as i64, State::Accepted as i64, Sql(at)];
+    Ok(connection.run(sql, parameters)? > 0)
 }
 
 /// Whether the message at `seq` is held here.
 pub(crate) fn holds(connection: &Connection, conversation: &ConversationRow, seq: Seq) -> Result<bool, StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE conversation = ? AND anchor = ? AND place = 0 AND kind = ?)";
-    let parameters = (conversation.key.0, Sql(seq), Kind::Content as i64);
-    Ok(connection.prepare_cached(sql)?.query_row(parameters, |row| row.get(0))?)
+    let parameters = params![conversation.key.0, Sql(seq), Kind::Content as i64];
+    connection.one(sql, parameters, |row| row.get(0))
 }
 
 /// Positions of the range that hold messages by others, as they came.
@@ -274,7 +278,7 @@ pub(crate) fn held_from_others(
     let sql = "SELECT anchor FROM message WHERE conversation = ? AND anchor BETWEEN ? AND ? AND place = 0
                AND incoming = 1 AND kind = ?";
     let mut statement = connection.prepare_cached(sql)?;
-    let parameters = (conversation.key.0, Sql(range.first()), Sql(range.last()), Kind::Content as i64);
+    let parameters = params![conversation.key.0, Sql(range.first()), Sql(range.last()), Kind::Content as i64];
     let rows = statement.query_map(parameters, |row| row.wire("anchor"))?;
     Ok(SeqRanges::of(rows.collect::<Result<Vec<Seq>, _>>()?))
 }
@@ -285,7 +289,7 @@ pub(crate) fn fill_gap(connection: &Connection, conversation: &ConversationRow, 
         hole::fill(connection, conversation, seq)?;
     }
     let sql = "DELETE FROM message WHERE conversation = ? AND anchor = ? AND place = 0 AND message IS NULL";
-    connection.prepare_cached(sql)?.execute((conversation.key.0, Sql(seq)))?;
+    connection.run(sql, params![conversation.key.0, Sql(seq)])?;
     Ok(())
 }
 
@@ -297,9 +301,8 @@ pub(crate) fn accepted_after(
     era: u32,
 ) -> Result<Vec<MessageRow>, StoreError> {
     let sql = "SELECT id FROM message WHERE revision > ? AND sender_device = ? AND state = ? ORDER BY anchor";
-    let mut statement = connection.prepare_cached(sql)?;
-    let parameters = (revision.cast_signed(), Sql(device), State::Accepted as i64);
-    let keys = statement.query_map(parameters, |row| row.get("id"))?.collect::<Result<Vec<i64>, _>>()?;
+    let parameters = params![revision.cast_signed(), Sql(device), State::Accepted as i64];
+    let keys = connection.all(sql, parameters, |row| row.get("id"))?;
     let rows = keys.into_iter().map(|key| MessageRow::get(connection, MessageKey(key)));
     let older = |row: &MessageRow| row.seq.is_some_and(|seq| seq.era() < era) && !row.deleted;
     Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().filter(older).collect())
@@ -327,10 +330,8 @@ pub(crate) fn readable(
 ) -> Result<Vec<(Seq, UserId)>, StoreError> {
     let sql = "SELECT seq, sender FROM message WHERE conversation = ? AND anchor > ? AND anchor <= ? AND place = 0
                AND incoming = 1 AND kind = ? AND deleted = 0 ORDER BY anchor";
-    let mut statement = connection.prepare_cached(sql)?;
-    let parameters = (conversation.0, super::conversation::raw(since), Sql(up_to), Kind::Content as i64);
-    let rows = statement.query_map(parameters, |row| Ok((row.wire("seq")?, row.wire("sender")?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let parameters = params![conversation.0, super::conversation::raw(since), Sql(up_to), Kind::Content as i64];
+    connection.all(sql, parameters, |row| Ok((row.wire("seq")?, row.wire("sender")?)))
 }
 
 const SHOWN: &str = "message.id AS id, message.anchor AS anchor, message.place AS place, message.message AS message,

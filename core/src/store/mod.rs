@@ -5,6 +5,7 @@
 
 mod account;
 mod archive;
+mod ask;
 mod binding;
 mod conversation;
 mod era;
@@ -36,16 +37,17 @@ use rusqlite::{Connection, OpenFlags, ToSql};
 
 pub(crate) use account::AccountRow;
 pub(crate) use archive::{ArchiveCursor, TransferRow, restore_deliveries};
+pub(crate) use ask::Ask;
 pub(crate) use binding::{Binding, adopt, unlock, unlock_reader};
 pub(crate) use conversation::{
     ConversationHead, ConversationKey, ConversationRow, after as conversation_after, early_read, list, note_early_read,
     summary, total_unread, unread, unread_above,
 };
 pub(crate) use era::{eras, set_eras};
-pub(crate) use hole::{NewHole, incomplete, note as note_hole, note_absence};
+pub(crate) use hole::{NewHole, date_loss, date_oldest_loss, incomplete, note as note_hole, note_absence, note_loss};
 pub(crate) use identity::{
-    IdentityRow, NewSecurityEvent, last_comparison, note_comparison, note_security_event, pin_identity_key,
-    restore_user, security_events,
+    IdentityRow, NewSecurityEvent, comparisons, last_comparison, note_comparison, note_security_event,
+    pin_identity_key, restore_user, security_events,
 };
 pub(crate) use mend::{are_keys_lost, has_keys_again, reports as salvages};
 pub(crate) use message::{

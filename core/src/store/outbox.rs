@@ -1,9 +1,9 @@
 //! What waits to be accepted by the node: messages in order, and one read mark a conversation.
 
 use chasqui_wire::{DeviceId, MessageId, Seq, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, params};
 
-use super::{ConversationKey, MessageKey, RowExt as _, Sql, StoreError};
+use super::{Ask as _, ConversationKey, MessageKey, RowExt as _, Sql, StoreError};
 
 /// An entry's row; grows with time, so it is the order of sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,8 +43,8 @@ impl OutboxRow {
     ) -> Result<Option<OutboxKey>, StoreError> {
         let sql = "INSERT INTO outbox (conversation, message, queued_at, reclaim) VALUES (?, ?, ?, ?)
                    ON CONFLICT (message) DO NOTHING";
-        let parameters = (conversation.0, message.0, Sql(now), reclaim.map(Sql));
-        let inserted = connection.prepare_cached(sql)?.execute(parameters)? > 0;
+        let parameters = params![conversation.0, message.0, Sql(now), reclaim.map(Sql)];
+        let inserted = connection.run(sql, parameters)? > 0;
         Ok(inserted.then(|| OutboxKey(connection.last_insert_rowid())))
     }
 
@@ -56,7 +56,7 @@ impl OutboxRow {
         resend_of: Option<MessageId>,
     ) -> Result<(), StoreError> {
         let sql = "UPDATE outbox SET only_device = ?2, resend_of = ?3 WHERE id = ?1";
-        connection.prepare_cached(sql)?.execute((key.0, only_device.map(Sql), resend_of.map(Sql)))?;
+        connection.run(sql, params![key.0, only_device.map(Sql), resend_of.map(Sql)])?;
         Ok(())
     }
 
@@ -71,7 +71,7 @@ impl OutboxRow {
                 resend_of: row.wire_opt("resend_of")?,
             })
         };
-        Ok(connection.prepare_cached(sql)?.query_row([key.0], read).optional()?)
+        connection.first(sql, params![key.0], read)
     }
 
     /// The entry of a message that waits, and the position to be asked back for it.
@@ -81,39 +81,37 @@ impl OutboxRow {
     ) -> Result<Option<(OutboxKey, Option<Seq>)>, StoreError> {
         let sql = "SELECT id, reclaim FROM outbox WHERE message = ?";
         let read = |row: &rusqlite::Row<'_>| Ok((OutboxKey(row.get("id")?), row.wire_opt("reclaim")?));
-        Ok(connection.prepare_cached(sql)?.query_row([message.0], read).optional()?)
+        connection.first(sql, params![message.0], read)
     }
 
     /// It leaves the device for the first time.
     pub(crate) fn set_first_sent_at(connection: &Connection, key: OutboxKey, at: Timestamp) -> Result<(), StoreError> {
-        connection.prepare_cached("UPDATE outbox SET first_sent_at = ?2 WHERE id = ?1")?.execute((key.0, Sql(at)))?;
+        connection.run("UPDATE outbox SET first_sent_at = ?2 WHERE id = ?1", params![key.0, Sql(at)])?;
         Ok(())
     }
 
     /// Whether a message waits.
     pub(crate) fn holds(connection: &Connection, message: MessageKey) -> Result<bool, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM outbox WHERE message = ?)";
-        Ok(connection.prepare_cached(sql)?.query_row([message.0], |row| row.get(0))?)
+        connection.one(sql, params![message.0], |row| row.get(0))
     }
 
     /// Whether a message waits to be sent again to a device.
     pub(crate) fn repeats(connection: &Connection, message: MessageId, device: DeviceId) -> Result<bool, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM outbox WHERE resend_of = ? AND only_device = ?)";
-        Ok(connection.prepare_cached(sql)?.query_row((Sql(message), Sql(device)), |row| row.get(0))?)
+        connection.one(sql, params![Sql(message), Sql(device)], |row| row.get(0))
     }
 
     pub(crate) fn remove(connection: &Connection, key: OutboxKey) -> Result<(), StoreError> {
-        connection.prepare_cached("DELETE FROM outbox WHERE id = ?")?.execute([key.0])?;
+        connection.run("DELETE FROM outbox WHERE id = ?", params![key.0])?;
         Ok(())
     }
 
     /// Everything that waits, in order.
     pub(crate) fn all(connection: &Connection) -> Result<Vec<(OutboxKey, ConversationKey, Option<Seq>)>, StoreError> {
-        let mut statement = connection.prepare_cached("SELECT id, conversation, reclaim FROM outbox ORDER BY id")?;
-        let rows = statement.query_map([], |row| {
+        connection.all("SELECT id, conversation, reclaim FROM outbox ORDER BY id", params![], |row| {
             Ok((OutboxKey(row.get("id")?), ConversationKey(row.get("conversation")?), row.wire_opt("reclaim")?))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 }
 
@@ -129,30 +127,28 @@ impl ReadOutboxRow {
         let sql = "INSERT INTO read_outbox (conversation, up_to, since, at) VALUES (?, ?, ?, ?)
                    ON CONFLICT (conversation) DO UPDATE SET up_to = max(up_to, excluded.up_to),
                        since = min(since, excluded.since), at = excluded.at, version = version + 1";
-        let parameters = (conversation.0, Sql(up_to), super::conversation::raw(since), Sql(at));
-        connection.prepare_cached(sql)?.execute(parameters)?;
+        let parameters = params![conversation.0, Sql(up_to), super::conversation::raw(since), Sql(at)];
+        connection.run(sql, parameters)?;
         Ok(())
     }
 
     /// The node has dealt with this; what was added meanwhile stays.
     pub(crate) fn settle(&self, connection: &Connection) -> Result<(), StoreError> {
         let sql = "DELETE FROM read_outbox WHERE conversation = ? AND version = ?";
-        connection.prepare_cached(sql)?.execute((self.conversation.0, self.version))?;
+        connection.run(sql, params![self.conversation.0, self.version])?;
         Ok(())
     }
 
     /// The node was told of what lies up to `told`; the rest still waits.
     pub(crate) fn tell_rest(&self, connection: &Connection, told: Seq) -> Result<(), StoreError> {
         let sql = "UPDATE read_outbox SET since = ?3 WHERE conversation = ?1 AND version = ?2";
-        connection.prepare_cached(sql)?.execute((self.conversation.0, self.version, Sql(told)))?;
+        connection.run(sql, params![self.conversation.0, self.version, Sql(told)])?;
         Ok(())
     }
 
     /// All that wait.
     pub(crate) fn all(connection: &Connection) -> Result<Vec<Self>, StoreError> {
-        let mut statement =
-            connection.prepare_cached("SELECT conversation, up_to, since, at, version FROM read_outbox")?;
-        let rows = statement.query_map([], |row| {
+        connection.all("SELECT conversation, up_to, since, at, version FROM read_outbox", params![], |row| {
             Ok(Self {
                 conversation: ConversationKey(row.get("conversation")?),
                 up_to: row.wire("up_to")?,
@@ -160,7 +156,6 @@ impl ReadOutboxRow {
                 at: row.wire("at")?,
                 version: row.get("version")?,
             })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 }

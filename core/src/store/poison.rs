@@ -1,8 +1,8 @@
 //! Mail that failed here: counted, and after a few failures kept as it came, so that it cannot block what follows.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
-use super::StoreError;
+use super::{Ask as _, StoreError};
 
 /// How often the same entry may fail before it is given up.
 pub(crate) const MAX_FAILURES: u32 = 3;
@@ -11,7 +11,7 @@ pub(crate) const MAX_FAILURES: u32 = 3;
 pub(crate) fn count(connection: &Connection, digest: &[u8]) -> Result<u32, StoreError> {
     let sql = "INSERT INTO poison (digest, failures) VALUES (?, 1)
                ON CONFLICT (digest) DO UPDATE SET failures = failures + 1 RETURNING failures";
-    Ok(connection.prepare_cached(sql)?.query_row([digest], |row| row.get(0))?)
+    connection.one(sql, params![digest], |row| row.get(0))
 }
 
 /// Keeps an entry that is given up.

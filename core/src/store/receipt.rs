@@ -1,9 +1,9 @@
 //! What became of own messages, by recipient and position. A rank only ever grows: states never go back.
 
 use chasqui_wire::{ArchivedDelivery, ReceiptKind, Seq, SeqRange, Timestamp, UserId};
-use rusqlite::{Connection, OptionalExtension as _, named_params};
+use rusqlite::{Connection, named_params, params};
 
-use super::{ConversationKey, RowExt as _, Sql, StoreError};
+use super::{Ask as _, ConversationKey, RowExt as _, Sql, StoreError};
 use crate::domain::{Delivery, Undelivered};
 use crate::planted::{PlantedBug, planted};
 
@@ -52,7 +52,7 @@ pub(crate) fn apply(
                AND message IS NOT NULL AND coalesce(receipt.rank, 0) < ?5";
     let below = if planted(PlantedBug::StatesGoBack) { i64::MAX } else { mark.rank as i64 };
     let mut statement = connection.prepare_cached(sql)?;
-    let parameters = (conversation.0, Sql(range.first()), Sql(range.last()), Sql(mark.user), below);
+    let parameters = params![conversation.0, Sql(range.first()), Sql(range.last()), Sql(mark.user), below];
     let rows = statement.query_map(parameters, |row| row.wire("seq"))?;
     let mut changed = 0;
     for seq in rows.collect::<Result<Vec<Seq>, _>>()? {
@@ -77,16 +77,19 @@ fn keep_early(
                SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
                WHERE (SELECT count(*) FROM early_receipt WHERE conversation = ?1) < ?8
                ON CONFLICT DO NOTHING";
-    connection.prepare_cached(sql)?.execute((
-        conversation.0,
-        Sql(range.first()),
-        Sql(range.last()),
-        Sql(mark.user),
-        mark.rank as i64,
-        mark.reason.map(Undelivered::number),
-        Sql(mark.at),
-        MAX_EARLY,
-    ))?;
+    connection.run(
+        sql,
+        params![
+            conversation.0,
+            Sql(range.first()),
+            Sql(range.last()),
+            Sql(mark.user),
+            mark.rank as i64,
+            mark.reason.map(Undelivered::number),
+            Sql(mark.at),
+            MAX_EARLY
+        ],
+    )?;
     Ok(())
 }
 
@@ -129,15 +132,15 @@ pub(crate) fn follow(
                    received_at = coalesce(received_at, excluded.received_at),
                    read_at = coalesce(read_at, excluded.read_at)
                WHERE excluded.rank > rank";
-    connection.prepare_cached(sql)?.execute((conversation.0, Sql(from), Sql(to)))?;
+    connection.run(sql, params![conversation.0, Sql(from), Sql(to)])?;
     let sql = "DELETE FROM receipt WHERE conversation = ? AND seq = ?";
-    connection.prepare_cached(sql)?.execute((conversation.0, Sql(from)))?;
+    connection.run(sql, params![conversation.0, Sql(from)])?;
     Ok(())
 }
 
 /// Nothing of this conversation waits for a position any more.
 pub(crate) fn drop_early(connection: &Connection, conversation: ConversationKey) -> Result<(), StoreError> {
-    connection.prepare_cached("DELETE FROM early_receipt WHERE conversation = ?")?.execute([conversation.0])?;
+    connection.run("DELETE FROM early_receipt WHERE conversation = ?", params![conversation.0])?;
     Ok(())
 }
 
@@ -156,15 +159,18 @@ fn raise(
             received_at = coalesce(received_at, excluded.received_at), read_at = coalesce(read_at, excluded.read_at)
          WHERE {only_upwards}"
     );
-    let changed = connection.prepare_cached(&sql)?.execute(named_params! {
-        ":conversation": conversation.0,
-        ":seq": Sql(seq),
-        ":user": Sql(mark.user),
-        ":rank": mark.rank as i64,
-        ":reason": mark.reason.map(Undelivered::number),
-        ":received_at": (mark.rank == Rank::Received).then_some(Sql(mark.at)),
-        ":read_at": (mark.rank == Rank::Read).then_some(Sql(mark.at)),
-    })?;
+    let changed = connection.run(
+        &sql,
+        named_params! {
+            ":conversation": conversation.0,
+            ":seq": Sql(seq),
+            ":user": Sql(mark.user),
+            ":rank": mark.rank as i64,
+            ":reason": mark.reason.map(Undelivered::number),
+            ":received_at": (mark.rank == Rank::Received).then_some(Sql(mark.at)),
+            ":read_at": (mark.rank == Rank::Read).then_some(Sql(mark.at)),
+        },
+    )?;
     Ok(changed > 0)
 }
 
@@ -175,8 +181,7 @@ pub(super) fn archived(
     seq: Seq,
 ) -> Result<Vec<ArchivedDelivery>, StoreError> {
     let sql = "SELECT user, rank, reason, received_at, read_at FROM receipt WHERE conversation = ? AND seq = ?";
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map((conversation.0, Sql(seq)), |row| {
+    connection.all(sql, params![conversation.0, Sql(seq)], |row| {
         Ok(ArchivedDelivery {
             user: row.wire("user")?,
             rank: row.get("rank")?,
@@ -184,8 +189,7 @@ pub(super) fn archived(
             received_at: row.wire_opt("received_at")?,
             read_at: row.wire_opt("read_at")?,
         })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    })
 }
 
 /// What an archive says of the own message at `seq`; better news is kept.
@@ -204,15 +208,18 @@ pub(super) fn restore(
     if !(Rank::Undelivered as u32..=Rank::Read as u32).contains(&delivery.rank) {
         return Ok(());
     }
-    connection.prepare_cached(sql)?.execute(named_params! {
-        ":conversation": conversation.0,
-        ":seq": Sql(seq),
-        ":user": Sql(delivery.user),
-        ":rank": delivery.rank,
-        ":reason": Undelivered::from_number(delivery.reason).map(Undelivered::number),
-        ":received_at": delivery.received_at.map(Sql),
-        ":read_at": delivery.read_at.map(Sql),
-    })?;
+    connection.run(
+        sql,
+        named_params! {
+            ":conversation": conversation.0,
+            ":seq": Sql(seq),
+            ":user": Sql(delivery.user),
+            ":rank": delivery.rank,
+            ":reason": Undelivered::from_number(delivery.reason).map(Undelivered::number),
+            ":received_at": delivery.received_at.map(Sql),
+            ":read_at": delivery.read_at.map(Sql),
+        },
+    )?;
     Ok(())
 }
 
@@ -233,8 +240,8 @@ pub(crate) fn delivery(
             undelivered: reason(row)?,
         })
     };
-    let parameters = (conversation.0, Sql(seq), Sql(user));
-    let found = connection.prepare_cached(sql)?.query_row(parameters, read).optional()?;
+    let parameters = params![conversation.0, Sql(seq), Sql(user)];
+    let found = connection.first(sql, parameters, read)?;
     Ok(found.unwrap_or(Delivery { user, received_at: None, read_at: None, undelivered: None }))
 }
 

@@ -1,9 +1,9 @@
 //! Messages that came and could not be read, until somebody sent them again; and what devices say to each other about it.
 
 use chasqui_wire::{DeviceId, MessageId, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::{Connection, Row, params};
 
-use super::{ConversationKey, MessageKey, MessageKind, RowExt as _, Sql, StoreError};
+use super::{Ask as _, ConversationKey, MessageKey, MessageKind, RowExt as _, Sql, StoreError};
 
 /// A message that is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ impl Missed {
     /// A placeholder was stored: it is asked for from `at` on.
     pub(crate) fn note(connection: &Connection, key: MessageKey, at: Timestamp) -> Result<(), StoreError> {
         let sql = "INSERT INTO recovery (message, ask_at) VALUES (?, ?) ON CONFLICT DO NOTHING";
-        connection.prepare_cached(sql)?.execute((key.0, Sql(at)))?;
+        connection.run(sql, params![key.0, Sql(at)])?;
         Ok(())
     }
 
@@ -51,14 +51,13 @@ impl Missed {
                 attempts: row.get("attempts")?,
             })
         };
-        let mut statement = connection.prepare_cached(&sql)?;
-        let rows = statement.query_map(
+        connection.all(
+            &sql,
             rusqlite::named_params! {
                 ":unreadable": MessageKind::Unreadable as i64, ":attempts": pauses.len() as i64, ":now": Sql(now),
             },
             read,
-        )?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        )
     }
 
     /// When the next one is to be asked for.
@@ -67,14 +66,14 @@ impl Missed {
         let parameters = rusqlite::named_params! {
             ":unreadable": MessageKind::Unreadable as i64, ":attempts": attempts,
         };
-        let found = connection.prepare_cached(&sql)?.query_row(parameters, |row| row.wire_opt("at"));
-        Ok(found.optional()?.flatten())
+        let found = connection.first(&sql, parameters, |row| row.wire_opt("at"))?;
+        Ok(found.flatten())
     }
 
     /// It was asked for, or is to be, once more.
     pub(crate) fn put(&self, connection: &Connection, attempts: u32, ask_at: Timestamp) -> Result<(), StoreError> {
         let sql = "UPDATE recovery SET attempts = ?2, ask_at = ?3 WHERE message = ?1";
-        connection.prepare_cached(sql)?.execute((self.key.0, attempts, Sql(ask_at)))?;
+        connection.run(sql, params![self.key.0, attempts, Sql(ask_at)])?;
         Ok(())
     }
 }
@@ -82,25 +81,23 @@ impl Missed {
 /// A request for it did not reach anybody: the next is due now.
 pub(crate) fn hasten(connection: &Connection, id: MessageId, now: Timestamp) -> Result<(), StoreError> {
     let sql = "UPDATE recovery SET ask_at = ?2 WHERE message = (SELECT id FROM message WHERE message = ?1)";
-    connection.prepare_cached(sql)?.execute((Sql(id), Sql(now)))?;
+    connection.run(sql, params![Sql(id), Sql(now)])?;
     Ok(())
 }
 
 /// It is here.
 pub(crate) fn found(connection: &Connection, key: MessageKey) -> Result<(), StoreError> {
-    connection.prepare_cached("DELETE FROM recovery WHERE message = ?")?.execute([key.0])?;
+    connection.run("DELETE FROM recovery WHERE message = ?", params![key.0])?;
     Ok(())
 }
 
 /// Whether this spoke to the device, and not to people, and was dealt with.
 pub(crate) fn is_dealt_with(connection: &Connection, id: MessageId) -> Result<bool, StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM dealt_with WHERE message = ?)";
-    Ok(connection.prepare_cached(sql)?.query_row([Sql(id)], |row| row.get(0))?)
+    connection.one(sql, params![Sql(id)], |row| row.get(0))
 }
 
 pub(crate) fn note_dealt_with(connection: &Connection, id: MessageId) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("INSERT INTO dealt_with (message) VALUES (?) ON CONFLICT DO NOTHING")?
-        .execute([Sql(id)])?;
+    connection.run("INSERT INTO dealt_with (message) VALUES (?) ON CONFLICT DO NOTHING", params![Sql(id)])?;
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! Message requests: conversations that somebody began whom the user does not know, and what the user said to it.
 
 use chasqui_wire::{Seq, Verdict};
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, params};
 
-use super::{ConversationKey, IndexChange, StoreError, message::MessageKey};
+use super::{Ask as _, ConversationKey, IndexChange, StoreError, message::MessageKey};
 
 /// Whether a conversation waits for the user's word. The numbers are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,23 +50,22 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<AdmissionRow> {
 impl AdmissionRow {
     pub(crate) fn get(connection: &Connection, key: ConversationKey) -> Result<Option<Self>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM admission WHERE conversation = ?");
-        Ok(connection.prepare_cached(&sql)?.query_row([key.0], read).optional()?)
+        connection.first(&sql, params![key.0], read)
     }
 
     /// All that the node has yet to hear of.
     pub(crate) fn waiting(connection: &Connection) -> Result<Vec<Self>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM admission WHERE revision IS NULL ORDER BY conversation");
-        let mut statement = connection.prepare_cached(&sql)?;
-        let rows = statement.query_map([], read)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        connection.all(&sql, params![], read)
     }
 
     /// Takes the place of what was said before.
     pub(crate) fn put(&self, connection: &Connection) -> Result<(), StoreError> {
         let sql = "INSERT OR REPLACE INTO admission (conversation, verdict, up_to, revision) VALUES (?, ?, ?, ?)";
         let revision = (!self.waits).then_some(ELSEWHERE);
-        let parameters = (self.conversation.0, self.verdict.number(), super::conversation::raw(self.up_to), revision);
-        connection.prepare_cached(sql)?.execute(parameters)?;
+        let parameters =
+            params![self.conversation.0, self.verdict.number(), super::conversation::raw(self.up_to), revision];
+        connection.run(sql, parameters)?;
         Ok(())
     }
 
@@ -75,15 +74,15 @@ impl AdmissionRow {
         let sql = "UPDATE admission SET revision = ?4
                    WHERE conversation = ?1 AND verdict = ?2 AND up_to = ?3 AND revision IS NULL";
         let up_to = super::conversation::raw(self.up_to);
-        let parameters = (self.conversation.0, self.verdict.number(), up_to, revision.cast_signed());
-        connection.prepare_cached(sql)?.execute(parameters)?;
+        let parameters = params![self.conversation.0, self.verdict.number(), up_to, revision.cast_signed()];
+        connection.run(sql, parameters)?;
         Ok(())
     }
 
     /// A restored node may have forgotten what it heard after `revision`. What was declined is not said twice.
     pub(crate) fn say_again_after(connection: &Connection, revision: u64) -> Result<(), StoreError> {
         let sql = "UPDATE admission SET revision = NULL WHERE revision > ? AND verdict <> 2";
-        connection.prepare_cached(sql)?.execute([revision.cast_signed()])?;
+        connection.run(sql, params![revision.cast_signed()])?;
         Ok(())
     }
 }
@@ -91,7 +90,7 @@ impl AdmissionRow {
 impl ConversationKey {
     pub(crate) fn set_request(self, connection: &Connection, request: Request) -> Result<(), StoreError> {
         let sql = "UPDATE conversation SET request = ?2 WHERE id = ?1";
-        connection.prepare_cached(sql)?.execute((self.0, request as i64))?;
+        connection.run(sql, params![self.0, request as i64])?;
         Ok(())
     }
 

@@ -106,18 +106,23 @@ fn tables_of(into: &Connection) -> Result<Vec<Table>, StoreError> {
         if SKIPPED.contains(&name.as_str()) || name.starts_with("sqlite_") {
             continue;
         }
-        let mut statement = into.prepare("SELECT name, pk FROM pragma_table_info(?)")?;
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let columns: Vec<(String, u32)> = statement.query_map([&name], read)?.collect::<Result<_, _>>()?;
-        let mut key: Vec<&(String, u32)> = columns.iter().filter(|(_, pk)| *pk > 0).collect();
-        key.sort_by_key(|(_, pk)| *pk);
-        let key = key.into_iter().map(|(name, _)| name.clone()).collect();
-        let columns = columns.into_iter().map(|(name, _)| name).collect();
+        let columns = names(into, "SELECT name FROM pragma_table_info(?)", &name)?;
+        let key = names(into, "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", &name)?;
         tables.push(Table { name, columns, key, has_rowid: !without_rowid });
     }
-    let place = |table: &Table| FIRST.iter().position(|&first| first == table.name).unwrap_or(FIRST.len());
-    tables.sort_by_key(place);
+    // The last of them before the others, and so on.
+    for first in FIRST.iter().rev() {
+        if let Some(at) = tables.iter().position(|table| table.name == *first) {
+            tables[..=at].rotate_right(1);
+        }
+    }
     Ok(tables)
+}
+
+fn names(connection: &Connection, sql: &str, table: &str) -> Result<Vec<String>, StoreError> {
+    let mut statement = connection.prepare(sql)?;
+    let found = statement.query_map([table], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(found)
 }
 
 impl Table {
@@ -140,9 +145,7 @@ impl Table {
 
     /// Those that the damaged file has as well.
     fn columns_in(&self, source: &Connection) -> Option<Vec<String>> {
-        let mut statement = source.prepare("SELECT name FROM pragma_table_info(?)").ok()?;
-        let found = statement.query_map([&self.name], |row| row.get::<_, String>(0)).ok()?;
-        let found: Vec<String> = found.collect::<Result<_, _>>().ok()?;
+        let found = names(source, "SELECT name FROM pragma_table_info(?)", &self.name).ok()?;
         let columns: Vec<String> = self.columns.iter().filter(|name| found.contains(name)).cloned().collect();
         (!columns.is_empty()).then_some(columns)
     }

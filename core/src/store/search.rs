@@ -5,10 +5,10 @@
 //! characters are found without a dictionary: a run in the query must occur as consecutive pairs.
 
 use chasqui_wire::{Content, ContentKind};
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use super::unicode::{compose, decompose, is_combining_mark};
-use super::{MessageKey, RowExt as _, StoreError, message};
+use super::{Ask as _, MessageKey, RowExt as _, StoreError, message};
 use crate::domain::SearchHit;
 
 /// What the index is to learn. Worked out where the message is at hand, written later.
@@ -29,11 +29,11 @@ impl IndexChange {
         match self {
             Self::Add(key, terms) => {
                 let sql = "INSERT INTO message_index (rowid, words, singles, pairs) VALUES (?, ?, ?, ?)";
-                let parameters = (key.0, &terms.words, terms.singles(), terms.pairs());
-                connection.prepare_cached(sql)?.execute(parameters)?;
+                let parameters = params![key.0, &terms.words, terms.singles(), terms.pairs()];
+                connection.run(sql, parameters)?;
             }
             Self::Remove(key) => {
-                connection.prepare_cached("DELETE FROM message_index WHERE rowid = ?")?.execute([key.0])?;
+                connection.run("DELETE FROM message_index WHERE rowid = ?", params![key.0])?;
             }
         }
         Ok(())
@@ -59,8 +59,7 @@ pub(crate) fn index_all(connection: &Connection) -> Result<(), StoreError> {
 pub(crate) fn find(connection: &Connection, query: &str, limit: u32) -> Result<Vec<SearchHit>, StoreError> {
     let Some(expression) = Terms::of(query).expression() else { return Ok(Vec::new()) };
     let sql = "SELECT rowid FROM message_index WHERE message_index MATCH ? ORDER BY rowid DESC LIMIT ?";
-    let mut statement = connection.prepare_cached(sql)?;
-    let keys = statement.query_map((expression, limit), |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+    let keys = connection.all(sql, params![expression, limit], |row| row.get(0))?;
     let mut hits = Vec::with_capacity(keys.len());
     for key in keys {
         if let Some((message, cursor)) = message::show_with_cursor(connection, MessageKey(key))? {

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use chasqui_wire::{ConversationId, Seq, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::{Connection, Row, params};
 
-use super::{MessageKey, Sql, StoreError, conversation};
+use super::{Ask as _, MessageKey, Sql, StoreError, conversation};
 use crate::e2ee::GroupId;
 
 /// How a conversation's group stands.
@@ -39,7 +39,7 @@ impl SecuredRow {
                 renew_at: row.get::<_, Option<i64>>("renew_at")?.map(Timestamp),
             })
         };
-        let found = connection.prepare_cached(sql)?.query_row([Sql(conversation)], read).optional()?;
+        let found = connection.first(sql, params![Sql(conversation)], read)?;
         Ok(found.unwrap_or_default())
     }
 
@@ -61,7 +61,7 @@ impl SecuredRow {
             Some((frame, offered)) => (Some(frame.as_ref()), *offered),
             None => (None, None),
         };
-        let parameters = (
+        let parameters = params![
             Sql(conversation),
             self.group.map(|group| group.0),
             self.epoch.cast_signed(),
@@ -69,8 +69,8 @@ impl SecuredRow {
             frame,
             offered.map(|group| group.0),
             self.renew_at.map(|at| at.0),
-        );
-        connection.prepare_cached(sql)?.execute(parameters)?;
+        ];
+        connection.run(sql, parameters)?;
         Ok(())
     }
 }
@@ -84,9 +84,8 @@ pub(crate) fn next_renewal(
     let sql = "SELECT conversation, iif(renew_at > ?1, 0, renew_at) AS due FROM secured
                WHERE mls_group IS NOT NULL AND renew_at IS NOT NULL ORDER BY due LIMIT 1";
     let found = connection
-        .prepare_cached(sql)?
-        .query_row([latest.0], |row| Ok((row.get::<_, Sql<ConversationId>>(0)?.0, Timestamp(row.get(1)?))));
-    Ok(found.optional()?)
+        .first(sql, params![latest.0], |row| Ok((row.get::<_, Sql<ConversationId>>(0)?.0, Timestamp(row.get(1)?))))?;
+    Ok(found)
 }
 
 /// Nothing is said at this position, and nothing is missing there.
@@ -96,7 +95,7 @@ pub(crate) fn note_group_change(
     seq: Seq,
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO group_change (conversation, seq) VALUES (?, ?) ON CONFLICT DO NOTHING";
-    connection.prepare_cached(sql)?.execute((Sql(conversation), Sql(seq)))?;
+    connection.run(sql, params![Sql(conversation), Sql(seq)])?;
     Ok(())
 }
 
@@ -132,8 +131,8 @@ impl FlightRow {
         epoch: u64,
     ) -> Result<Option<Bytes>, StoreError> {
         let sql = "SELECT body FROM flight WHERE message = ? AND mls_group = ? AND epoch = ?";
-        let parameters = (message.0, group.0, epoch.cast_signed());
-        let body = connection.prepare_cached(sql)?.query_row(parameters, |row| row.get::<_, Vec<u8>>(0)).optional()?;
+        let parameters = params![message.0, group.0, epoch.cast_signed()];
+        let body = connection.first(sql, parameters, |row| row.get::<_, Vec<u8>>(0))?;
         Ok(body.map(Bytes::from))
     }
 
@@ -147,12 +146,12 @@ impl FlightRow {
         let sql = "INSERT INTO flight (message, mls_group, epoch, body) VALUES (?, ?, ?, ?)
                    ON CONFLICT (message) DO UPDATE SET mls_group = excluded.mls_group, epoch = excluded.epoch,
                        body = excluded.body";
-        connection.prepare_cached(sql)?.execute((message.0, group.0, epoch.cast_signed(), body))?;
+        connection.run(sql, params![message.0, group.0, epoch.cast_signed(), body])?;
         Ok(())
     }
 
     pub(crate) fn remove(connection: &Connection, message: MessageKey) -> Result<(), StoreError> {
-        connection.prepare_cached("DELETE FROM flight WHERE message = ?")?.execute([message.0])?;
+        connection.run("DELETE FROM flight WHERE message = ?", params![message.0])?;
         Ok(())
     }
 }

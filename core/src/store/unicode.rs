@@ -28,9 +28,10 @@ mod native {
         }
     }
 
-    /// NFC, which puts together the syllables that NFKD took apart.
+    /// NFC, which puts together the syllables that NFKD took apart. By way of a text, as above: for another kind of iterator all of it
+    /// would be compiled again.
     pub(in crate::store) fn compose(characters: impl Iterator<Item = char>) -> Vec<char> {
-        characters.nfc().collect()
+        characters.collect::<String>().nfc().collect()
     }
 }
 

@@ -46,7 +46,7 @@ macro_rules! codes {
 codes! {
     /// A field is missing, too long or contradicts another.
     Invalid = 1, "invalid", false;
-    /// The body is above `limits.body_bytes`.
+    /// The body is above `limits.body_bytes`, or more devices take part than fit into one frame.
     TooLarge = 2, "too_large", false;
     /// No user of that id or name.
     UnknownUser = 3, "unknown_user", false;

@@ -164,23 +164,16 @@ impl SeqRanges {
 
     /// The fewest runs that hold exactly these positions.
     pub fn of(seqs: impl IntoIterator<Item = Seq>) -> Self {
-        let mut sorted: Vec<Seq> = seqs.into_iter().collect();
-        sorted.sort_unstable();
-        let mut runs: Vec<SeqRange> = Vec::new();
-        for seq in sorted {
-            match runs.last_mut() {
-                Some(run) if run.contains(seq) => {}
-                Some(run) if run.last.0 + 1 == seq.0 => run.last = seq,
-                _ => runs.push(SeqRange::one(seq)),
-            }
-        }
-        Self(runs)
+        Self::joined(seqs.into_iter().map(SeqRange::one).collect())
     }
 
     /// The fewest runs that hold exactly the positions of both.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        let mut all: Vec<SeqRange> = self.iter().chain(other.iter()).collect();
+        Self::joined(self.iter().chain(other.iter()).collect())
+    }
+
+    fn joined(mut all: Vec<SeqRange>) -> Self {
         all.sort_unstable();
         let mut runs: Vec<SeqRange> = Vec::with_capacity(all.len());
         for run in all {

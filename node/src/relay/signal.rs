@@ -8,6 +8,7 @@ use chasqui_wire::{Protection, Signal, Timestamp};
 
 use super::step::{Pending, Step};
 use super::{Event, Relay, RelayError, SessionId, Who};
+use crate::planted::{PlantedBug, planted};
 use crate::store::{ConversationRow, DeviceRow, UserRow};
 
 impl Relay {
@@ -53,7 +54,8 @@ impl Step<'_> {
         }
         let mut addressed = Vec::new();
         for other in others {
-            if self.withholds(conversation, who.user)? || self.withholds(conversation, other)? {
+            let withholds = self.withholds(conversation, who.user)? || self.withholds(conversation, other)?;
+            if withholds && !planted(PlantedBug::StrangersSeeTyping) {
                 return Ok(None);
             }
             if !is_encrypted {

@@ -157,7 +157,7 @@ mod tests {
         let rows =
             "INSERT INTO envelope (envelope, message, conversation, sender_user, sender_device, peer, seq, accepted_at,
                  expires_at, urgent, segment, start, length, waiting)
-             SELECT value, randomblob(16), 1, 1, 1, 2, value, 0, 0, 0, 1, 0, 0, 2 FROM json_each('[1, 2, 5]');
+             SELECT column1, randomblob(16), 1, 1, 1, 2, column1, 0, 0, 0, 1, 0, 0, 2 FROM (VALUES (1), (2), (5));
              INSERT INTO mailbox (device, entry, envelope, notice) VALUES
                  (1, 2, 2, NULL), (1, 5, 1, NULL), (1, 7, NULL, x'07'), (1, 9, 5, NULL),
                  (2, 1, NULL, x'01'), (2, 3, 2, NULL), (2, 4, 1, NULL), (2, 8, 5, NULL);";

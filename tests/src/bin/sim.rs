@@ -22,8 +22,8 @@ struct Arguments {
     /// Plant a bug: the run must fail.
     #[arg(long)]
     mutant: Option<String>,
-    /// Play every seed in this weather, instead of what it draws or what the mutant needs: any | restores | storm | absences |
-    /// small-mailboxes | strangers | copies.
+    /// Play every seed in this weather, instead of what it draws or what the mutant needs: any | silent | restores | storm |
+    /// absences | small-mailboxes | strangers | copies.
     #[arg(long, value_parser = weather)]
     weather: Option<Weather>,
     /// What sort of conversations people have: readable | e2ee.
@@ -86,8 +86,9 @@ fn replay(seed: u64, outcome: &Outcome) -> ExitCode {
     }
     println!("injected: {}", faults(&[outcome]));
     println!(
-        "seed {seed}: {} messages, {} s simulated, digest {}",
+        "seed {seed}: {} messages, {} times typing was seen, {} s simulated, digest {}",
         outcome.messages,
+        outcome.typing_seen,
         outcome.simulated_ms / 1000,
         outcome.digest
     );
@@ -120,9 +121,12 @@ fn many(arguments: &Arguments, play: &(impl Fn(u64, bool) -> Outcome + Sync)) ->
         println!("seed {} FAILED: {}", outcome.seed, outcome.broken.as_deref().unwrap_or_default());
     }
     let messages: usize = outcomes.iter().map(|outcome| outcome.messages).sum();
+    let seen: usize = outcomes.iter().map(|outcome| outcome.typing_seen).sum();
     let simulated: u64 = outcomes.iter().map(|outcome| outcome.simulated_ms / 1000).sum();
     println!("injected: {}", faults(&outcomes.iter().collect::<Vec<_>>()));
-    println!("{messages} messages, {simulated} s simulated, each seed twice with the same decisions");
+    println!(
+        "{messages} messages, {seen} times typing was seen, {simulated} s simulated, each seed twice with the same decisions"
+    );
     println!("{} passed, {} failed", outcomes.len() - failed.len(), failed.len());
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -74,6 +74,7 @@ impl World {
         self.check_reading()?;
         self.check_requests(&timelines)?;
         self.check_security()?;
+        self.check_comparisons()?;
         self.check_revoked()?;
         self.check_relay()
     }
@@ -189,8 +190,11 @@ impl World {
                     continue;
                 }
                 let Some(timeline) = timelines.get(&index).filter(|timeline| !timeline.is_empty()) else {
-                    // Nothing was said since it joined, or it missed everything.
-                    if self.was_there_from_the_start(index) && !known.is_empty() {
+                    // Nothing was said since it joined, or it missed everything. What is missing of what devices say to each other
+                    // nobody is shown.
+                    let is_lossy = self.climate.mailbox.is_some() || self.climate.absent.is_some();
+                    let may_be_hidden = members.len() == 1 && is_lossy;
+                    if self.was_there_from_the_start(index) && !known.is_empty() && !may_be_hidden {
                         return Err(format!("device {index} has nothing of {conversation}"));
                     }
                     continue;
@@ -352,6 +356,8 @@ impl World {
                             let is_outdated = self.climate.restores > 0 && self.was_absent(index);
                             is_gone && (!holders() || is_outdated || self.is_edge(timelines, message))
                         }
+                        // It was read at last, and what says so was not kept for this device.
+                        MessageState::Undelivered(Undelivered::Unreadable) => self.was_absent(index),
                         // A receipt that was not kept for this device, because it was away for too long, or that is withheld; or
                         // the edge.
                         MessageState::Sent => {
@@ -367,7 +373,12 @@ impl World {
                     }
                     let is_told = self.climate.ttl.is_none() && self.climate.absent.is_none();
                     let is_told = is_told && self.is_surely_welcome(user, peer, *conversation);
-                    let must_be_read = self.climate.restores == 0 && is_told && may_be_read;
+                    // Who alone had it may have been shut out before it was read.
+                    let may_be_gone = || {
+                        let mut there = timelines.iter().filter(|&(&other, _)| self.devices[other].user == peer);
+                        !there.any(|(_, there)| there.get(&seq).is_some_and(Option::is_some))
+                    };
+                    let must_be_read = self.climate.restores == 0 && is_told && may_be_read && !may_be_gone();
                     if must_be_read && message.state != MessageState::Read {
                         return Err(format!("device {index}: {seq} was read, and its author does not know"));
                     }
@@ -398,7 +409,7 @@ impl World {
     }
 
     /// Whether the peer's devices know that they accepted, or wrote.
-    fn is_surely_welcome(&self, user: usize, peer: usize, conversation: ConversationId) -> bool {
+    pub(super) fn is_surely_welcome(&self, user: usize, peer: usize, conversation: ConversationId) -> bool {
         let sql = "SELECT count(*) FROM conversation WHERE conversation = ? AND (
                        EXISTS (SELECT 1 FROM admission WHERE admission.conversation = id AND verdict = 1) OR
                        EXISTS (SELECT 1 FROM message WHERE message.conversation = conversation.id AND incoming = 0

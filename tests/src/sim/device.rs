@@ -1,9 +1,11 @@
 //! A device: the real engine over a real database in memory, which outlives its crashes.
 
+mod comparing;
 mod copies;
 mod linking;
 mod misfortunes;
 mod revoking;
+mod typing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,13 +14,14 @@ use bytes::Bytes;
 use chasqui::engine::{
     Command, CommandId, ConnectionState, Engine, Enrolment, Input, Output, Reply, Secret, SocketId, Step, public_key,
 };
-use chasqui::{Blocked, DeviceId, MessageId, Protection, Seq, Store};
+use chasqui::{Blocked, ConversationId, DeviceId, MessageId, Protection, Seq, Store, UserId};
 use chasqui_node::relay;
 use chasqui_wire::Limits;
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
 pub(super) use self::revoking::Revoked;
+pub(super) use self::typing::Typists;
 use super::faults::{Climate, Fault};
 use super::network::{Arrival, WireId};
 use super::rng::Rng;
@@ -62,6 +65,10 @@ pub(super) struct Device {
     linking: linking::Linking,
     /// Another device linked it, and gives it the history.
     pub(super) was_linked: bool,
+    /// Its clock was set while it was used.
+    clock_was_set: bool,
+    /// Whom it showed typing when it was looked at last.
+    shown: BTreeSet<(ConversationId, UserId)>,
 }
 
 /// Decides which entries cannot be stored.
@@ -119,6 +126,8 @@ impl Device {
             logs_in: false,
             linking: linking::Linking::default(),
             was_linked: false,
+            clock_was_set: false,
+            shown: BTreeSet::new(),
         }
     }
 
@@ -316,17 +325,21 @@ impl World {
         let may_crash = self.devices[index].commands > 2;
         let crash_before = may_crash && self.rng.chance(climate) && !self.calm;
         let crash_after = !crash_before && may_crash && self.rng.chance(climate) && !self.calm;
+        self.watch_typing(index);
         let skew = self.devices[index].skew_ms;
         let clock = self.clock(skew);
         let device = &mut self.devices[index];
         let Some((engine, store)) = &mut device.running else { return };
         let mut inputs = std::mem::take(&mut device.inputs);
+        let is_typing_only = !inputs.is_empty() && inputs.iter().all(typing::is_of_typing);
         inputs.push(Input::Wake);
         let count = inputs.len();
+        let changes = store.connection().total_changes();
         if crash_before {
             store.connection_mut().commit_hook(Some(|| true)).expect("a hook");
         }
         let step = engine.handle(store, clock, inputs);
+        let is_untouched = store.connection().total_changes() == changes;
         if crash_before {
             store.connection_mut().commit_hook(None::<fn() -> bool>).expect("no hook");
         }
@@ -337,12 +350,16 @@ impl World {
         self.note(format!("device {index} takes {count} inputs"));
         match step {
             Ok(step) => {
+                if is_typing_only && !is_untouched && typing::says_nothing_else(&step.outputs) {
+                    self.breaks(format!("device {index} stores something because somebody types"));
+                }
                 if crash_after {
                     self.count(Fault::DeviceCrashAfterCommit);
                 } else {
                     self.carry_out(index, step);
                 }
                 self.watch(index);
+                self.watch_typing(index);
             }
             Err(error) if error.is_storage_full() => self.device_gives_up_its_step(index),
             Err(error) if !crash_before => self.breaks(format!("device {index} cannot go on: {error}")),

@@ -40,6 +40,7 @@ pub enum Fault {
     NodeDiskFull,
     SegmentsSmall,
     StrangersAsk,
+    SignalRepeated,
 }
 
 /// Which worlds are played. Few drawn ones show what a planted bug breaks, and a bug must not be found by luck.
@@ -47,6 +48,8 @@ pub enum Fault {
 pub enum Weather {
     /// As the seed draws it.
     Any,
+    /// As the seed draws it, and nobody types or compares who they are: for seeds that were found before people did.
+    Silent,
     /// The operator restores copies, one after the other.
     Restores,
     /// Restores, while most answers are lost.
@@ -73,8 +76,9 @@ pub enum Profile {
 
 impl Weather {
     /// All of them, under their names.
-    pub const ALL: [(&str, Self); 7] = [
+    pub const ALL: [(&str, Self); 8] = [
         ("any", Self::Any),
+        ("silent", Self::Silent),
         ("restores", Self::Restores),
         ("storm", Self::Storm),
         ("absences", Self::Absences),
@@ -124,6 +128,8 @@ pub(super) struct Climate {
     pub(super) encrypted: bool,
     /// Devices that are shut out, of those that may be.
     pub(super) revoked: u64,
+    /// Nobody is seen typing, or compares.
+    pub(super) silent: bool,
 }
 
 impl Climate {
@@ -155,6 +161,7 @@ impl Climate {
             requests: None,
             encrypted: false,
             revoked: 0,
+            silent: false,
         };
         if climate.drop_socket + climate.device_crash + climate.node_crash == 0 {
             climate.drop_socket = 20;
@@ -180,6 +187,10 @@ impl Climate {
     pub(super) fn in_weather(mut self, weather: Weather) -> Self {
         match weather {
             Weather::Any => return self,
+            Weather::Silent => {
+                self.silent = true;
+                return self;
+            }
             Weather::Restores => (self.restores, self.ttl, self.requests) = (3, None, None),
             Weather::Storm => {
                 (self.drop_socket, self.half_open, self.delay) = (40, 15, 200);

@@ -31,6 +31,8 @@ pub struct Outcome {
     pub injected: Injected,
     /// Messages written.
     pub messages: usize,
+    /// How often a device began to show that somebody types.
+    pub typing_seen: usize,
     /// Milliseconds of simulated time.
     pub simulated_ms: u64,
     /// The first promise that was broken.

@@ -48,6 +48,12 @@ impl Mutant {
         core("revoked-stay", "devices that were shut out stay in their groups", Core::RevokedStay).encrypted(),
         core("keys-forever", "nobody gives a group new keys", Core::KeysForever).encrypted(),
         core("keys-untold", "new keys are made, and the node is not told", Core::KeysUntold).encrypted(),
+        core("never-caught-up", "what a device missed of what its siblings said is not asked for", Core::NeverCaughtUp)
+            .within(Weather::SmallMailboxes)
+            .encrypted(),
+        core("typing-forever", "who was seen typing is shown so until a message comes", Core::TypingForever),
+        core("typing-by-ratchet", "a signal takes a key of the message ratchet", Core::TypingByRatchet).encrypted(),
+        core("signals-of-any-time", "what the node repeats of signals is believed", Core::SignalsOfAnyTime),
         node("no-idempotency", "a repeated message id is accepted anew", Node::NoIdempotency),
         node("emit-before-commit", "the node answers although its commit failed", Node::EmitBeforeCommit),
         node("delete-before-ack", "the node deletes what it delivered", Node::DeleteBeforeAck),
@@ -77,6 +83,8 @@ impl Mutant {
         node("admission-untold", "one device accepts a stranger, the others do not know", Node::AdmissionUntold)
             .within(Weather::Strangers),
         core("admission-ignored", "a device ignores that another one accepted a stranger", Core::AdmissionIgnored)
+            .within(Weather::Strangers),
+        node("strangers-see-typing", "strangers learn who is typing, and are seen", Node::StrangersSeeTyping)
             .within(Weather::Strangers),
         node("reuse-seq", "a restored node gives positions twice", Node::ReuseSeq).within(Weather::Restores),
         node("stays-behind", "a message that comes again stays where a lost past had moved it from", Node::StaysBehind)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use chasqui_node::relay::{DiskImage, Event, Relay, RelayOptions, SessionId, SimDisk, Storage, Work};
+use chasqui_node::relay::{DiskImage, Event, Op, Relay, RelayOptions, SessionId, SimDisk, Storage, Work};
 use chasqui_node::session::{self, Session};
 use chasqui_wire::{ConversationId, DeviceId, Limits, Timestamp};
 use rusqlite::Connection;
@@ -124,6 +124,17 @@ impl NodeProcess {
         linked.expect("the node's database can be queried")
     }
 
+    /// The epochs of groups, of conversations that have one.
+    pub(super) fn epochs(&self) -> BTreeMap<ConversationId, u64> {
+        let database = self.relay.as_ref().expect("the node is up").connection();
+        let mut statement = database.prepare("SELECT id, epoch FROM conversation").expect("the node can be queried");
+        let epoch = |row: &rusqlite::Row<'_>| {
+            Ok((ConversationId::from_bytes(row.get(0)?), row.get::<_, i64>(1)?.cast_unsigned()))
+        };
+        let epochs = statement.query_map([], epoch).expect("the node can be queried");
+        epochs.collect::<Result<_, _>>().expect("epochs")
+    }
+
     /// The highest positions that were given.
     pub(super) fn heads(&self) -> Heads {
         heads_of(self.relay.as_ref().expect("the node is up").connection())
@@ -150,6 +161,11 @@ impl NodeProcess {
             Ok(format!("the mailbox of row {device} holds {held} envelopes of one sender"))
         });
         found.ok()
+    }
+
+    /// Over which a session speaks.
+    pub(super) fn wire_of(&self, session: SessionId) -> Option<WireId> {
+        self.sessions.get(&session).map(|&(_, wire)| wire)
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -222,6 +238,7 @@ impl World {
         for output in outputs {
             match output {
                 session::Output::Transmit(bytes) => self.send_to_device(wire, bytes),
+                session::Output::Submit(Op::Signal(signal)) => self.pass_on(id, &signal),
                 session::Output::Submit(op) => {
                     self.node.inbox.push(Work::Session(id, op));
                     self.plan_commit();

@@ -8,7 +8,7 @@ use chasqui_node::relay::SessionId;
 use chasqui_wire::direct_conversation;
 
 use super::Outcome;
-use super::device::{Device, Revoked};
+use super::device::{Device, Revoked, Typists};
 use super::faults::{Climate, Fault, Injected, Profile, Weather};
 use super::network::{Arrival, Wire, WireId};
 use super::node::{BETWEEN_RESTORES, NodeProcess};
@@ -80,6 +80,24 @@ pub(super) enum Action {
     Link(usize),
     /// Another device of its user shuts it out.
     Revoke(usize),
+    /// Has compared who somebody is, or takes it back.
+    Compare {
+        device: usize,
+        peer: usize,
+        verified: bool,
+    },
+    /// Hits a key, or lets it be.
+    Type {
+        device: usize,
+        peer: usize,
+        typing: bool,
+    },
+    /// Everybody who can be told has to see now whether the user of this device types.
+    SeeTyping {
+        device: usize,
+        peer: usize,
+        typing: bool,
+    },
 }
 
 pub(super) struct World {
@@ -109,7 +127,8 @@ pub(super) struct World {
     pub(super) welcome: BTreeSet<(usize, usize)>,
     pub(super) revoked: Vec<Revoked>,
     pub(super) has_slept: bool,
-    aside: Rng,
+    pub(super) typists: Typists,
+    pub(super) aside: Rng,
     storm_ends_at: u64,
 }
 
@@ -146,6 +165,7 @@ impl World {
             welcome: BTreeSet::new(),
             revoked: Vec::new(),
             has_slept: false,
+            typists: Typists::new(seed),
             aside,
             storm_ends_at: 0,
         };
@@ -315,6 +335,8 @@ impl World {
                 }
             }
         }
+        self.plan_typing(span);
+        self.plan_comparisons(span);
         self.storm_ends_at = base + span + self.rng.between(20_000, 60_000);
         if self.climate.restores > 1 && self.rng.chance(500) {
             self.plan_wrong_copy_first(span);
@@ -363,6 +385,7 @@ impl World {
         }
         self.calm_down();
         self.come_to_rest()?;
+        self.type_at_rest()?;
         // Nobody who sleeps for a day may be given up, and keys are renewed within one.
         if self.protection == Protection::EndToEnd && self.climate.absent.is_none() && self.aside.chance(250) {
             self.sleep_for_a_day()?;
@@ -374,7 +397,7 @@ impl World {
         self.check()
     }
 
-    fn run_for(&mut self, length: u64) -> Result<(), String> {
+    pub(super) fn run_for(&mut self, length: u64) -> Result<(), String> {
         let until = self.now + length;
         while self.now < until {
             self.next_happening()?;
@@ -382,7 +405,7 @@ impl World {
         Ok(())
     }
 
-    fn come_to_rest(&mut self) -> Result<(), String> {
+    pub(super) fn come_to_rest(&mut self) -> Result<(), String> {
         // Renewals that collide are tried again an hour later.
         let deadline = self.now + if self.has_slept { 4 * REST_WITHIN_MS } else { REST_WITHIN_MS };
         while !self.is_at_rest() {
@@ -450,7 +473,7 @@ impl World {
         self.broken.clone().map_or(Ok(()), Err)
     }
 
-    fn act(&mut self, action: Action) {
+    pub(super) fn act(&mut self, action: Action) {
         match action {
             Action::Enrol(device) => {
                 if self.node.is_up() && !self.node.is_full {
@@ -461,6 +484,9 @@ impl World {
             }
             Action::Link(device) => self.link(device),
             Action::Revoke(device) => self.revoke(device),
+            Action::Compare { device, peer, verified } => self.compares(device, peer, verified),
+            Action::Type { device, peer, typing } => self.types(device, peer, typing),
+            Action::SeeTyping { device, peer, typing } => self.see_typing(device, peer, typing),
             Action::SetClock(device) => self.device_clock_is_set(device),
             Action::Clone(device) => self.clone_device(device),
             Action::GoOffline(device, length) => self.device_offline(device, length),
@@ -521,7 +547,7 @@ impl World {
 
     pub(super) fn into_outcome(self, seed: u64, broken: Option<String>) -> Outcome {
         let (digest, lines) = self.trace.finish();
-        let (injected, messages) = (self.injected, self.messages);
-        Outcome { seed, digest, injected, messages, simulated_ms: self.now, broken, lines }
+        let (injected, messages, typing_seen) = (self.injected, self.messages, self.typists.seen);
+        Outcome { seed, digest, injected, messages, typing_seen, simulated_ms: self.now, broken, lines }
     }
 }

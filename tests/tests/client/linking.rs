@@ -103,6 +103,67 @@ async fn a_wrong_code_or_a_second_thought_links_nobody() {
     link(&ana, &laptop).await;
 }
 
+/// A telephone in the hand, and two devices that show codes.
+#[tokio::test]
+async fn of_two_codes_the_later_counts_and_the_first_device_is_told() {
+    let Pair { relay, ana, bo: _, chat: _ } = Pair::in_secret().await;
+    let (laptop, tablet) = (Device::logged_in(&relay, "ana").await, Device::logged_in(&relay, "ana").await);
+    let code = laptop.begin_linking().await.unwrap();
+    let shown = within("both numbers", async { tokio::join!(ana.link_device(&code), laptop.linking_number()) }).await;
+    let number = shown.0.unwrap();
+    assert_eq!(Ok(&number), shown.1.as_ref());
+    // The camera still sees the first one.
+    assert_eq!(within("the same number", ana.link_device(&code)).await.unwrap(), number);
+    let waits = tokio::spawn({
+        let laptop = laptop.client.clone();
+        async move { laptop.confirm_linking().await }
+    });
+    link(&ana, &tablet).await;
+    let ended = within("the end of the first", waits).await.unwrap();
+    assert!(matches!(&ended, Err(Error::LinkingFailed { detail }) if detail.contains("other device")), "{ended:?}");
+    assert!(!laptop.account().await.unwrap().unwrap().is_linked);
+
+    // The first is not reached before the second is read: whoever waits for it is not given the second one's number.
+    let code = laptop.begin_linking().await.unwrap();
+    laptop.suspend().await.unwrap();
+    let third = Device::logged_in(&relay, "ana").await;
+    let waits = tokio::spawn({
+        let (ana, code) = (ana.client.clone(), code.clone());
+        async move { ana.link_device(&code).await }
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    link(&ana, &third).await;
+    let ended = within("the end of the wait", waits).await.unwrap();
+    assert!(matches!(ended, Err(Error::LinkingFailed { .. })), "{ended:?}");
+    laptop.resume().await.unwrap();
+    let ended = within("the end on the first", laptop.linking_number()).await;
+    assert!(matches!(ended, Err(Error::LinkingFailed { .. })), "{ended:?}");
+    link(&ana, &laptop).await;
+}
+
+/// Two telephones that read the code of one device, and one that begins anew.
+#[tokio::test]
+async fn keys_are_shown_to_one_device_and_the_other_is_told() {
+    let Pair { relay, ana, bo: _, chat: _ } = Pair::in_secret().await;
+    let (laptop, tablet) = (Device::logged_in(&relay, "ana").await, Device::logged_in(&relay, "ana").await);
+    link(&ana, &tablet).await;
+    let code = laptop.begin_linking().await.unwrap();
+    let shown = within("both numbers", async { tokio::join!(ana.link_device(&code), laptop.linking_number()) }).await;
+    assert_eq!(shown.0.unwrap(), shown.1.unwrap());
+    let late = within("the refusal", tablet.link_device(&code)).await;
+    assert!(matches!(late, Err(Error::LinkingFailed { .. })), "{late:?}");
+    laptop.linking_number().await.expect("it goes on with the first");
+    // Begun anew, with another code: who shows a number is told.
+    laptop.begin_linking().await.unwrap();
+    within("the end", async {
+        while ana.linking_number().await.is_ok() {
+            tokio::task::yield_now().await
+        }
+    })
+    .await;
+    link(&tablet, &laptop).await;
+}
+
 #[tokio::test]
 async fn whoever_logs_in_again_in_the_same_folder_has_the_identity_still() {
     let Pair { relay: _relay, ana, bo, chat } = Pair::in_secret().await;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Size, bytes};
+use super::{Size, bytes, within_budgets};
 use crate::built;
 use crate::steps::run_command;
 use crate::web::{self, in_folder, node, place, said};
@@ -66,9 +66,7 @@ pub(crate) fn npm() -> Result<PathBuf, String> {
     pack.args(["pack", "--silent", "--pack-destination"]).arg(&packed);
     let name = said(in_folder(&mut pack, &package))?;
     // Here, because every test of the package comes by.
-    if let Some(above) = sizes()?.iter().find(|size| size.budget.is_some_and(|budget| size.bytes > budget)) {
-        return Err(format!("{} is above its budget: {} bytes", above.what, above.bytes));
-    }
+    within_budgets(&sizes()?)?;
     Ok(packed.join(name.lines().last().unwrap_or_default()))
 }
 

@@ -255,7 +255,8 @@ public final class ChasquiClient: Sendable {
     }
 
     /// People have compared the digits, or take that back. After a change of a verified identity either is the word that
-    /// ``Trust/changed`` waits for: `false` goes on without verifying. Known on this device only.
+    /// ``Trust/changed`` waits for: `false` goes on without verifying. The user's
+    /// other linked devices are told; the latest word counts.
     ///
     /// - Throws: ``ChasquiError/notFound(what:)`` when nothing is known of that user's identity.
     public func setVerified(_ isVerified: Bool, for user: UserId) async throws {

@@ -112,6 +112,6 @@ impl Task {
 
     fn answer(&self, query: Query) {
         let history: Option<History<'_>> = self.engine.history().filter(|_| *self.readers.0.readable.borrow());
-        query(history);
+        query.answer(history);
     }
 }

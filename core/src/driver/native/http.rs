@@ -19,6 +19,7 @@ use rustls::sign::SigningKey;
 use rustls::{ClientConfig, ConfigBuilder, WantsVerifier};
 use tokio::time::Instant;
 
+use super::Net;
 use super::connect::connect;
 use crate::Error;
 use crate::driver::api::{ANSWER_BYTES, ANSWER_WITHIN_MS, Answer, Request};
@@ -132,7 +133,7 @@ impl Http {
         }
         let stream = connect(address, self.tls()).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(async move {
+        Net(tokio::runtime::Handle::current()).spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended");
             }

@@ -10,6 +10,7 @@ mod reader_thread;
 pub(super) mod socket;
 
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -50,6 +51,8 @@ pub(super) struct Net(tokio::runtime::Handle);
 
 impl Net {
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        // Boxed, so that all work is one type of task: the machinery around each type takes some KiB.
+        let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
         self.0.spawn(work);
     }
 }

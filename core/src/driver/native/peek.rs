@@ -1,11 +1,10 @@
 //! Peeking: a folder that belongs to somebody else is read, the node is asked, and nothing is kept.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chasqui_wire::{Entry, UserId};
+use chasqui_wire::Entry;
 use tokio::time::Instant;
 
 use super::{Network, folder};
@@ -15,7 +14,7 @@ use crate::driver::api::{Api, Credentials};
 use crate::driver::shared::Shared;
 use crate::engine;
 use crate::store::{AccountRow, Binding, unlock_reader};
-use crate::{Error, StoreError};
+use crate::{Error, StoreError, ordered};
 
 /// Names that are asked for: a notification for each of more people nobody reads.
 const NAMES: usize = 8;
@@ -79,7 +78,7 @@ async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Se
 
 async fn add_names(peeked: &mut Peeked, api: &Api) {
     let nameless = peeked.messages.iter().filter(|message| message.sender_name.is_none());
-    let nameless: BTreeSet<UserId> = nameless.map(|message| message.sender).collect();
+    let nameless = ordered::set(nameless.map(|message| message.sender));
     for user in nameless.into_iter().take(NAMES) {
         let Ok(found) = api.user(user).await else { continue };
         for message in peeked.messages.iter_mut().filter(|message| message.sender == user) {

@@ -54,7 +54,7 @@ pub(super) fn start(
             shared.readable.send_replace(connection.is_some());
             let Ok(message) = inbox.recv() else { return };
             match message {
-                ToReader::Query(query) => query(connection.as_ref().map(History::new)),
+                ToReader::Query(query) => query.answer(connection.as_ref().map(History::new)),
                 ToReader::Close(done) => {
                     connection = None;
                     shared.readable.send_replace(false);

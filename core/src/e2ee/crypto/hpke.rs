@@ -98,6 +98,12 @@ fn suite(aead: Aead) -> [u8; 10] {
     suite
 }
 
+/// Whether something can be sealed to this key. One of small order agrees on nothing with any private key, because each is a multiple of
+/// the cofactor (RFC 7748, section 5): that it does not with one tells.
+pub(super) fn is_usable(key: &[u8]) -> bool {
+    public_key(key).and_then(|key| agree(&StaticSecret::from([0; PRIVATE_KEY]), &key)).is_ok()
+}
+
 fn public_key(bytes: &[u8]) -> Result<PublicKey, CryptoError> {
     // Every 32 bytes are a coordinate (RFC 7748, section 5); whether it is a good one shows in the agreement.
     let bytes: [u8; 32] = bytes.try_into().map_err(|_| CryptoError::InvalidPublicKey)?;
@@ -241,6 +247,7 @@ mod tests {
         let aead = Aead::ChaCha20Poly1305;
         for small in SMALL {
             let mut key = hex(small);
+            assert!(!is_usable(&key), "{small}");
             for _ in 0..2 {
                 let sent = sender(aead, &[7; 32], &key, INFO).map(drop);
                 assert_eq!(sent, Err(CryptoError::InvalidPublicKey), "to {small}");

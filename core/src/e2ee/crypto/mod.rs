@@ -31,6 +31,11 @@ pub(crate) const CIPHERSUITES: [Ciphersuite; 2] = [
 const HASH: usize = 32;
 const ED25519_PUBLIC_KEY: usize = 32;
 
+/// Whether something can be sealed to this HPKE key.
+pub(crate) fn can_be_sealed_to(key: &[u8]) -> bool {
+    hpke::is_usable(key)
+}
+
 /// Cryptography and randomness for openmls. Holds no secret, and costs nothing to make.
 #[derive(Clone, Debug)]
 pub(crate) struct Crypto {

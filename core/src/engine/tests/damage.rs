@@ -173,7 +173,7 @@ fn survive(folder: &Path, whole: &[u8], seed: u64) -> Outcome {
         let commands = commands.into_iter().map(|command| Input::Command(CommandId(0), command)).collect();
         engine.handle(&mut store, NOW, commands).unwrap();
     }
-    let mut ana = Ana { engine, store, now: NOW, socket: SocketId(1) };
+    let mut ana = Ana { engine, store, now: NOW, socket: SocketId(1), limits: Limits::DEFAULT };
     ana.handle(vec![Input::Wake]);
     let sent = sends_of(&mut ana);
     let once: BTreeSet<MessageId> = sent.iter().copied().collect();

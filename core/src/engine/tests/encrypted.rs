@@ -1,11 +1,11 @@
 //! Encrypted conversations, as far as one device shows it. What several do with each other, the simulation plays.
 
-use chasqui_wire::{ArchivePage, ArchivedUser, Comparison};
+use chasqui_wire::{ArchivePage, ArchivedUser, Claimed, Comparison, KeyPackage, Pong, RosterEntry};
 
-use super::renewal::together;
+use super::renewal::{bo as bos, together};
 use super::*;
 use crate::domain::Trust;
-use crate::e2ee::Mls;
+use crate::e2ee::{Mls, Own};
 use crate::store::IdentityRow;
 
 /// A device whose user has linked it, with a text for Bo.
@@ -57,7 +57,96 @@ fn a_refusal_for_now_leaves_the_message_waiting() {
     assert!(ana.frames(&step).iter().any(|frame| matches!(frame, ClientFrame::Claim(_))), "it asks again");
 }
 
-fn own_mail(message: MessageId, body: Bytes) -> Envelope {
+/// Bo has shut out his old phone, and nobody has linked the new one yet.
+#[test]
+fn who_waits_for_a_peer_to_link_a_device_asks_once_a_minute() {
+    let (own, store) = (bos(), Store::with_connection(Connection::open_in_memory().unwrap()).unwrap());
+    let bo = Mls::new(&own, store.connection());
+    let (mut ana, group) = together(&bo);
+    let conversation = direct_conversation(id(10), id(20), Protection::EndToEnd);
+    let message = id(501);
+    let refusal =
+        |code, retry_after_ms| NodeFrame::Rejected(Rejected { message, code, detail: String::new(), retry_after_ms });
+    let nothing_to_do = |claim| {
+        let roster = vec![RosterEntry { user: id(10), device: id(11) }];
+        NodeFrame::Claimed(Claimed { id: claim, epoch: 1, roster, gone: vec![], packages: vec![] })
+    };
+    let text = Command::SendText { conversation, message, text: "are you there?".into() };
+    let step = ana.handle(vec![Input::Command(CommandId(1), text)]);
+    let mut said = ana.frames(&step);
+    // The first time it may be that something is to be done.
+    for (minute, retry_after_ms) in [0, 60_000, 60_000, 60_000].into_iter().enumerate() {
+        assert!(matches!(said.as_slice(), [ClientFrame::Send(send)] if send.message == message), "{said:?}");
+        said = ana.say(refusal(ErrorCode::RosterStale, retry_after_ms));
+        if minute > 0 {
+            assert_eq!(said, [], "the node asked for patience");
+            ana.now = ana.now.plus_millis(59_000);
+            let pong = |time| NodeFrame::Pong(Pong { nonce: 0, time, checkpoint: None, key_packages: None });
+            assert_eq!(ana.say(pong(ana.now)), [], "it is not over yet");
+            ana.now = ana.now.plus_millis(1_000);
+            said = ana.say(pong(ana.now));
+        }
+        let [ClientFrame::Claim(claim)] = said.as_slice() else { panic!("{said:?}") };
+        said = ana.say(nothing_to_do(claim.id));
+    }
+    // Mail that shows another device is a reason to ask at once.
+    assert_eq!(ana.say(refusal(ErrorCode::RosterStale, 60_000)), []);
+    let change = bo.change(group, &[], &[], |_| Ok(())).unwrap();
+    let EntryKind::Envelope(base) = envelope(900, 3, change.commit) else { unreachable!() };
+    let protection = Protection::EndToEnd;
+    let commit = Envelope { protection, conversation, epoch: 1, commit: Some(change.declared), ..*base };
+    let entries = vec![Entry { number: 1, kind: EntryKind::Envelope(Box::new(commit)) }];
+    let said = ana.say(NodeFrame::Deliver(Deliver { entries }));
+    assert!(said.iter().any(|frame| matches!(frame, ClientFrame::Claim(_))), "{said:?}");
+}
+
+/// What the node says of Bo's devices fits into a frame, and what it takes to put them all in a group does not.
+#[test]
+fn a_group_that_fits_into_no_frame_is_an_error_that_people_see() {
+    let store = Store::with_connection(Connection::open_in_memory().unwrap()).unwrap();
+    let package = |number: u16| {
+        let mut seed = [7; 32];
+        seed[..2].copy_from_slice(&number.to_be_bytes());
+        let device = id(10_000 + u128::from(number));
+        let own = Own::linked(id(1), id(20), device, &Secret::new(seed), &Secret::new([20; 32])).unwrap();
+        let body = Mls::new(&own, store.connection()).key_package(false).unwrap();
+        KeyPackage { entry: RosterEntry { user: id(20), device }, body }
+    };
+    let packages: Vec<KeyPackage> = (0..340).map(package).collect();
+    for frame_bytes in [Limits::DEFAULT.frame_bytes, Limits::FRAME_BYTES_MAX] {
+        let (ana, message) = writing();
+        let mut ana = Ana { limits: Limits { frame_bytes, ..Limits::DEFAULT }, ..ana };
+        let second = Command::SendText {
+            conversation: direct_conversation(id(10), id(20), Protection::EndToEnd),
+            message: id(501),
+            text: "and more".into(),
+        };
+        ana.handle(vec![Input::Command(CommandId(0), second)]);
+        let mut claim = claim(&mut ana);
+        for message in [message, id(501)] {
+            let packages = packages.clone();
+            let claimed = Claimed { id: claim, epoch: 0, roster: vec![], gone: vec![], packages };
+            let said = ana.say(NodeFrame::Claimed(claimed));
+            let state = ana.store.history().message(message).unwrap().unwrap().state;
+            match said.as_slice() {
+                [ClientFrame::Send(begins)] if frame_bytes == Limits::FRAME_BYTES_MAX => {
+                    assert!(ClientFrame::Send(begins.clone()).encode().len() > Limits::DEFAULT.frame_bytes as usize);
+                    let (message, seq) = (begins.message, Some(seq(1)));
+                    let said = ana.say(NodeFrame::Accepted(Accepted { message, seq, at: NOW, revision: 1 }));
+                    assert!(matches!(said.as_slice(), [ClientFrame::Send(_), ClientFrame::Send(_)]), "{said:?}");
+                    break;
+                }
+                // The next one asks for itself: by then there may be fewer.
+                [ClientFrame::Claim(next)] if message != id(501) => claim = next.id,
+                [] if message == id(501) => {}
+                said => panic!("{said:?}"),
+            }
+            assert_eq!(state, MessageState::Failed(Failure::Refused(ErrorCode::TooLarge)));
+        }
+    }
+}
+
+pub(super) fn own_mail(message: MessageId, body: Bytes) -> Envelope {
     let EntryKind::Envelope(base) = envelope(1, 1, body) else { unreachable!() };
     Envelope {
         message,

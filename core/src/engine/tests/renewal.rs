@@ -4,6 +4,7 @@ use chasqui_wire::{Claimed, KeyPackage, Pong, RosterEntry, Send};
 
 use super::encrypted::{claim, writing};
 use super::*;
+use crate::domain::SecurityEventKind;
 use crate::e2ee::{GroupId, Mls, Own};
 use crate::engine::encrypted::header;
 
@@ -21,7 +22,7 @@ pub(super) fn together(bo: &Mls<'_>) -> (Ana, GroupId) {
     let packages = vec![KeyPackage { entry, body: bo.key_package(false).unwrap() }];
     let said = ana.say(NodeFrame::Claimed(Claimed { id: claim, epoch: 0, roster: vec![], gone: vec![], packages }));
     let [ClientFrame::Send(begins)] = said.as_slice() else { panic!("{said:?}") };
-    let group = bo.join(&begins.commit.as_ref().unwrap().welcome, |_| Ok(())).unwrap();
+    let group = bo.join(&begins.commit.as_ref().unwrap().welcome, None, |_| Ok(())).unwrap().group;
     let accepted = |message, at| NodeFrame::Accepted(Accepted { message, seq: Some(seq(at)), at: NOW, revision: at });
     ana.say(accepted(begins.message, 1));
     ana.say(accepted(written, 2));
@@ -108,4 +109,31 @@ fn who_is_behind_tries_once_more_and_gives_the_group_up() {
     ana.refuse(&second, ErrorCode::EpochConflict);
     assert!(!ana.has_group(), "the next message begins another");
     assert_eq!(ana.offers(40 * 24), []);
+}
+
+/// A commit that found no room in a mailbox is lost, and no hole tells of it. Where the node took two, that is another thing.
+#[test]
+fn a_commit_that_was_lost_while_another_waits_is_no_fork() {
+    for is_answered in [false, true] {
+        let (own, store) = (bo(), Store::with_connection(Connection::open_in_memory().unwrap()).unwrap());
+        let bo = Mls::new(&own, store.connection());
+        let (mut ana, group) = together(&bo);
+        let offer = ana.offers(31 * 24).pop().expect("an offer");
+        if is_answered {
+            ana.say(NodeFrame::Accepted(Accepted { message: offer.message, seq: Some(seq(3)), at: NOW, revision: 3 }));
+        }
+        // Bo's is of the same epoch, and does not arrive.
+        bo.change(group, &[], &[], |_| Ok(())).unwrap();
+        bo.merge(group).unwrap();
+        let content = Content { message: id(900), created_at: NOW, kind: ContentKind::Text("hello".into()) };
+        let (conversation, protection) = (offer.conversation, Protection::EndToEnd);
+        let body = bo.seal(group, &header(id(900), conversation), &content.encode()).unwrap();
+        let EntryKind::Envelope(base) = envelope(900, 4, body) else { unreachable!() };
+        let message = Envelope { protection, conversation, epoch: 2, ..*base };
+        assert_eq!(ana.deliver(vec![EntryKind::Envelope(Box::new(message))]), [(1, AckOutcome::Unreadable)]);
+        assert!(!ana.has_group(), "it is asked for in one that is begun anew");
+        let told = ana.store.history().security_events(0, 10).unwrap();
+        let told: Vec<_> = told.iter().map(|event| event.kind).collect();
+        assert_eq!(told, if is_answered { vec![SecurityEventKind::ForkedConversation] } else { vec![] });
+    }
 }

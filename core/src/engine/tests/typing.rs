@@ -227,7 +227,7 @@ fn in_an_encrypted_conversation_only_the_group_reads_it_and_it_keeps_its_senders
     let said = ana.say(NodeFrame::Claimed(claimed));
     let [ClientFrame::Send(begins)] = said.as_slice() else { panic!("{said:?}") };
     let (message, commit) = (begins.message, begins.commit.as_ref().unwrap());
-    let group = bo.join(&commit.welcome, |_| Ok(())).unwrap();
+    let group = bo.join(&commit.welcome, None, |_| Ok(())).unwrap().group;
     ana.say(NodeFrame::Accepted(Accepted { message, seq: Some(seq(1)), at: NOW, revision: 2 }));
 
     let (_, frames) = ana.command(Command::SetTyping(conversation, true));

@@ -78,7 +78,7 @@ impl World {
                     self.linking_command(by, Command::LinkDevice(code, seed));
                 }
             }
-            LinkingState::Compare(number) => {
+            LinkingState::Compare { number, .. } => {
                 self.devices[index].linking.number = Some(number);
                 self.compare(index);
             }
@@ -86,7 +86,7 @@ impl World {
                 self.note(format!("device {index} is done with linking"));
                 self.devices[index].linking.by = None;
             }
-            LinkingState::None | LinkingState::Asked | LinkingState::Failed(_) => {}
+            LinkingState::None | LinkingState::Asked { .. } | LinkingState::Failed(_) => {}
         }
     }
 

@@ -19,6 +19,7 @@ impl World {
         device.inputs.clear();
         device.step_at = None;
         device.asked.clear();
+        device.shown.clear();
         for wire in std::mem::take(&mut device.wires).into_values() {
             self.device_hangs_up(wire);
         }
@@ -111,6 +112,7 @@ impl World {
         let skew_ms = wrong_clock(&mut self.rng);
         self.note(format!("the clock of device {index} goes from {} to {skew_ms} ms off", self.devices[index].skew_ms));
         self.devices[index].skew_ms = skew_ms;
+        self.devices[index].clock_was_set = true;
         if self.devices[index].running.is_some() {
             self.step_device_at(index, self.now);
         }

@@ -1,7 +1,8 @@
 //! A device that its user shuts out, and whoever has it now: they have its folder as it was, and a node that works for them.
 
 use chasqui_wire::{
-    Challenge, Checkpoint, ConversationId, KeyPackagesLeft, NodeFrame, VERSIONS, Welcome, http::Sensitive,
+    Challenge, Checkpoint, ConversationId, KeyPackagesLeft, NodeFrame, Pong, Timestamp, VERSIONS, Welcome,
+    http::Sensitive,
 };
 
 use super::super::node::{self, Heads};
@@ -18,8 +19,9 @@ pub(in crate::sim) struct Revoked {
     folder: Connection,
     /// How far conversations had come then.
     heads: Heads,
-    /// What the sibling got since.
-    frames: Vec<Bytes>,
+    epochs: BTreeMap<ConversationId, u64>,
+    /// What the sibling got since, by the node's clock.
+    frames: Vec<(Timestamp, Bytes)>,
 }
 
 impl World {
@@ -44,16 +46,20 @@ impl World {
         done.expect("the node knows the device");
         self.dispatch(events);
         self.devices[index].enrolled = false;
-        let heads = self.node.heads();
-        self.revoked.push(Revoked { device: index, sibling, folder, heads, frames: Vec::new() });
+        let (heads, epochs) = (self.node.heads(), self.node.epochs());
+        self.revoked.push(Revoked { device: index, sibling, folder, heads, epochs, frames: Vec::new() });
     }
 
     /// What somebody who reads along at the node gets to see.
     pub(super) fn overhear(&mut self, index: usize, frame: &Bytes) {
+        let now = self.clock(self.node.skew_ms);
         let mut revoked = self.revoked.iter_mut().filter(|revoked| revoked.sibling == index).peekable();
-        let is_mail = || matches!(NodeFrame::decode(frame.clone(), &Limits::DEFAULT), Ok(NodeFrame::Deliver(_)));
-        if revoked.peek().is_some() && is_mail() {
-            revoked.for_each(|revoked| revoked.frames.push(frame.clone()));
+        let is_wanted = || {
+            let frame = NodeFrame::decode(frame.clone(), &Limits::DEFAULT);
+            matches!(frame, Ok(NodeFrame::Deliver(_) | NodeFrame::Signal(_)))
+        };
+        if revoked.peek().is_some() && is_wanted() {
+            revoked.for_each(|revoked| revoked.frames.push((now, frame.clone())));
         }
     }
 
@@ -68,7 +74,7 @@ impl World {
             if let Some(message) = later.first() {
                 return Err(format!("device {index} was shut out, and has {message}, which was sent after that"));
             }
-            let later = self.read_with(&revoked);
+            let later = self.read_with(&revoked)?;
             if let Some(message) = said(later.connection(), &is_later).first() {
                 return Err(format!("device {index} was shut out, and can read {message}, which was sent after that"));
             }
@@ -77,7 +83,7 @@ impl World {
     }
 
     /// Its folder, after it was handed everything by a node that works for whoever has it.
-    fn read_with(&mut self, revoked: &Revoked) -> Store {
+    fn read_with(&mut self, revoked: &Revoked) -> Result<Store, String> {
         let failing = Failing { rng: Rng::new(0), per_mille: 0, failed: BTreeMap::new(), uncounted: 0 };
         let copy = node::copy_of(&revoked.folder);
         let mut store = Store::with_connection(database(&Arc::new(Mutex::new(failing)), copy)).expect("a history");
@@ -89,7 +95,7 @@ impl World {
             Output::Connect(socket) => Some(*socket),
             _ => None,
         });
-        let Some(socket) = socket else { return store };
+        let Some(socket) = socket else { return Ok(store) };
         let relay = self.node.relay_mut();
         let challenge = Challenge {
             nonce: [0; 32],
@@ -108,16 +114,31 @@ impl World {
             key_packages: Some(KeyPackagesLeft { one_time: 50, last_resort: true }),
             identity_key: None,
         };
-        let mut inputs = vec![
+        let inputs = [
             Input::Connected(socket),
             Input::Frame(socket, NodeFrame::Challenge(challenge).encode()),
-            Input::Frame(socket, NodeFrame::Welcome(welcome).encode()),
+            Input::Frame(socket, NodeFrame::Welcome(welcome.clone()).encode()),
         ];
-        inputs.extend(revoked.frames.iter().map(|frame| Input::Frame(socket, frame.clone())));
-        for input in inputs {
+        let mut take = |input| {
             engine.handle(&mut store, clock, vec![input]).expect("a step");
+            engine.typing()
+        };
+        inputs.into_iter().for_each(|input| drop(take(input)));
+        for (at, frame) in &revoked.frames {
+            if let Ok(NodeFrame::Signal(signal)) = NodeFrame::decode(frame.clone(), &Limits::DEFAULT) {
+                if signal.epoch <= revoked.epochs.get(&signal.conversation).copied().unwrap_or(0) {
+                    continue;
+                }
+                // A node that works for them tells the time at which it can be read.
+                let pong = Pong { nonce: 0, time: *at, checkpoint: None, key_packages: welcome.key_packages };
+                take(Input::Frame(socket, NodeFrame::Pong(pong).encode()));
+            }
+            if let Some(typing) = take(Input::Frame(socket, frame.clone())).first() {
+                let index = revoked.device;
+                return Err(format!("device {index} was shut out, and can see {} typing after that", typing.user));
+            }
         }
-        store
+        Ok(store)
     }
 }
 

@@ -319,7 +319,8 @@ public class ChasquiClient private constructor(private val native: NativeClient)
 
     /**
      * People have compared the digits, or take that back. After a change of a verified identity either is the word that
-     * [Trust.CHANGED] waits for: false goes on without verifying. Known on this device only.
+     * [Trust.CHANGED] waits for: false goes on without verifying. The user's other linked
+     * devices are told; the latest word counts.
      *
      * @throws ChasquiException.NotFound when nothing is known of that user's identity
      */
