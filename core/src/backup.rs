@@ -1,8 +1,8 @@
 //! Backups: the whole history and the user's identity, sealed by a recovery phrase, for people who lose their only device.
 //!
 //! Guarantees: a page at a time, in bounded memory; a file that was cut off or changed is told from a whole one; restoring twice, or over
-//! a newer history, changes nothing that is there, what people made of identities included. What waits to be sent is not in it; neither are keys of groups: nothing is encrypted
-//! twice under one key, whichever backup is restored.
+//! a newer history, changes nothing that is there, what people made of identities included. What waits to be sent is not in it; neither
+//! are keys of groups: nothing is encrypted twice under one key, whichever backup is restored.
 
 use std::io::{self, Read, Write};
 

@@ -345,11 +345,9 @@ impl Mls<'_> {
 
     /// Forgets it, with its keys.
     pub(crate) fn forget(&self, id: GroupId) -> Result<(), Fault> {
-        match self.load(id) {
-            Ok(mut group) => group.delete(&self.provider.storage).map_err(|error| self.fault(error)),
-            Err(Fault::NoGroup) => Ok(()),
-            Err(fault) => Err(fault),
-        }
+        // Also one that this device was taken out of.
+        let group = MlsGroup::load(&self.provider.storage, &id.mls()).map_err(|error| self.fault(error))?;
+        group.map_or(Ok(()), |mut group| group.delete(&self.provider.storage).map_err(|error| self.fault(error)))
     }
 
     pub(super) fn load(&self, id: GroupId) -> Result<MlsGroup, Fault> {

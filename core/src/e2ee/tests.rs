@@ -212,6 +212,21 @@ fn devices_come_and_go_and_who_is_out_reads_nothing_more() {
 }
 
 #[test]
+fn who_was_taken_out_forgets_the_group_and_may_be_put_in_again() {
+    let (ana, bo) = (device(1, 11), device(2, 21));
+    together(&ana, &[&bo]);
+    let change = ana.mls().change(GROUP, &[], &[bo.entry().device], anybody).unwrap();
+    ana.mls().merge(GROUP).unwrap();
+    bo.mls().follow(GROUP, &change.commit, &change.declared, anybody).unwrap();
+    assert!(matches!(bo.mls().members(GROUP), Err(Fault::NoGroup)));
+    bo.mls().forget(GROUP).unwrap();
+    let change = ana.mls().change(GROUP, &[bo.package()], &[], anybody).unwrap();
+    ana.mls().merge(GROUP).unwrap();
+    bo.mls().join(&change.declared.welcome, None, anybody).unwrap();
+    bo.says("here again", &[&ana]);
+}
+
+#[test]
 fn of_two_changes_at_once_one_counts() {
     let (ana, bo, cho) = (device(1, 11), device(2, 21), device(2, 22));
     together(&ana, &[&bo]);

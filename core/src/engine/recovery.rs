@@ -1,8 +1,8 @@
 //! Recovery: what arrived and could not be read is asked for again, and whoever wrote it sends it again.
 //!
 //! Guarantees: a message that cannot be read is asked for from the transaction on that acknowledged it. A device gives only
-//! what its own user wrote, and takes a message again only from a device of whoever wrote it, under the identity that they had then. Nothing here waits for an answer:
-//! what is not answered is asked for again, each time later, and of more devices.
+//! what its own user wrote, and takes a message again only from a device of whoever wrote it, under the identity that they had then.
+//! Nothing here waits for an answer: what is not answered is asked for again, each time later, and of more devices.
 
 use std::collections::BTreeMap;
 

@@ -74,6 +74,7 @@ impl World {
         self.check_reading()?;
         self.check_requests(&timelines)?;
         self.check_security()?;
+        self.check_groups()?;
         self.check_comparisons()?;
         self.check_revoked()?;
         self.check_relay()

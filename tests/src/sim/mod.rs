@@ -4,6 +4,7 @@
 //! to rest, and then every promise is checked: `check.rs` looks at every history and at what the relay still holds. Some promises are watched all
 //! along: states never go back, and nobody says RECEIVED of a message that no device of the recipient has on disk.
 
+mod agreement;
 mod check;
 mod device;
 mod faults;

@@ -1,6 +1,6 @@
 //! The node: the real relay and real sessions over a database and a disk in memory, which outlive its crashes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -133,6 +133,24 @@ impl NodeProcess {
         };
         let epochs = statement.query_map([], epoch).expect("the node can be queried");
         epochs.collect::<Result<_, _>>().expect("epochs")
+    }
+
+    /// Which devices are in the groups of conversations, and at which epoch.
+    pub(super) fn rosters(&self) -> BTreeMap<ConversationId, (u64, BTreeSet<DeviceId>)> {
+        let database = self.relay.as_ref().expect("the node is up").connection();
+        let sql =
+            "SELECT conversation.id, conversation.epoch, device.id FROM roster JOIN conversation USING (conversation)
+                   JOIN device USING (device)";
+        let mut statement = database.prepare(sql).expect("the node can be queried");
+        let mut rosters = BTreeMap::new();
+        let mut rows = statement.query([]).expect("the node can be queried");
+        while let Some(row) = rows.next().expect("the node can be queried") {
+            let conversation = ConversationId::from_bytes(row.get(0).expect("an id"));
+            let epoch: i64 = row.get(1).expect("an epoch");
+            let roster = rosters.entry(conversation).or_insert_with(|| (epoch.cast_unsigned(), BTreeSet::new()));
+            roster.1.insert(DeviceId::from_bytes(row.get(2).expect("an id")));
+        }
+        rosters
     }
 
     /// The highest positions that were given.

@@ -169,7 +169,9 @@ impl World {
             aside,
             storm_ends_at: 0,
         };
-        world.people();
+        // Now and then a crowd, of which everybody may write to everybody.
+        let most = if profile == Profile::Encrypted && seed % 8 == 5 { 6 } else { 4 };
+        world.people(most);
         world
     }
 
@@ -225,9 +227,9 @@ impl World {
         direct_conversation(self.users[self.devices[device].user], self.users[peer], self.protection)
     }
 
-    /// Two to four people with one to three devices each, and what they will do.
-    fn people(&mut self) {
-        for user in 0..self.rng.between(2, 4) as usize {
+    /// Two people and more with one to three devices each, and what they will do.
+    fn people(&mut self, most: u64) {
+        for user in 0..self.rng.between(2, most) as usize {
             let id = self.rng.id(EPOCH_MS);
             self.users.push(id);
             let both = [*id.as_bytes(), *id.as_bytes()].concat();
