@@ -19,6 +19,10 @@ pub(crate) enum Event {
 }
 
 pub(crate) async fn run(data: PathBuf) -> Result<(), Box<dyn Error>> {
+    // All that a relay can be made to say, beside what it stores: pieces of messages are looked for in both.
+    std::fs::create_dir_all(&data)?;
+    let log = std::fs::File::options().create(true).append(true).open(data.join("relay.log"))?;
+    tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::TRACE).with_writer(log).init();
     let config = Config { data, listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..Config::default() };
     let running = chasqui_node::serve::start(config).await?;
     let line = serde_json::to_string(&Event::Listening { address: running.address() })?;
