@@ -1,5 +1,7 @@
 //! Whether devices agree on who is in the groups of encrypted conversations, and on everything that ever happened there.
 
+use rusqlite::OptionalExtension as _;
+
 use super::world::World;
 
 impl World {
@@ -23,7 +25,7 @@ impl World {
                 let row = device.database().query_row(sql, [conversation.as_bytes()], |row| {
                     Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
                 });
-                let Ok((group, at)) = row else { continue };
+                let Some((group, at)) = row.optional().expect("the history can be queried") else { continue };
                 if at != epoch {
                     return Err(format!("device {index} is at epoch {at} of {conversation}, the node at {epoch}"));
                 }
