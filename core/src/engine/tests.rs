@@ -8,6 +8,7 @@ use chasqui_wire::{
 use rusqlite::Connection;
 
 mod archive;
+mod awaited;
 mod bookkeeping;
 mod clock;
 mod damage;

@@ -78,6 +78,7 @@ impl Engine {
             Trust::Verified | Trust::Changed => Trust::Changed,
         };
         IdentityRow::replace(turn.db, user, &answer.identity_key, trust, self.latest_time(turn.now))?;
+        self.look_after(turn, user)?;
         let conversation = self.encrypted_with(user);
         let event =
             NewSecurityEvent { kind: SecurityEventKind::IdentityChanged, user: Some(user), device: None, conversation };

@@ -7,6 +7,7 @@ use chasqui::{
     TimelineItem, Undelivered,
 };
 
+use super::device::Awaited;
 use super::world::World;
 
 /// More than any simulated conversation has.
@@ -39,7 +40,8 @@ impl World {
             if waiting > 0 {
                 restless.push(format!("device {index} has {waiting} unsent"));
             }
-            let missed = device.missed().into_iter().filter(|&message| !self.is_gone_for_good(message)).count();
+            let is_missed = |it: &Awaited| !it.is_request && !self.is_gone_for_good(it.message);
+            let missed = device.awaited().into_iter().filter(is_missed).count();
             if missed > 0 {
                 restless.push(format!("device {index} asks for {missed} messages that it could not read"));
             }
@@ -113,11 +115,8 @@ impl World {
                             (seq?, Some(*message))
                         }
                     };
-                    // Of a stranger nothing is asked before being accepted.
-                    let is_unreadable = |message: &Message| message.content == MessageContent::Unreadable;
-                    let message = message.filter(|message| !(conversation.is_request && is_unreadable(message)));
-                    let is_gone = |message: &Message| self.is_gone_for_good(message.id);
-                    if message.as_ref().is_some_and(|message| is_unreadable(message) && !is_gone(message)) {
+                    let is_placeholder = |message: &Message| message.content == MessageContent::Unreadable;
+                    if message.as_ref().is_some_and(|it| is_placeholder(it) && !self.is_gone_for_good(it.id)) {
                         return Err(format!("device {index}: {seq} of {} is unreadable", conversation.id));
                     }
                     if timeline.insert(seq, message).is_some() {
@@ -125,6 +124,16 @@ impl World {
                     }
                 }
                 all.entry(conversation.id).or_default().insert(index, timeline);
+            }
+            for Awaited { conversation, is_request, seq, message } in device.awaited() {
+                // Of a stranger nothing is asked before being accepted.
+                if !is_request && !self.is_gone_for_good(message) {
+                    return Err(format!("device {index}: {seq} of {conversation} cannot be read"));
+                }
+                let timeline = all.entry(conversation).or_default().entry(index).or_default();
+                if timeline.insert(seq, None).is_some() {
+                    return Err(format!("device {index}: what is asked for, where {seq} stands"));
+                }
             }
             if let Some(lost) = promised.first() {
                 return Err(format!("device {index}: {lost} was confirmed to the app and is gone"));
