@@ -9,7 +9,7 @@ use super::*;
 use crate::domain::TimelineItem;
 use crate::e2ee::{GroupId, Mls};
 use crate::engine::encrypted::header;
-use crate::store::AccountRow;
+use crate::store::{AccountRow, Damage, salvage};
 
 const HOUR_MS: u64 = 3_600_000;
 const WEEK_HOURS: u64 = 7 * 24;
@@ -90,15 +90,17 @@ impl Ana {
         }
     }
 
+    fn copy_to(&self, copy: &mut Connection) {
+        rusqlite::backup::Backup::new(self.store.connection(), copy).unwrap().step(-1).unwrap();
+    }
+
     /// What a notification would say of this mail, and how much would be unread.
     fn peeks(&self, mail: Vec<EntryKind>) -> (Vec<(u64, String)>, u32) {
         let account = AccountRow::load(self.store.connection()).unwrap().unwrap();
         let mail: Vec<Entry> = mail.into_iter().zip(1..).map(|(kind, number)| Entry { number, kind }).collect();
         // On a copy, whose keys are gone with it.
         let mut copy = Connection::open_in_memory().unwrap();
-        let backup = rusqlite::backup::Backup::new(self.store.connection(), &mut copy).unwrap();
-        backup.step(-1).unwrap();
-        drop(backup);
+        self.copy_to(&mut copy);
         let copy = Store::with_connection(copy).unwrap();
         let peeked = super::super::peek::peek(copy.connection(), &account, &mail).unwrap();
         (peeked.messages.into_iter().map(|message| (message.seq.raw(), message.text)).collect(), peeked.unread)
@@ -229,4 +231,24 @@ fn of_a_stranger_it_is_asked_for_once_they_are_accepted() {
     ana.handle(vec![Input::Command(CommandId(1), Command::AcceptRequest(conversation))]);
     assert_eq!(request(&ana), (false, None, 0));
     assert_eq!(ana.asked(800), Some(1));
+}
+
+#[test]
+fn what_is_saved_of_a_damaged_history_is_asked_for_all_the_same() {
+    let (own, store) = (bos(), memory());
+    let (mut ana, _) = together(&Mls::new(&own, store.connection()));
+    ana.deliver(vec![damaged(800, 3)]);
+    // What is lost here is the record of it.
+    ana.store.connection().execute("DELETE FROM recovery", []).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, fresh) = (folder.path().join("history.db"), folder.path().join("fresh.db"));
+    let mut copy = Connection::open(&file).unwrap();
+    ana.copy_to(&mut copy);
+    copy.close().unwrap();
+    let damage = Damage { cause: "a test".into(), is_log_missing: false };
+    let report = salvage(Some(&file), &fresh, &damage, "damaged-1.db".into()).unwrap();
+    assert_eq!((report.rows("message"), report.gaps), (2, 0));
+    let store = Store::open(&fresh).unwrap();
+    let saved = Ana { engine: Engine::load(&store, 7).unwrap(), store, ..ana };
+    assert_eq!((saved.unread(), saved.asked(800)), (0, Some(0)));
 }
