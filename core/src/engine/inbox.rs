@@ -10,6 +10,7 @@ use chasqui_wire::{
     Envelope, Gap, Hole, NodeFrame, Protection, Seq, SeqRanges, UserId, direct_conversation,
 };
 
+use super::outbox::taken_after_all;
 use super::{Engine, Turn, encrypted};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
@@ -439,12 +440,7 @@ fn redelivered(
     }
     if known.state == MessageState::Failed {
         // Refused here, and sent by another device of the user that had the same folder once.
-        store::fill_gap(turn.db, conversation, envelope.seq)?;
-        known.set_accepted(turn.db, envelope.seq, envelope.accepted_at, 0)?;
-        store::apply_early_receipts(turn.db, conversation.key, envelope.seq)?;
-        conversation.raise_head(turn.db, envelope.seq)?;
-        turn.reread(conversation);
-        turn.arranged(conversation);
+        taken_after_all(turn, conversation, &known, envelope.seq, envelope.accepted_at, 0)?;
     } else {
         move_to_later(turn, conversation, &known, envelope.seq)?;
     }
