@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chasqui_wire::{
     Admission, Content, ContentKind, ConversationId, Entry, EntryKind, Envelope, MessageId, Protection, ReadNotice,
-    Seq, UserId, Verdict, signing,
+    RosterEntry, Seq, UserId, Verdict, signing,
 };
 use rusqlite::Connection;
 
@@ -189,12 +189,18 @@ impl Peek<'_> {
 
     /// As the app will read it, and with its keys: used up in a copy, which is gone with the connection.
     fn decrypt(&mut self, envelope: &Envelope, peer: Option<UserId>) -> Result<Read, StoreError> {
-        if self.reader.is_none() {
-            store::shadow_groups(self.db)?;
-            self.reader = Some(Engine::load_from(self.db, 0)?);
+        let mut turn = Turn::new(self.db, envelope.accepted_at);
+        self.reader()?.read_encrypted(&mut turn, envelope, peer)
+    }
+
+    fn reader(&mut self) -> Result<&mut Engine, StoreError> {
+        match &mut self.reader {
+            Some(reader) => Ok(reader),
+            none => {
+                store::shadow_groups(self.db)?;
+                Ok(none.insert(Engine::load_from(self.db, 0)?))
+            }
         }
-        let Some(reader) = &mut self.reader else { return Ok(Read::Unreadable) };
-        reader.read_encrypted(&mut Turn::new(self.db, envelope.accepted_at), envelope, peer)
     }
 
     /// The user read on another device.
@@ -203,7 +209,17 @@ impl Peek<'_> {
             return Ok(());
         }
         let message = signing::read(self.account.realm, notice.user, notice.device, &notice.read);
-        let pinned = store::device_key(self.db, notice.device)?;
+        let leaf = match ConversationRow::find(self.db, notice.read.conversation)? {
+            Some(row) if row.protection == Protection::EndToEnd => {
+                let (db, entry) = (self.db, RosterEntry { user: notice.user, device: notice.device });
+                self.reader()?.leaf(&Turn::new(db, notice.read.at), row.id, entry)?
+            }
+            _ => None,
+        };
+        let pinned = match leaf {
+            Some(leaf) => Some((notice.user, leaf.key)),
+            None => store::device_key(self.db, notice.device)?,
+        };
         let is_its_key = pinned.is_none_or(|pinned| pinned == (notice.user, notice.device_key));
         if !is_its_key || !super::identity::verify(&notice.device_key, &message, &notice.read.signature) {
             return Ok(());
