@@ -69,6 +69,9 @@ impl Engine {
         for missing in &page.missing {
             self.merge_missing(turn, missing)?;
         }
+        for comparison in page.comparisons.iter().filter(|comparison| comparison.user != own) {
+            self.take_comparison(turn, comparison)?;
+        }
         Ok(new)
     }
 

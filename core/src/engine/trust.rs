@@ -161,10 +161,15 @@ impl Engine {
         envelope: &Envelope,
         comparison: &Comparison,
     ) -> Result<(), StoreError> {
-        let Comparison { user, identity_key, verified, at: _ } = *comparison;
-        if !self.is_own_device(envelope) || user == envelope.sender_user {
+        if !self.is_own_device(envelope) || comparison.user == envelope.sender_user {
             return Ok(());
         }
+        self.take_comparison(turn, comparison)
+    }
+
+    /// What another device, or a backup, knows of what people made of somebody else's identity.
+    pub(super) fn take_comparison(&mut self, turn: &mut Turn<'_>, comparison: &Comparison) -> Result<(), StoreError> {
+        let Comparison { user, identity_key, verified, at: _ } = *comparison;
         // Several devices may have been told of several things at once, and hear of each other in any order: the latest counts.
         if !store::note_comparison(turn.db, comparison)? {
             return Ok(());

@@ -12,6 +12,7 @@ use chasqui_wire::{
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, named_params, params};
 
+use super::identity::comparisons;
 use super::message::MISSED;
 use super::{Ask as _, ConversationKey, MessageState, Request, RowExt as _, Sql, StoreError, receipt};
 
@@ -129,7 +130,10 @@ impl ArchiveCursor {
             }
             Part::Messages(up_to) => match messages(connection, up_to, size, &mut page)? {
                 Some(next) => Part::Messages(next),
-                None => return Ok((page, None)),
+                None => {
+                    page.comparisons = comparisons(connection)?;
+                    return Ok((page, None));
+                }
             },
         };
         Ok((page, Some(Self { part, ..self })))

@@ -49,7 +49,9 @@ impl World {
             let (other, compared) = known.entry(device.user).or_insert_with(|| (index, device.compared()));
             if *compared != device.compared() {
                 let said = device.compared();
-                return Err(format!("devices {other} and {index} disagree on who was compared: {compared:?}, {said:?}"));
+                return Err(format!(
+                    "devices {other} and {index} disagree on who was compared: {compared:?}, {said:?}"
+                ));
             }
         }
         Ok(())
