@@ -251,10 +251,7 @@ impl Engine {
             return Ok(());
         }
         if piece.cursor == ArchiveCursor::END.encode() && piece.number == 0 && piece.next.is_some() {
-            // Several devices were asked, and each may know what the others do not.
-            if let Ok(page) = ArchivePage::decode(piece.bytes.clone()) {
-                self.merge(turn, &page, Unsent::Left)?;
-            }
+            self.hear_end_of_history(turn, piece)?;
         }
         let is_of = |row: &TransferRow| row.catches_up() || row.device == envelope.sender_device;
         let Some(mut row) = TransferRow::load(turn.db)?.filter(is_of) else { return Ok(()) };
@@ -293,6 +290,19 @@ impl Engine {
         }
         row.put(turn.db)?;
         self.transfer.at = Some(row.ask_at);
+        Ok(())
+    }
+
+    /// Several devices were asked for it, and each may know what the others do not. What is news here may be news to them: one that was linked
+    /// meanwhile may have its history from one that did not know it either.
+    fn hear_end_of_history(&mut self, turn: &mut Turn<'_>, piece: &HistoryPiece) -> Result<(), StoreError> {
+        let Ok(page) = ArchivePage::decode(piece.bytes.clone()) else { return Ok(()) };
+        let Some(conversation) = self.with_oneself(turn)? else { return Ok(()) };
+        for comparison in page.comparisons {
+            if self.take_comparison(turn, &comparison)? {
+                self.tell_devices(turn, &conversation, None, ContentKind::Comparison(comparison))?;
+            }
+        }
         Ok(())
     }
 
