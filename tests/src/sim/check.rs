@@ -287,7 +287,8 @@ impl World {
         // Within one era every position between; across eras the rest of the older one cannot be counted.
         let era_begins = Seq::new(next.era(), 1).map_or(0, Seq::raw);
         let from = last.map_or(era_begins, |last| era_begins.max(last.raw() + 1));
-        (from..next.raw()).all(|raw| lost(raw) || self.is_group_change(conversation, raw))
+        let is_unshown = |raw| self.is_group_change(conversation, raw) || self.node.was_for_devices(conversation, raw);
+        (from..next.raw()).all(|raw| lost(raw) || is_unshown(raw))
     }
 
     /// Whether a group changed at this position, where nobody said anything then.
@@ -359,9 +360,11 @@ impl World {
                         MessageState::Received => holders(),
                         // One that moved to a later position may have been read at the earlier one.
                         MessageState::Read => holders() && (may_be_read || self.climate.restores > 0),
-                        MessageState::Undelivered(Undelivered::Expired) => !holders(),
+                        // Or what says that it came after all was not kept for this device.
+                        MessageState::Undelivered(Undelivered::Expired) => !holders() || self.was_absent(index),
                         MessageState::Undelivered(Undelivered::DeviceGone) => {
-                            let is_gone = self.climate.absent.is_some() && self.devices_of(peer) > 1;
+                            let of_peer = self.devices.iter().filter(|device| device.user == peer);
+                            let is_gone = self.climate.absent.is_some() && of_peer.count() > 1;
                             // A restored node delivers what the lost past had given up; who was away does not hear of it.
                             let is_outdated = self.climate.restores > 0 && self.was_absent(index);
                             is_gone && (!holders() || is_outdated || self.is_edge(timelines, message))
@@ -516,7 +519,15 @@ impl World {
                 return Err(format!("devices {other} and {index} disagree on what is read: {mark} and {own:?}"));
             }
         }
-        Ok(marks.into_iter().map(|(user, (_, mark))| (user, mark)).collect())
+        let mut marks: BTreeMap<usize, Seq> = marks.into_iter().map(|(user, (_, mark))| (user, mark)).collect();
+        // One that was shut out had told authors, and not all of its siblings may have heard.
+        for device in self.devices.iter().filter(|device| !device.enrolled) {
+            if let Some(mark) = device.read_up_to(conversation) {
+                let highest = marks.entry(device.user).or_insert(mark);
+                *highest = mark.max(*highest);
+            }
+        }
+        Ok(marks)
     }
 
     /// The relay has forgotten everything.
@@ -544,10 +555,6 @@ impl World {
             chasqui_wire::direct_conversation(one, other, self.protection) == conversation
         });
         of.next().map(|(one, other)| BTreeSet::from([one, other])).unwrap_or_default()
-    }
-
-    fn devices_of(&self, user: usize) -> usize {
-        self.devices.iter().filter(|device| device.enrolled && device.user == user).count()
     }
 
     /// Whether it was there whenever somebody read.

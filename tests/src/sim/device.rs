@@ -206,6 +206,13 @@ impl Device {
         awaited.collect::<Result<_, _>>().expect("messages")
     }
 
+    /// How far its user has read.
+    pub(super) fn read_up_to(&self, conversation: ConversationId) -> Option<Seq> {
+        let sql = "SELECT coalesce(max(read_up_to), 0) FROM conversation WHERE conversation = ?";
+        let mark = self.database().query_row(sql, [conversation.as_bytes()], |row| row.get::<_, i64>(0));
+        Seq::from_raw(mark.expect("the history can be queried").cast_unsigned())
+    }
+
     /// Whether its user wrote the message, and it can be read here.
     pub(super) fn can_send_again(&self, message: MessageId) -> bool {
         let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE message = ? AND incoming = 0 AND kind = 1)";

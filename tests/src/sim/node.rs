@@ -166,6 +166,15 @@ impl NodeProcess {
         head.expect("the node's database can be queried").cast_unsigned()
     }
 
+    /// Whether what stands there devices said to devices, or nobody but them: their messages are named by a hash (RFC 9562, version 8).
+    pub(super) fn was_for_devices(&self, conversation: ConversationId, seq: u64) -> bool {
+        let database = self.relay.as_ref().map(Relay::connection).or(self.parked.as_ref()).expect("a database");
+        let sql = "SELECT EXISTS (SELECT 1 FROM accepted JOIN conversation USING (conversation)
+                   WHERE conversation.id = ? AND seq = ? AND substr(hex(message), 13, 1) = '8')";
+        let found = database.query_row(sql, (conversation.as_bytes(), seq.cast_signed()), |row| row.get(0));
+        found.expect("the node's database can be queried")
+    }
+
     /// Whose mailbox holds more envelopes than it may, in all or from one sender.
     fn overfull(&self) -> Option<String> {
         let limits = &self.options.limits;
