@@ -105,6 +105,15 @@ impl Groups {
     }
 }
 
+/// Whether the devices in a group are those.
+fn has_members(mls: &Mls<'_>, group: GroupId, roster: &[RosterEntry]) -> Result<bool, StoreError> {
+    match mls.members(group) {
+        Ok(members) => Ok(members.len() == roster.len() && members.iter().all(|leaf| roster.contains(&leaf.entry()))),
+        Err(Fault::Store(error)) => Err(error),
+        Err(_) => Ok(false),
+    }
+}
+
 /// Whoever is neither of the two has no place in their conversation, nor has a device on another identity's word.
 pub(super) fn check<'a>(
     turn: &'a Turn<'_>,
@@ -257,6 +266,8 @@ impl Engine {
         let change = match row.group {
             // Mail that says otherwise came in the meantime.
             Some(_) if anew => return Ok(()),
+            // A restored node may be at the same epoch, and not know whom it was told of since. It would give them nothing.
+            Some(group) if is_here && row.epoch == claimed.epoch && !has_members(&mls, group, &claimed.roster)? => None,
             Some(group) if is_here && row.epoch == claimed.epoch => {
                 let removed: Vec<_> = match planted(PlantedBug::RevokedStay) {
                     true => Vec::new(),
