@@ -23,9 +23,9 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 const LAST_RESORT_MS: u64 = 7 * DAY_MS;
 /// After that time those that are given once are replaced, so that the secrets of what was claimed and not used are not kept for ever.
 const ONE_TIME_MS: u64 = 30 * DAY_MS;
-/// How long secrets outlive the answer that the node has others: mail waits for that long, and so may who claimed one.
+/// How long secrets outlive the answer that the node has others: whoever claimed one before may take that long to send a Welcome.
 const KEPT_MS: u64 = 30 * DAY_MS;
-/// Between two tries, and between two packages of last resort that were used.
+/// Between two tries, and between two packages of last resort that are replaced because they were used.
 const PAUSE_MS: u64 = HOUR_MS;
 
 /// Which of its packages a device replaces at the node.
