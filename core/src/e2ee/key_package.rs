@@ -15,6 +15,7 @@ use tls_codec::{DeserializeBytes as _, Serialize as _, VLByteVec};
 
 use super::crypto::{CIPHERSUITES, can_be_sealed_to};
 use super::{Distrust, Fault, Leaf, Mls, SUITE};
+use crate::planted::{PlantedBug, planted};
 use crate::store::StoreError;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -93,6 +94,9 @@ impl Mls<'_> {
     ) -> Result<(Offering, Vec<Bytes>, Option<Bytes>), Fault> {
         let storage = &self.provider.storage;
         let first = storage.next_id()?;
+        if planted(PlantedBug::SecretsTooSoon) {
+            storage.delete_key_packages_from(0)?;
+        }
         let one_time = (0..one_time).map(|_| self.key_package(false)).collect::<Result<_, _>>()?;
         let last_resort = last_resort.then(|| self.key_package(true)).transpose()?;
         storage.defer_key_packages(now.plus_millis(PAUSE_MS).0, now.plus_millis(ONE_TIME_MS).0)?;
