@@ -132,6 +132,27 @@ fn what_perhaps_arrived_serves_until_another_surely_did() {
 }
 
 #[test]
+fn what_is_few_is_filled_up_once() {
+    let (mut ana, first) = linked();
+    let few = KeyPackagesLeft { one_time: 24, last_resort: true };
+    let more = ana.gives(few).unwrap();
+    assert_eq!((more.one_time.len(), &more.last_resort, more.replace), (26, &None, false));
+    assert_eq!(ana.gives(few), None, "it is on its way");
+    ana.has_taken(&more);
+    assert_eq!(ana.gives(FULL), None);
+    let lost = ana.gives(few).unwrap();
+    let mut ana = restarted(ana);
+    ana.connect();
+    assert_eq!(ana.gives(FULL), None);
+    // Nobody knows what is there, nor which secrets nobody needs.
+    let all = ana.gives_after(HOUR_MS).unwrap();
+    assert!(all.replace && ana.can_be_added_by(&lost.one_time[0]));
+    ana.has_taken(&all);
+    ana.gives_after(30 * DAY_MS);
+    assert!([&first, &more, &lost].iter().all(|packages| !ana.can_be_added_by(&packages.one_time[0])));
+}
+
+#[test]
 fn what_the_node_refused_is_forgotten_and_tried_again() {
     let (mut ana, first) = linked();
     let refused = ana.gives_after(7 * DAY_MS).unwrap();
