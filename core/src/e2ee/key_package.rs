@@ -56,6 +56,7 @@ pub(super) fn capabilities() -> Capabilities {
     Capabilities::new(None, Some(&CIPHERSUITES), Some(&extensions), None, Some(&[CredentialType::Basic]))
 }
 
+// Times are by the node's clock.
 impl Mls<'_> {
     /// Makes one, and remembers its secrets until it is used; those of a last resort until it was replaced.
     pub(crate) fn key_package(&self, is_last_resort: bool) -> Result<Bytes, Fault> {

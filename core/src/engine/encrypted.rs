@@ -156,7 +156,7 @@ impl Engine {
                 let joined = mls.join(&envelope.body, row.group, check)?;
                 joined.is(declared, author)?;
                 if joined.by_last_resort {
-                    mls.last_resort_was_used(turn.now)?;
+                    mls.last_resort_was_used(self.node_time(turn.now))?;
                 }
                 Ok(joined.group)
             });

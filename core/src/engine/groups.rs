@@ -140,11 +140,13 @@ impl Engine {
         }
         let Some(left) = self.groups.packages.take() else { return Ok(()) };
         let mls = Mls::new(own, turn.db);
-        mls.forget_key_packages(turn.now)?;
+        // Devices' clocks are wrong by years, and jump; the node that could lie about the time could as well not answer.
+        let now = self.node_time(turn.now);
+        mls.forget_key_packages(now)?;
         if self.groups.are_packages_offered() {
             return Ok(());
         }
-        let stale = mls.stale_key_packages(turn.now)?;
+        let stale = mls.stale_key_packages(now)?;
         if stale == Stale::Nothing && left.last_resort && left.one_time >= PACKAGES_LOW {
             return Ok(());
         }
@@ -152,7 +154,7 @@ impl Engine {
         let missing = if replace { PACKAGES } else { PACKAGES.saturating_sub(left.one_time) };
         let needs_last_resort = stale != Stale::Nothing || !left.last_resort;
         let replaced = if needs_last_resort && !replace { Stale::LastResort } else { stale };
-        let made = mls.offer_key_packages(missing, needs_last_resort, replaced, turn.now);
+        let made = mls.offer_key_packages(missing, needs_last_resort, replaced, now);
         let (offering, one_time, last_resort) = match made {
             Ok(made) => made,
             Err(Fault::Store(error)) => return Err(error),
@@ -336,7 +338,7 @@ impl Engine {
             Asked::Offer { conversation } => conversation,
             Asked::Packages(offering) => {
                 if let Some(own) = self.account.as_ref().and_then(|account| account.own.as_ref()) {
-                    Mls::new(own, turn.db).key_packages_taken(offering, turn.now)?;
+                    Mls::new(own, turn.db).key_packages_taken(offering, self.node_time(turn.now))?;
                 }
                 self.takes_part_now(turn);
                 return Ok(true);

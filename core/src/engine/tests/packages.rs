@@ -31,7 +31,12 @@ fn restarted(ana: Ana) -> Ana {
 impl Ana {
     /// The node says what it has; what is it given?
     fn gives(&mut self, left: KeyPackagesLeft) -> Option<KeyPackages> {
-        let pong = Pong { nonce: 0, time: self.now, checkpoint: None, key_packages: Some(left) };
+        self.gives_at(self.now, left)
+    }
+
+    /// The same, by another clock than the device's.
+    fn gives_at(&mut self, time: Timestamp, left: KeyPackagesLeft) -> Option<KeyPackages> {
+        let pong = Pong { nonce: 0, time, checkpoint: None, key_packages: Some(left) };
         let given = self.say(NodeFrame::Pong(pong)).into_iter().find_map(|frame| match frame {
             ClientFrame::KeyPackages(packages) => Some(packages),
             _ => None,
@@ -248,7 +253,20 @@ fn nothing_is_forgotten_before_the_mail_is_in() {
     assert!(given && !ana.can_be_added_by(&old), "{said:?}");
 }
 
-/// A phone that was ten years ahead for a while.
+#[test]
+fn a_phone_whose_clock_is_wrong_forgets_nothing_and_replaces_nothing_for_that() {
+    let (mut ana, first) = linked();
+    let second = ana.gives_after(7 * DAY_MS).unwrap();
+    ana.has_taken(&second);
+    let right = ana.now;
+    for now in [right.plus_millis(3650 * DAY_MS), Timestamp(right.0 - 3650 * 86_400_000)] {
+        ana.now = now;
+        assert_eq!(ana.gives_at(right, FULL), None);
+        assert!(ana.can_be_added_by(first.last_resort.as_ref().unwrap()));
+    }
+}
+
+/// A node that was ten years ahead for a while.
 #[test]
 fn a_wrong_clock_keeps_no_secrets_for_years_and_stops_no_renewal() {
     let (mut ana, first) = linked();
