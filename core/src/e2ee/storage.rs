@@ -113,6 +113,7 @@ impl<'a> Storage<'a> {
     }
 
     // Key packages that are not to be forgotten are those that the node may give away.
+    // What makes rows longer goes by their order (`+label`), not by that of random keys: where a disk is full must not be left to chance.
 
     /// What is made from here on has no lower id.
     pub(super) fn next_id(&self) -> Result<i64, StoreError> {
@@ -135,7 +136,7 @@ impl<'a> Storage<'a> {
     /// Those that would be replaced before `at` or after `latest` are replaced then.
     pub(super) fn defer_key_packages(&self, at: i64, latest: i64) -> Result<(), StoreError> {
         let sql = "UPDATE mls SET renew_at = ?2
-                   WHERE label = ?1 AND forget_at IS NULL AND (renew_at < ?2 OR renew_at > ?3)";
+                   WHERE +label = ?1 AND forget_at IS NULL AND (renew_at < ?2 OR renew_at > ?3)";
         self.db.run(sql, params![Label::KeyPackage as u8, at, latest])?;
         Ok(())
     }
@@ -143,14 +144,14 @@ impl<'a> Storage<'a> {
     /// Those of last resort, or all, are replaced at `at` at the latest.
     pub(super) fn hasten_key_packages(&self, last_resort_only: bool, at: i64) -> Result<(), StoreError> {
         let sql = "UPDATE mls SET renew_at = min(renew_at, ?3)
-                   WHERE label = ?1 AND forget_at IS NULL AND is_last_resort >= ?2";
+                   WHERE +label = ?1 AND forget_at IS NULL AND is_last_resort >= ?2";
         self.db.run(sql, params![Label::KeyPackage as u8, last_resort_only, at])?;
         Ok(())
     }
 
     /// From `first` on they serve until `[one-time, last resort]`.
     pub(super) fn keep_key_packages(&self, first: i64, until: [i64; 2]) -> Result<(), StoreError> {
-        let sql = "UPDATE mls SET renew_at = iif(is_last_resort, ?4, ?3) WHERE label = ?1 AND id >= ?2";
+        let sql = "UPDATE mls SET renew_at = iif(is_last_resort, ?4, ?3) WHERE +label = ?1 AND id >= ?2";
         self.db.run(sql, params![Label::KeyPackage as u8, first, until[0], until[1]])?;
         Ok(())
     }
@@ -163,7 +164,7 @@ impl<'a> Storage<'a> {
         forget_at: i64,
     ) -> Result<(), StoreError> {
         let sql = "UPDATE mls SET forget_at = ?4
-                   WHERE label = ?1 AND id < ?2 AND is_last_resort >= ?3 AND forget_at IS NULL";
+                   WHERE +label = ?1 AND id < ?2 AND is_last_resort >= ?3 AND forget_at IS NULL";
         self.db.run(sql, params![Label::KeyPackage as u8, first, last_resort_only, forget_at])?;
         Ok(())
     }
