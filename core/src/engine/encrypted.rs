@@ -154,7 +154,11 @@ impl Engine {
         if envelope.welcome {
             let joined = in_part(turn, || {
                 let joined = mls.join(&envelope.body, row.group, check)?;
-                joined.is(declared, author).map(|()| joined.group)
+                joined.is(declared, author)?;
+                if joined.by_last_resort {
+                    mls.last_resort_was_used(self.node_time(turn.now))?;
+                }
+                Ok(joined.group)
             });
             if let (Ok(joined), Some(old)) = (&joined, row.group)
                 && *joined != old

@@ -15,6 +15,7 @@ mod damage;
 mod encrypted;
 mod forgery;
 mod full_disk;
+mod packages;
 mod peek;
 mod recovery;
 mod renewal;

@@ -77,6 +77,7 @@ impl World {
         self.check_requests(&timelines)?;
         self.check_security()?;
         self.check_groups()?;
+        self.check_packages()?;
         self.check_comparisons()?;
         self.check_revoked()?;
         self.check_relay()

@@ -153,6 +153,16 @@ impl NodeProcess {
         rosters
     }
 
+    /// What may be given of devices.
+    pub(super) fn packages(&self) -> Vec<(DeviceId, Vec<u8>)> {
+        let database = self.relay.as_ref().map(Relay::connection).or(self.parked.as_ref()).expect("a database");
+        let sql = "SELECT id, body FROM key_package JOIN device USING (device) WHERE given_at IS NULL";
+        let mut statement = database.prepare(sql).expect("the node can be queried");
+        let package = |row: &rusqlite::Row<'_>| Ok((DeviceId::from_bytes(row.get(0)?), row.get(1)?));
+        let packages = statement.query_map([], package).expect("the node can be queried");
+        packages.collect::<Result<_, _>>().expect("packages")
+    }
+
     /// The highest positions that were given.
     pub(super) fn heads(&self) -> Heads {
         heads_of(self.relay.as_ref().expect("the node is up").connection())
