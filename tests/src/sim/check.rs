@@ -360,7 +360,10 @@ impl World {
                     let right = match message.state {
                         MessageState::Received => holders(),
                         // One that moved to a later position may have been read at the earlier one.
-                        MessageState::Read => holders() && (may_be_read || self.climate.restores > 0),
+                        MessageState::Read => {
+                            let is_read = may_be_read || self.was_read_by_the_gone(peer, *conversation, seq);
+                            holders() && (is_read || self.climate.restores > 0)
+                        }
                         // Or what says that it came after all was not kept for this device.
                         MessageState::Undelivered(Undelivered::Expired) => !holders() || self.was_absent(index),
                         MessageState::Undelivered(Undelivered::DeviceGone) => {
@@ -520,15 +523,13 @@ impl World {
                 return Err(format!("devices {other} and {index} disagree on what is read: {mark} and {own:?}"));
             }
         }
-        let mut marks: BTreeMap<usize, Seq> = marks.into_iter().map(|(user, (_, mark))| (user, mark)).collect();
-        // One that was shut out had told authors, and not all of its siblings may have heard.
-        for device in self.devices.iter().filter(|device| !device.enrolled) {
-            if let Some(mark) = device.read_up_to(conversation) {
-                let highest = marks.entry(device.user).or_insert(mark);
-                *highest = mark.max(*highest);
-            }
-        }
-        Ok(marks)
+        Ok(marks.into_iter().map(|(user, (_, mark))| (user, mark)).collect())
+    }
+
+    /// Whether a device that was shut out had read that far: it may have told authors, and none of its siblings have heard.
+    fn was_read_by_the_gone(&self, user: usize, conversation: ConversationId, seq: Seq) -> bool {
+        let mut gone = self.devices.iter().filter(|device| !device.enrolled && device.user == user);
+        gone.any(|device| device.read_up_to(conversation) >= Some(seq))
     }
 
     /// The relay has forgotten everything.
