@@ -369,8 +369,9 @@ impl World {
                         MessageState::Undelivered(Undelivered::DeviceGone) => {
                             let of_peer = self.devices.iter().filter(|device| device.user == peer);
                             let is_gone = self.climate.absent.is_some() && of_peer.count() > 1;
-                            // A restored node delivers what the lost past had given up; who was away does not hear of it.
-                            let is_outdated = self.climate.restores > 0 && self.was_absent(index);
+                            // Who was away does not hear that it came after all: its acknowledgement was late, or a restored node delivers
+                            // what the lost past had given up.
+                            let is_outdated = self.was_absent(index);
                             is_gone && (!holders() || is_outdated || self.is_edge(timelines, message))
                         }
                         // It was read at last, and what says so was not kept for this device.
