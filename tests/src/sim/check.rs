@@ -49,6 +49,9 @@ impl World {
             if overdue > 0 {
                 restless.push(format!("device {index} has yet to renew its keys in {overdue} conversations"));
             }
+            if device.was_shut_out {
+                restless.push(format!("device {index} has yet to be shut out again"));
+            }
             if device.was_linked && device.is_unlinked() {
                 restless.push(format!("device {index} is not linked"));
             }
@@ -225,12 +228,20 @@ impl World {
                 }
                 let is_lacking =
                     |seq: &&Seq| (has_all || **seq >= first) && !timeline.contains_key(seq) && !unsettled.contains(seq);
-                if let Some(missing) = known.keys().find(is_lacking) {
+                // What a restored node forgot only its author gives back.
+                let is_given_back =
+                    |seq: &&Seq| self.climate.restores == 0 || !self.was_said_by_one_shut_out(known[seq]);
+                if let Some(missing) = known.keys().filter(is_given_back).find(is_lacking) {
                     return Err(format!("device {index} lacks {missing} of {conversation}"));
                 }
             }
         }
         Ok(())
+    }
+
+    fn was_said_by_one_shut_out(&self, message: &Message) -> bool {
+        let mut devices = self.devices.iter();
+        devices.any(|device| device.id == message.sender_device && device.was_shut_out && !device.enrolled)
     }
 
     /// Whether another device gave it what was said before it came, and says where something is missing.
@@ -543,7 +554,12 @@ impl World {
 
     /// Whether it was there whenever somebody read.
     fn heard_of_reading(&self, index: usize) -> bool {
-        self.was_there_from_the_start(index) && !self.was_absent(index) && !self.devices[index].had_twin
+        // What a restored node forgot of it only the device gives back that said it.
+        let user = self.devices[index].user;
+        let may_be_forgotten =
+            self.climate.restores > 0 && self.devices.iter().any(|device| device.user == user && device.was_shut_out);
+        let device = &self.devices[index];
+        self.was_there_from_the_start(index) && !self.was_absent(index) && !device.had_twin && !may_be_forgotten
     }
 
     /// Whether receipts and read marks were not kept for the device for a while.

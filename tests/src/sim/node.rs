@@ -128,6 +128,14 @@ impl NodeProcess {
         linked.expect("the node's database can be queried")
     }
 
+    /// Whether its user has shut it out.
+    pub(super) fn is_shut_out(&self, device: DeviceId) -> bool {
+        let database = self.relay.as_ref().map(Relay::connection).or(self.parked.as_ref());
+        let sql = "SELECT EXISTS (SELECT 1 FROM device WHERE id = ? AND revoked_at IS NOT NULL)";
+        let shut_out = database.expect("a database").query_row(sql, [device.as_bytes()], |row| row.get(0));
+        shut_out.expect("the node's database can be queried")
+    }
+
     /// The epochs of groups, of conversations that have one.
     pub(super) fn epochs(&self) -> BTreeMap<ConversationId, u64> {
         let database = self.relay.as_ref().expect("the node is up").connection();
@@ -452,6 +460,7 @@ impl World {
         self.note(format!("the node starts from copy {index}, in era {era}"));
         self.node.relay_mut().begin_era_at(era, clock).expect("the node's database works");
         self.remember_heads(index, era);
+        self.remember_revocations();
         self.plan_tick();
     }
 
