@@ -368,12 +368,15 @@ impl World {
                             let is_outdated = self.climate.restores > 0 && self.was_absent(index);
                             is_gone && (!holders() || is_outdated || self.is_edge(timelines, message))
                         }
-                        // It was read at last, and what says so was not kept for this device.
-                        MessageState::Undelivered(Undelivered::Unreadable) => self.was_absent(index),
-                        // A receipt that was not kept for this device, because it was away for too long, or that is withheld; or
-                        // the edge.
+                        // It was read at last, and what says so was not kept for this device; or nobody can give it any more.
+                        MessageState::Undelivered(Undelivered::Unreadable) => {
+                            self.was_absent(index) || self.is_gone_for_good(message.id)
+                        }
+                        // A receipt that was not kept for this device, because it was away for too long, or that is withheld, or that
+                        // a restored node forgot, and the message with it; or the edge.
                         MessageState::Sent => {
                             self.was_absent(index)
+                                || self.climate.restores > 0 && self.was_said_by_one_shut_out(message)
                                 || self.is_edge(timelines, message)
                                 || !self.is_surely_welcome(user, peer, *conversation)
                         }
