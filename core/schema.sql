@@ -143,7 +143,7 @@ CREATE TABLE mls (
     label INTEGER NOT NULL,
     key   BLOB NOT NULL,
     item  BLOB NOT NULL,                        -- tells the values of a list apart; empty where there is one
-    value BLOB NOT NULL,
+    value BLOB NOT NULL, is_last_resort INTEGER NOT NULL DEFAULT 0, renew_at INTEGER NOT NULL DEFAULT 0, forget_at INTEGER,
     UNIQUE (label, key, item)
 ) STRICT;
 CREATE TABLE secured (

@@ -6,11 +6,18 @@ use serde_json::Value;
 
 #[test]
 fn a_quick_run_measures_everything() {
-    let run = Command::new(env!("CARGO_BIN_EXE_chasqui-bench")).args(["e2ee", "--quick", "--json"]).output().unwrap();
+    let libraries = ["--library=npm: core=700/900", "--library=jar: core=901/900"];
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_chasqui-bench"));
+    let run = bench.args(["e2ee", "--quick", "--json"]).args(libraries).output().unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let report: Value = serde_json::from_slice(&run.stdout).unwrap();
     assert!(report["machine"]["cores"].as_u64().is_some_and(|cores| cores > 0), "{report}");
     assert_eq!(report["catch_up"]["messages"], 300);
+    let library = |name, bytes: u64, met| serde_json::json!({"name": name, "bytes": bytes, "at_most": 900, "met": met});
+    assert_eq!(
+        report["libraries"],
+        serde_json::json!([library("npm: core", 700, true), library("jar: core", 901, false)])
+    );
     for figure in report["figures"].as_array().unwrap() {
         assert!(figure["value"].as_f64().is_some_and(|value| value > 0.0), "{figure}");
     }

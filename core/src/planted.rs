@@ -52,6 +52,8 @@ pub enum PlantedBug {
     TypingByRatchet,
     /// Signals of another time count.
     SignalsOfAnyTime,
+    /// Secrets of key packages are forgotten when the node is offered others.
+    SecretsTooSoon,
 }
 
 #[cfg(feature = "planted-bugs")]

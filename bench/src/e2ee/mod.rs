@@ -11,7 +11,7 @@ mod report;
 use std::error::Error;
 
 use self::groups::Times;
-use self::report::Report;
+use self::report::{Library, Report};
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -34,6 +34,9 @@ pub(crate) struct Arguments {
     /// Decides every text and id. Keys of groups are random all the same.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// How large a packed library is, and may be: NAME=BYTES/BUDGET. It is reported beside the rest.
+    #[arg(long, value_parser = Library::parse)]
+    library: Vec<Library>,
     /// A few messages: shows that the benchmark works, and measures nothing.
     #[arg(long)]
     quick: bool,
@@ -58,7 +61,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         }
         eprintln!("catching up with {backlog} messages, {rounds} times, encrypted and not ...");
         let catch_up = catch_up::measure(folder.path(), seed, backlog, conversations, rounds)?;
-        Ok(Report::new(groups, catch_up))
+        Ok(Report::new(groups, catch_up, arguments.library.clone()))
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     let report = pool.install(|| measure().map_err(|error| error.to_string()))?;

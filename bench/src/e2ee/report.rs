@@ -18,6 +18,26 @@ pub(super) struct Report {
     figures: Vec<Figure>,
     groups: Vec<Group>,
     catch_up: CatchUp,
+    libraries: Vec<Library>,
+}
+
+/// A library that was packed here, in bytes.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Library {
+    name: String,
+    bytes: u64,
+    at_most: u64,
+    met: bool,
+}
+
+impl Library {
+    pub(super) fn parse(argument: &str) -> Result<Self, String> {
+        let parts = argument.split_once('=').and_then(|(name, sizes)| Some((name, sizes.split_once('/')?)));
+        let (name, (bytes, most)) = parts.ok_or("NAME=BYTES/BUDGET")?;
+        let number = |digits: &str| digits.parse::<u64>().map_err(|error| error.to_string());
+        let (bytes, at_most) = (number(bytes)?, number(most)?);
+        Ok(Self { name: name.into(), bytes, at_most, met: bytes <= at_most })
+    }
 }
 
 /// One line of the table.
@@ -37,7 +57,7 @@ impl Figure {
 }
 
 impl Report {
-    pub(super) fn new(groups: Vec<Group>, catch_up: CatchUp) -> Self {
+    pub(super) fn new(groups: Vec<Group>, catch_up: CatchUp, libraries: Vec<Library>) -> Self {
         let (encrypted, unencrypted) = (&catch_up.encrypted, &catch_up.unencrypted);
         let figures = vec![
             Figure::new("catch-up by the same unencrypted, CPU", catch_up.cpu_ratio, "", Some(CATCH_UP_AT_MOST)),
@@ -47,7 +67,7 @@ impl Report {
             Figure::new("catch-up encrypted, frames", encrypted.bytes_per_message, "bytes a message", None),
             Figure::new("catch-up unencrypted, frames", unencrypted.bytes_per_message, "bytes a message", None),
         ];
-        Self { machine: Machine::this(), figures, groups, catch_up }
+        Self { machine: Machine::this(), figures, groups, catch_up, libraries }
     }
 
     fn row(&self, f: &mut fmt::Formatter<'_>, name: &str, digits: usize, value: impl Fn(&Group) -> f64) -> fmt::Result {
@@ -77,6 +97,14 @@ impl fmt::Display for Report {
                 None => "",
             };
             writeln!(f, "{name:<48} {value:>10.2} {unit:<16} {budget:<13} {verdict}")?;
+        }
+        for Library { name, bytes, at_most, met } in &self.libraries {
+            let (kib, budget) = (bytes.div_ceil(1024), format!("at most {}", at_most / 1024));
+            let verdict = if *met { "met" } else { "NOT MET" };
+            writeln!(f, "{name:<48} {kib:>10} {:<16} {budget:<13} {verdict}", "KiB")?;
+        }
+        if self.libraries.is_empty() {
+            writeln!(f, "no library is packed here: cargo xtask package npm, and jar")?;
         }
         writeln!(f, "\ngroups in which one device has made all changes\n")?;
         self.row(f, "devices", 0, |group| group.devices as f64)?;

@@ -37,8 +37,9 @@ pub enum MessageContent {
     Text(String),
     /// A kind that this version cannot show; a later one can.
     Unsupported,
-    /// It cannot be read here. In an encrypted conversation it is asked for again from its author's devices, for three weeks, and takes its
-    /// place when it comes; elsewhere it arrived damaged.
+    /// It cannot be read here, and nobody is left to ask for it: in an encrypted conversation a message that cannot be read is not shown while it
+    /// is asked for from its author's devices, for three weeks. It still gives way to the message if that comes. In a conversation that
+    /// the node can read, it arrived damaged.
     Unreadable,
 }
 

@@ -14,7 +14,7 @@ use ring::digest::{Context, SHA256, digest};
 use ring::rand::SecureRandom as _;
 use tls_codec::{DeserializeBytes as _, Serialize as _};
 
-use super::key_package::{Keys, capabilities};
+use super::key_package::{Keys, capabilities, lifetime};
 use super::{Distrust, Fault, Leaf, Mls, SUITE};
 use crate::ordered;
 use crate::store::StoreError;
@@ -75,6 +75,8 @@ pub(crate) struct Joined {
     pub(crate) group: GroupId,
     /// The same if the same Welcome is taken again.
     pub(crate) past: [u8; PAST],
+    /// By a key package of this device that others may have as well.
+    pub(crate) by_last_resort: bool,
     /// Who put this device in.
     by: RosterEntry,
     members: BTreeSet<RosterEntry>,
@@ -117,6 +119,7 @@ impl Mls<'_> {
             .with_group_id(id.mls())
             .ciphersuite(SUITE)
             .with_capabilities(capabilities())
+            .lifetime(lifetime())
             .with_wire_format_policy(PURE_CIPHERTEXT_WIRE_FORMAT_POLICY)
             .padding_size(PADDING)
             .max_past_epochs(0)
@@ -269,9 +272,11 @@ impl Mls<'_> {
             .sender_ratchet_configuration(SenderRatchetConfiguration::new(OUT_OF_ORDER, SKIPPED_MAX))
             .use_ratchet_tree_extension(true)
             .build();
-        let staged = StagedWelcome::build_from_welcome(&self.provider, &config, welcome)
-            .and_then(|builder| builder.skip_lifetime_validation().replace_old_group().build())
-            .map_err(|error| self.fault(error))?;
+        let builder = StagedWelcome::build_from_welcome(&self.provider, &config, welcome);
+        let builder = builder.map_err(|error| self.fault(error))?;
+        let by_last_resort = builder.processed_welcome().own_key_package().is_some_and(KeyPackage::last_resort);
+        let staged = builder.skip_lifetime_validation().replace_old_group().build();
+        let staged = staged.map_err(|error| self.fault(error))?;
         let mut members = BTreeSet::new();
         for member in staged.members() {
             let leaf = self.own.verified(&member.credential, &member.signature_key)?;
@@ -286,7 +291,7 @@ impl Mls<'_> {
             return Err(Fault::Untrusted(Distrust::Change, "a Welcome to a group by the name of another one"));
         }
         let joined = staged.into_group(&self.provider).map_err(|error| self.fault(error))?;
-        Ok(Joined { group, past: past(&joined), by, members })
+        Ok(Joined { group, past: past(&joined), by_last_resort, by, members })
     }
 
     /// For all in the group. `header` is what is said about it in clear: whoever reads it has to have the same.

@@ -25,6 +25,7 @@ use rusqlite::Connection;
 pub(crate) use self::credential::Leaf;
 use self::crypto::Crypto;
 pub(crate) use self::group::{Change, GroupId, SEALED_BYTES};
+pub(crate) use self::key_package::{Offering, Stale};
 pub(crate) use self::linking::{Agreed, Exchange, Parties};
 use self::storage::Storage;
 use crate::engine::{Secret, public_key, sign_with};

@@ -112,15 +112,74 @@ impl<'a> Storage<'a> {
         Ok(())
     }
 
-    pub(super) fn has_key_packages(&self) -> Result<bool, StoreError> {
-        self.db.one("SELECT EXISTS (SELECT 1 FROM mls WHERE label = ?)", params![Label::KeyPackage as u8], |row| {
-            row.get(0)
-        })
+    // Key packages that are not to be forgotten are those that the node may give away.
+    // What makes rows longer goes by their order (`+label`), not by that of random keys: where a disk is full must not be left to chance.
+
+    /// What is made from here on has no lower id.
+    pub(super) fn next_id(&self) -> Result<i64, StoreError> {
+        self.db.one("SELECT coalesce(max(id), 0) + 1 FROM mls", params![], |row| row.get(0))
     }
 
-    /// Forgets the secrets of every key package that was made and not used.
-    pub(super) fn delete_key_packages(&self) -> Result<(), StoreError> {
-        self.db.execute("DELETE FROM mls WHERE label = ?", [Label::KeyPackage as u8])?;
+    pub(super) fn mark_as_last_resort(&self, reference: &impl Serialize) -> Result<(), StoreError> {
+        let sql = "UPDATE mls SET is_last_resort = 1 WHERE label = ? AND key = ?";
+        self.db.run(sql, params![Label::KeyPackage as u8, encode(reference)?])?;
+        Ok(())
+    }
+
+    /// How many there are, and whether those that are due at `now`, or later than `latest`, are all of last resort, if there are any.
+    pub(super) fn due_key_packages(&self, now: i64, latest: i64) -> Result<(u32, Option<bool>), StoreError> {
+        let sql = "SELECT count(*), min(is_last_resort) FILTER (WHERE renew_at <= ?2 OR renew_at > ?3)
+                   FROM mls WHERE label = ?1 AND forget_at IS NULL";
+        self.db.one(sql, params![Label::KeyPackage as u8, now, latest], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    /// Those that would be replaced before `at` or after `latest` are replaced then.
+    pub(super) fn defer_key_packages(&self, at: i64, latest: i64) -> Result<(), StoreError> {
+        let sql = "UPDATE mls SET renew_at = ?2
+                   WHERE +label = ?1 AND forget_at IS NULL AND (renew_at < ?2 OR renew_at > ?3)";
+        self.db.run(sql, params![Label::KeyPackage as u8, at, latest])?;
+        Ok(())
+    }
+
+    /// Those of last resort, or all, are replaced at `at` at the latest.
+    pub(super) fn hasten_key_packages(&self, last_resort_only: bool, at: i64) -> Result<(), StoreError> {
+        let sql = "UPDATE mls SET renew_at = min(renew_at, ?3)
+                   WHERE +label = ?1 AND forget_at IS NULL AND is_last_resort >= ?2";
+        self.db.run(sql, params![Label::KeyPackage as u8, last_resort_only, at])?;
+        Ok(())
+    }
+
+    /// From `first` on they serve until `[one-time, last resort]`.
+    pub(super) fn keep_key_packages(&self, first: i64, until: [i64; 2]) -> Result<(), StoreError> {
+        let sql = "UPDATE mls SET renew_at = iif(is_last_resort, ?4, ?3) WHERE +label = ?1 AND id >= ?2";
+        self.db.run(sql, params![Label::KeyPackage as u8, first, until[0], until[1]])?;
+        Ok(())
+    }
+
+    /// The node has others than those before `first`: of last resort, or all.
+    pub(super) fn retire_key_packages(
+        &self,
+        first: i64,
+        last_resort_only: bool,
+        forget_at: i64,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE mls SET forget_at = ?4
+                   WHERE +label = ?1 AND id < ?2 AND is_last_resort >= ?3 AND forget_at IS NULL";
+        self.db.run(sql, params![Label::KeyPackage as u8, first, last_resort_only, forget_at])?;
+        Ok(())
+    }
+
+    /// Those from `first` on never came anywhere.
+    pub(super) fn delete_key_packages_from(&self, first: i64) -> Result<(), StoreError> {
+        self.db.run("DELETE FROM mls WHERE label = ? AND id >= ?", params![Label::KeyPackage as u8, first])?;
+        Ok(())
+    }
+
+    /// Forgets the secrets of those that were replaced long ago. None are kept until after `latest`.
+    pub(super) fn delete_retired_key_packages(&self, now: i64, latest: i64) -> Result<(), StoreError> {
+        self.db.run("DELETE FROM mls WHERE label = ? AND forget_at <= ?", params![Label::KeyPackage as u8, now])?;
+        let sql = "UPDATE mls SET forget_at = ?2 WHERE label = ?1 AND forget_at > ?2";
+        self.db.run(sql, params![Label::KeyPackage as u8, latest])?;
         Ok(())
     }
 }

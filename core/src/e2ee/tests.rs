@@ -180,17 +180,24 @@ fn a_welcome_grows_by_a_secret_for_each_who_joins() {
 }
 
 #[test]
-fn a_last_resort_serves_again_until_it_is_forgotten() {
-    let (ana, bo) = (device(1, 11), device(2, 21));
+fn a_last_resort_serves_again_and_a_month_after_it_was_replaced() {
+    const MONTH_MS: u64 = 30 * 24 * 3600 * 1000;
+    let (ana, bo, now) = (device(1, 11), device(2, 21), Timestamp(1_767_225_600_000));
     let last = KeyPackage { entry: bo.entry(), body: bo.mls().key_package(true).unwrap() };
-    for _ in 0..2 {
+    for round in 0..4 {
+        if round == 2 {
+            let (offering, _, anew) = bo.mls().offer_key_packages(0, true, Stale::LastResort, now).unwrap();
+            assert!(anew.is_some_and(|anew| anew != last.body));
+            bo.mls().key_packages_taken(offering, now).unwrap();
+        }
+        bo.mls().forget_key_packages(now.plus_millis(MONTH_MS - 1)).unwrap();
         ana.mls().forget(GROUP).unwrap();
         let change = ana.mls().begin(GROUP, std::slice::from_ref(&last), anybody).unwrap();
         ana.mls().merge(GROUP).unwrap();
-        bo.mls().join(&change.declared.welcome, Some(GROUP), anybody).unwrap();
+        assert!(bo.mls().join(&change.declared.welcome, Some(GROUP), anybody).unwrap().by_last_resort);
         bo.says("again", &[&ana]);
     }
-    bo.mls().forget_key_packages().unwrap();
+    bo.mls().forget_key_packages(now.plus_millis(MONTH_MS)).unwrap();
     ana.mls().forget(GROUP).unwrap();
     let change = ana.mls().begin(GROUP, &[last], anybody).unwrap();
     assert!(matches!(bo.mls().join(&change.declared.welcome, None, anybody), Err(Fault::Unreadable(_))));

@@ -213,7 +213,7 @@ impl Engine {
         });
         let limit = self.link.limits().unwrap_or(&Limits::DEFAULT).body_bytes as usize;
         let piece_bytes = limit.saturating_sub(SEALED_BYTES + BESIDE).max(1);
-        let (mut number, mut is_whole, asker) = (0, false, Some(envelope.sender_device));
+        let (mut number, asker) = (0, Some(envelope.sender_device));
         for pages in 1..=ANSWER_PAGES {
             let Some(cursor) = at else { break };
             let (page, next) = cursor.page(turn.db, PAGE.min(piece_bytes))?;
@@ -235,14 +235,7 @@ impl Engine {
                 self.tell_devices(turn, conversation, asker, ContentKind::HistoryPiece(piece))?;
                 number += 1;
             }
-            is_whole = next.is_none();
             at = next.filter(|_| !ends_answer);
-        }
-        if is_whole {
-            // After it: whoever has no room for this has no room for what comes later either, is told so, and asks again.
-            for comparison in store::comparisons(turn.db)? {
-                self.tell_devices(turn, conversation, asker, ContentKind::Comparison(comparison))?;
-            }
         }
         Ok(())
     }
@@ -256,6 +249,9 @@ impl Engine {
     ) -> Result<(), StoreError> {
         if !self.is_own_device(envelope) {
             return Ok(());
+        }
+        if piece.cursor == ArchiveCursor::END.encode() && piece.number == 0 && piece.next.is_some() {
+            self.hear_end_of_history(turn, piece)?;
         }
         let is_of = |row: &TransferRow| row.catches_up() || row.device == envelope.sender_device;
         let Some(mut row) = TransferRow::load(turn.db)?.filter(is_of) else { return Ok(()) };
@@ -294,6 +290,19 @@ impl Engine {
         }
         row.put(turn.db)?;
         self.transfer.at = Some(row.ask_at);
+        Ok(())
+    }
+
+    /// Several devices were asked for it, and each may know what the others do not. What is news here may be news to them: one that was linked
+    /// meanwhile may have its history from one that did not know it either.
+    fn hear_end_of_history(&mut self, turn: &mut Turn<'_>, piece: &HistoryPiece) -> Result<(), StoreError> {
+        let Ok(page) = ArchivePage::decode(piece.bytes.clone()) else { return Ok(()) };
+        let Some(conversation) = self.with_oneself(turn)? else { return Ok(()) };
+        for comparison in page.comparisons {
+            if self.take_comparison(turn, &comparison)? {
+                self.tell_devices(turn, &conversation, None, ContentKind::Comparison(comparison))?;
+            }
+        }
         Ok(())
     }
 

@@ -167,6 +167,9 @@ impl Engine {
                     return Err(if shares_its_past { Fault::Repeated } else { Fault::NoGroup });
                 }
                 store::note_dealt_with(turn.db, name)?;
+                if joined.by_last_resort {
+                    mls.last_resort_was_used(self.node_time(turn.now))?;
+                }
                 Ok(joined.group)
             });
             if let (Ok(joined), Some(old)) = (&joined, row.group)

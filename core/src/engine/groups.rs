@@ -16,7 +16,7 @@ use super::encrypted::id_of_hash;
 use super::identity::Identity;
 use super::renewal::{Renewals, renews};
 use super::{Engine, SocketId, Turn};
-use crate::e2ee::{Change, Distrust, Fault, GroupId, Leaf, Mls, Own};
+use crate::e2ee::{Change, Distrust, Fault, GroupId, Leaf, Mls, Offering, Own, Stale};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{self, ConversationRow, SecuredRow, StoreError};
 
@@ -36,7 +36,7 @@ pub(super) struct Groups {
     pub(super) insisting: BTreeSet<ConversationId>,
     /// Whose mail is not taken on this socket any more, because something before it could not be.
     held_up: BTreeSet<ConversationId>,
-    /// What the node has of this device's key packages.
+    /// What the node has of this device's key packages, until that was looked at.
     packages: Option<KeyPackagesLeft>,
     /// The node would not have them: it knows another identity.
     packages_refused: bool,
@@ -49,14 +49,14 @@ pub(super) struct Groups {
 enum Asked {
     Claim { conversation: ConversationId, anew: bool },
     Offer { conversation: ConversationId },
-    Packages,
+    Packages(Offering),
 }
 
 impl Asked {
     fn conversation(self) -> Option<ConversationId> {
         match self {
             Self::Claim { conversation, .. } | Self::Offer { conversation } => Some(conversation),
-            Self::Packages => None,
+            Self::Packages(_) => None,
         }
     }
 }
@@ -83,8 +83,13 @@ impl Groups {
 
     /// Whether others can put this device in their groups: the node has its key packages.
     pub(super) fn are_packages_there(&self) -> bool {
-        let is_asked = self.asked.values().any(|asked| matches!(asked, Asked::Packages));
-        !is_asked && !self.packages_refused && self.packages.is_none_or(|left| left.one_time > 0 || left.last_resort)
+        !self.are_packages_offered()
+            && !self.packages_refused
+            && self.packages.is_none_or(|left| left.one_time > 0 || left.last_resort)
+    }
+
+    fn are_packages_offered(&self) -> bool {
+        self.asked.values().any(|asked| matches!(asked, Asked::Packages(_)))
     }
 
     /// What comes after it would use its keys up.
@@ -102,6 +107,15 @@ impl Groups {
 
     pub(super) fn is_asked(&self, conversation: ConversationId) -> bool {
         self.asked.values().any(|asked| asked.conversation() == Some(conversation))
+    }
+}
+
+/// Whether the devices in a group are those.
+fn has_members(mls: &Mls<'_>, group: GroupId, roster: &[RosterEntry]) -> Result<bool, StoreError> {
+    match mls.members(group) {
+        Ok(members) => Ok(members.len() == roster.len() && members.iter().all(|leaf| roster.contains(&leaf.entry()))),
+        Err(Fault::Store(error)) => Err(error),
+        Err(_) => Ok(false),
     }
 }
 
@@ -126,28 +140,31 @@ pub(super) fn check<'a>(
 }
 
 impl Engine {
-    /// Gives the node key packages when it has few. Not before the mail is in, which is more urgent.
+    /// Gives the node key packages when it has few or old ones, each time that it says how many it has. Not before the mail is in, which
+    /// is more urgent, and may have Welcomes by packages whose secrets are forgotten then.
     pub(super) fn send_key_packages(&mut self, turn: &mut Turn<'_>, socket: SocketId) -> Result<(), StoreError> {
         let Some(own) = self.account.as_ref().and_then(Identity::linked) else { return Ok(()) };
-        let Some(left) = self.groups.packages.filter(|_| self.link.is_drained()) else { return Ok(()) };
-        let mls = Mls::new(own, turn.db);
-        // Those that the node has are of no use without their secrets.
-        let replace = !mls.has_key_packages()?;
-        if !replace && left.last_resort && left.one_time >= PACKAGES_LOW {
+        if !self.link.is_drained() {
             return Ok(());
         }
-        self.groups.packages = None;
-        let (missing, needs_last_resort) =
-            if replace { (PACKAGES, true) } else { (PACKAGES.saturating_sub(left.one_time), !left.last_resort) };
-        let made = (|| {
-            if replace {
-                mls.forget_key_packages()?;
-            }
-            let one_time = (0..missing).map(|_| mls.key_package(false)).collect::<Result<Vec<Bytes>, Fault>>()?;
-            let last_resort = needs_last_resort.then(|| mls.key_package(true)).transpose()?;
-            Ok((one_time, last_resort))
-        })();
-        let (one_time, last_resort) = match made {
+        let Some(left) = self.groups.packages.take() else { return Ok(()) };
+        let mls = Mls::new(own, turn.db);
+        // Devices' clocks are wrong by years, and jump; the node that could lie about the time could as well not answer.
+        let now = self.node_time(turn.now);
+        mls.forget_key_packages(now)?;
+        if self.groups.are_packages_offered() {
+            return Ok(());
+        }
+        let stale = mls.stale_key_packages(now)?;
+        if stale == Stale::Nothing && left.last_resort && left.one_time >= PACKAGES_LOW {
+            return Ok(());
+        }
+        let replace = stale == Stale::All;
+        let missing = if replace { PACKAGES } else { PACKAGES.saturating_sub(left.one_time) };
+        let needs_last_resort = stale != Stale::Nothing || !left.last_resort;
+        let replaced = if needs_last_resort && !replace { Stale::LastResort } else { stale };
+        let made = mls.offer_key_packages(missing, needs_last_resort, replaced, now);
+        let (offering, one_time, last_resort) = match made {
             Ok(made) => made,
             Err(Fault::Store(error)) => return Err(error),
             Err(fault) => {
@@ -156,7 +173,7 @@ impl Engine {
             }
         };
         let id = self.outbox.next_id();
-        self.groups.asked.insert(id, Asked::Packages);
+        self.groups.asked.insert(id, Asked::Packages(offering));
         let packages = KeyPackages { id, link: *own.link(), one_time, last_resort, replace };
         turn.transmit(socket, &ClientFrame::KeyPackages(packages));
         Ok(())
@@ -257,6 +274,8 @@ impl Engine {
         let change = match row.group {
             // Mail that says otherwise came in the meantime.
             Some(_) if anew => return Ok(()),
+            // A restored node may be at the same epoch, and not know whom it was told of since. It would give them nothing.
+            Some(group) if is_here && row.epoch == claimed.epoch && !has_members(&mls, group, &claimed.roster)? => None,
             Some(group) if is_here && row.epoch == claimed.epoch => {
                 let removed: Vec<_> = match planted(PlantedBug::RevokedStay) {
                     true => Vec::new(),
@@ -326,9 +345,16 @@ impl Engine {
     /// Whether the answer was to something of a group.
     pub(super) fn group_accepted(&mut self, turn: &mut Turn<'_>, accepted: &Accepted) -> Result<bool, StoreError> {
         let Some(asked) = self.groups.asked.remove(&accepted.message) else { return Ok(false) };
-        let Asked::Offer { conversation } = asked else {
-            self.takes_part_now(turn);
-            return Ok(true);
+        let conversation = match asked {
+            Asked::Offer { conversation } => conversation,
+            Asked::Packages(offering) => {
+                if let Some(own) = self.account.as_ref().and_then(|account| account.own.as_ref()) {
+                    Mls::new(own, turn.db).key_packages_taken(offering, self.node_time(turn.now))?;
+                }
+                self.takes_part_now(turn);
+                return Ok(true);
+            }
+            Asked::Claim { .. } => return Ok(true),
         };
         self.enact(turn, conversation, accepted.seq)?;
         if let Some(seq) = accepted.seq {
@@ -382,7 +408,10 @@ impl Engine {
     pub(super) fn group_rejected(&mut self, turn: &mut Turn<'_>, rejected: &Rejected) -> Result<bool, StoreError> {
         let Some(asked) = self.groups.asked.remove(&rejected.message) else { return Ok(false) };
         tracing::debug!(code = %rejected.code, ?asked, "refused");
-        if matches!(asked, Asked::Packages) {
+        if let Asked::Packages(offering) = asked {
+            if let Some(own) = self.account.as_ref().and_then(|account| account.own.as_ref()) {
+                Mls::new(own, turn.db).key_packages_refused(offering)?;
+            }
             // A newcomer has none there; of others some are left, whatever this was.
             self.groups.packages_refused = rejected.code == ErrorCode::NotLinked || self.groups.is_newcomer;
         }

@@ -10,6 +10,7 @@ use chasqui_wire::{
     Envelope, Gap, Hole, NodeFrame, Protection, Seq, SeqRanges, UserId, direct_conversation,
 };
 
+use super::outbox::taken_after_all;
 use super::{Engine, Turn, encrypted};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
@@ -212,7 +213,9 @@ impl Engine {
             conversation.raise_head(turn.db, envelope.seq)?;
             return Ok(Some(AckOutcome::Stored));
         }
-        let conversation = self.conversation(turn, &head)?;
+        let is_awaited = is_encrypted && content.is_none();
+        let conversation =
+            if is_awaited { self.conversation_of_devices(turn, &head)? } else { self.conversation(turn, &head)? };
         let body = body.unwrap_or_else(|| envelope.body.clone());
         self.store(turn, &conversation, envelope, body, content).map(Some)
     }
@@ -251,8 +254,12 @@ impl Engine {
         };
         let (kind, created_at, outcome) = match &content {
             Some(content) => (MessageKind::Content, content.created_at, AckOutcome::Stored),
-            // Kept as it came: the placeholder is the record from which recovery starts.
-            None => (MessageKind::Unreadable, envelope.accepted_at, AckOutcome::Unreadable),
+            // Kept as it came: the record from which recovery starts, where there is somebody to ask.
+            None => {
+                let is_encrypted = envelope.protection == Protection::EndToEnd;
+                let kind = if is_encrypted { MessageKind::Awaited } else { MessageKind::Unreadable };
+                (kind, envelope.accepted_at, AckOutcome::Unreadable)
+            }
         };
         let new = NewMessage {
             id: envelope.message,
@@ -268,9 +275,6 @@ impl Engine {
         let Some(key) = MessageRow::insert(turn.db, conversation, &new)? else {
             return redelivered(turn, conversation, envelope);
         };
-        if kind == MessageKind::Unreadable && envelope.protection == Protection::EndToEnd {
-            self.miss(turn, key)?;
-        }
         // What lies above the head was never missing.
         if conversation.head >= Some(envelope.seq) {
             store::fill_gap(turn.db, conversation, envelope.seq)?;
@@ -278,9 +282,18 @@ impl Engine {
         if let Some(Content { kind: ContentKind::Text(text), .. }) = &content {
             turn.index(IndexChange::add(key, text));
         }
+        self.note_request(turn, conversation, envelope, new.incoming)?;
+        if kind == MessageKind::Awaited {
+            self.miss(turn, key)?;
+            conversation.raise_head(turn.db, envelope.seq)?;
+            if envelope.request {
+                // Of a stranger nothing is asked before being accepted.
+                conversation.show(turn.db)?;
+            }
+            return Ok(outcome);
+        }
         conversation.add(turn.db, envelope.seq, new.incoming)?;
         conversation.show(turn.db)?;
-        self.note_request(turn, conversation, envelope, new.incoming)?;
         if new.incoming {
             self.writers.wrote(conversation.id, envelope.sender_user);
             self.tell_author_of_straggler(turn, conversation, envelope.seq)?;
@@ -427,12 +440,7 @@ fn redelivered(
     }
     if known.state == MessageState::Failed {
         // Refused here, and sent by another device of the user that had the same folder once.
-        store::fill_gap(turn.db, conversation, envelope.seq)?;
-        known.set_accepted(turn.db, envelope.seq, envelope.accepted_at, 0)?;
-        store::apply_early_receipts(turn.db, conversation.key, envelope.seq)?;
-        conversation.raise_head(turn.db, envelope.seq)?;
-        turn.reread(conversation);
-        turn.arranged(conversation);
+        taken_after_all(turn, conversation, &known, envelope.seq, envelope.accepted_at, 0)?;
     } else {
         move_to_later(turn, conversation, &known, envelope.seq)?;
     }

@@ -69,6 +69,9 @@ impl Engine {
         for missing in &page.missing {
             self.merge_missing(turn, missing)?;
         }
+        for comparison in page.comparisons.iter().filter(|comparison| comparison.user != own) {
+            self.take_comparison(turn, comparison)?;
+        }
         Ok(new)
     }
 
@@ -98,9 +101,11 @@ impl Engine {
     ) -> Result<bool, StoreError> {
         store::fill_gap(turn.db, conversation, seq)?;
         let Some(key) = MessageRow::insert(turn.db, conversation, &new)? else { return Ok(false) };
-        conversation.add(turn.db, seq, new.incoming)?;
-        if conversation.protection == Protection::EndToEnd {
+        if new.kind == MessageKind::Awaited {
             self.miss(turn, key)?;
+            conversation.raise_head(turn.db, seq)?;
+        } else {
+            conversation.add(turn.db, seq, new.incoming)?;
         }
         turn.arranged(conversation);
         Ok(true)
@@ -160,13 +165,18 @@ impl Engine {
         let Some(conversation) = ConversationRow::find(turn.db, archived.conversation)? else { return Ok(false) };
         let incoming = archived.sender != own;
         let is_readable = !archived.body.is_empty();
+        let kind = match conversation.protection {
+            _ if is_readable => MessageKind::Content,
+            Protection::EndToEnd => MessageKind::Awaited,
+            Protection::NodeReadable => MessageKind::Unreadable,
+        };
         let new = NewMessage {
             id: archived.message,
             place: archived.seq.map_or(Place::Pending, Place::At),
             sender: archived.sender,
             sender_device: archived.sender_device,
             incoming,
-            kind: if is_readable { MessageKind::Content } else { MessageKind::Unreadable },
+            kind,
             created_at: archived.created_at,
             accepted_at: archived.accepted_at,
             body: archived.body.clone(),
@@ -187,9 +197,11 @@ impl Engine {
             Some(key) => key,
             None => match MessageRow::find(turn.db, archived.message)? {
                 // It came here, and could not be read.
-                Some(row) if row.kind == MessageKind::Unreadable && !row.deleted && row.sender == archived.sender => {
+                Some(row) if row.kind.is_missed() && !row.deleted && row.sender == archived.sender => {
                     row.set_content(turn.db, archived.created_at, &archived.body)?;
-                    store::found(turn.db, row.key)?;
+                    store::settled(turn.db, row.key)?;
+                    conversation.show(turn.db)?;
+                    turn.reread(&conversation);
                     row.key
                 }
                 Some(row) if row.conversation == conversation.key && row.sender == archived.sender => {

@@ -545,7 +545,10 @@ impl Engine {
     }
 
     fn account_deleted(&mut self, turn: &mut Turn<'_>, user: UserId) -> Result<(), StoreError> {
-        turn.changes.users |= crate::store::mark_user_deleted(turn.db, user)?;
+        if crate::store::mark_user_deleted(turn.db, user)? {
+            turn.changes.users = true;
+            self.look_after(turn, user)?;
+        }
         Ok(())
     }
 

@@ -364,9 +364,19 @@ impl Engine {
         let Some(message) = MessageRow::find(turn.db, accepted.message)? else { return Ok(()) };
         // What waits to be sent again is accepted as well: a later message that was heard of, and not this one, would take its
         // place at a restored node.
-        let Some((entry, reclaim)) = OutboxRow::of(turn.db, message.key)? else { return Ok(()) };
+        let entry = OutboxRow::of(turn.db, message.key)?;
         let Some(seq) = accepted.seq else {
             tracing::warn!("the node accepted a message without a position");
+            return Ok(());
+        };
+        let Some((entry, reclaim)) = entry else {
+            // Refused, and taken after all: something between repeated the frame, and meanwhile the peer had said who is welcome.
+            let own = self.account.as_ref().map(|account| account.device);
+            if message.state == MessageState::Failed && message.sender_device == own {
+                AccountRow::count_sent(turn.db)?;
+                let conversation = ConversationRow::get(turn.db, message.conversation)?;
+                taken_after_all(turn, &conversation, &message, seq, accepted.at, accepted.revision)?;
+            }
             return Ok(());
         };
         let key = message.conversation;
@@ -521,6 +531,24 @@ impl Outbox {
         let waits = lane.not_before.is_some() || (lane.restart && !lane.unanswered.is_empty());
         if waits { None } else { lane.queued.first().copied() }
     }
+}
+
+/// A message that this device has as failed is at the node.
+pub(super) fn taken_after_all(
+    turn: &mut Turn<'_>,
+    conversation: &ConversationRow,
+    message: &MessageRow,
+    seq: Seq,
+    at: Timestamp,
+    revision: u64,
+) -> Result<(), StoreError> {
+    store::fill_gap(turn.db, conversation, seq)?;
+    message.set_accepted(turn.db, seq, at, revision)?;
+    store::apply_early_receipts(turn.db, conversation.key, seq)?;
+    conversation.raise_head(turn.db, seq)?;
+    turn.reread(conversation);
+    turn.arranged(conversation);
+    Ok(())
 }
 
 /// The message stays where it failed. One that an earlier era had accepted stays accepted; who had not got it then does not

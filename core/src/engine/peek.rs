@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chasqui_wire::{
-    Admission, Content, ContentKind, ConversationId, Entry, EntryKind, Envelope, Protection, ReadNotice, Seq, UserId,
-    Verdict, signing,
+    Admission, Content, ContentKind, ConversationId, Entry, EntryKind, Envelope, MessageId, Protection, ReadNotice,
+    RosterEntry, Seq, UserId, Verdict, signing,
 };
 use rusqlite::Connection;
 
@@ -17,13 +17,15 @@ use super::requests::request_after;
 use super::{Engine, Turn};
 use crate::domain::{Peeked, PeekedMessage};
 use crate::store::{
-    self, AccountRow, AdmissionRow, ConversationHead, ConversationRow, MessageRow, Request, StoreError,
+    self, AccountRow, AdmissionRow, ConversationHead, ConversationRow, IdentityRow, MessageKind, MessageRow, Request,
+    StoreError,
 };
 
 /// What mail, oldest first, would come to in this history. Whoever's name is not known here is left without one.
 pub(crate) fn peek(db: &Connection, account: &AccountRow, mail: &[Entry]) -> Result<Peeked, StoreError> {
     let (conversations, early) = (BTreeMap::new(), BTreeMap::new());
-    let mut peek = Peek { db, account, reader: None, conversations, early, seen: BTreeSet::new() };
+    let mut peek =
+        Peek { db, account, reader: None, conversations, early, seen: BTreeSet::new(), awaited: BTreeMap::new() };
     let mut arrived = Vec::new();
     for entry in mail {
         match &entry.kind {
@@ -50,7 +52,9 @@ struct Peek<'a> {
     conversations: BTreeMap<ConversationId, Talk>,
     /// How far was read in those that are not known yet.
     early: BTreeMap<ConversationId, Seq>,
-    seen: BTreeSet<chasqui_wire::MessageId>,
+    seen: BTreeSet<MessageId>,
+    /// What the mail brings and is to be asked for: whose it is, and where it stands.
+    awaited: BTreeMap<MessageId, ((ConversationId, UserId), Seq)>,
 }
 
 /// A conversation as the mail so far would leave it.
@@ -106,14 +110,18 @@ impl Peek<'_> {
         let (sender, own_user) = (envelope.sender_user, self.account.user);
         let Envelope { conversation, kind, protection, peer, .. } = *envelope;
         let Some(head) = direct_head(own_user, conversation, kind, protection, sender, peer) else { return Ok(None) };
-        // What is sent again stands where it stood.
         let id = envelope.resend_of.unwrap_or(envelope.message);
-        if !self.seen.insert(id) || store::is_dealt_with(self.db, envelope.message)? {
+        if self.seen.contains(&id) || store::is_dealt_with(self.db, envelope.message)? {
             return Ok(None);
         }
-        if MessageRow::find(self.db, id)?.is_some() {
-            return Ok(None);
-        }
+        // What is sent again stands where it stood.
+        let is_again = envelope.resend_of.is_some();
+        let stands_at = match (MessageRow::find(self.db, id)?, self.awaited.get(&id)) {
+            (Some(row), _) if is_again && self.is_awaited_of(&row, envelope)? => row.seq,
+            (None, Some(&(of, at))) if is_again && of == (conversation, sender) => Some(at),
+            (None, None) => None,
+            _ => return Ok(None),
+        };
         let body = match protection {
             Protection::NodeReadable => Some(envelope.body.clone()),
             Protection::EndToEnd => match self.decrypt(envelope, head.peer)? {
@@ -123,29 +131,42 @@ impl Peek<'_> {
                 Read::Dealt(_) | Read::Later => return Ok(None),
             },
         };
-        if body.is_none() && (!envelope.urgent || envelope.resend_of.is_some()) {
+        if body.is_none() && !envelope.urgent {
             return Ok(None);
         }
         let content = body.and_then(|body| Content::decode(body, id).ok());
+        let is_awaited = content.is_none() && protection == Protection::EndToEnd;
+        if content.is_none() && is_again {
+            return Ok(None);
+        }
+        if !is_awaited {
+            self.seen.insert(id);
+        }
         if content.as_ref().is_some_and(|content| content.kind.is_for_devices()) {
             return Ok(None);
         }
         let is_incoming = sender != own_user;
+        let seq = stands_at.unwrap_or(envelope.seq);
         let talk = self.talk(&head)?;
-        talk.head = talk.head.max(Some(envelope.seq));
         let is_request = is_incoming && envelope.request;
-        if is_request || talk.request != Request::No {
+        if stands_at.is_none() && (is_request || talk.request != Request::No) {
             talk.request = request_after(talk.said.map(|(verdict, _)| verdict), is_incoming, is_request);
+        }
+        talk.head = talk.head.max(Some(seq));
+        if is_awaited {
+            // Not shown meanwhile.
+            self.awaited.insert(id, ((conversation, sender), seq));
+            return Ok(None);
         }
         if !is_incoming {
             return Ok(None);
         }
-        talk.arrived.push(envelope.seq);
+        talk.arrived.push(seq);
         let Some(Content { created_at, kind: ContentKind::Text(text), .. }) = content else { return Ok(None) };
         Ok(Some(PeekedMessage {
             id,
             conversation,
-            seq: envelope.seq,
+            seq,
             sender,
             sender_name: store::user_name(self.db, sender)?,
             text,
@@ -155,14 +176,31 @@ impl Peek<'_> {
         }))
     }
 
+    /// Whether the message is asked for, and this may be it.
+    fn is_awaited_of(&self, row: &MessageRow, envelope: &Envelope) -> Result<bool, StoreError> {
+        let is_of_conversation = ConversationRow::find(self.db, envelope.conversation)?
+            .is_some_and(|conversation| conversation.key == row.conversation);
+        Ok(row.kind == MessageKind::Awaited
+            && !row.deleted
+            && is_of_conversation
+            && row.sender == envelope.sender_user
+            && (row.sender == self.account.user || !IdentityRow::is_of_an_earlier_one(self.db, row.sender, row.key)?))
+    }
+
     /// As the app will read it, and with its keys: used up in a copy, which is gone with the connection.
     fn decrypt(&mut self, envelope: &Envelope, peer: Option<UserId>) -> Result<Read, StoreError> {
-        if self.reader.is_none() {
-            store::shadow_groups(self.db)?;
-            self.reader = Some(Engine::load_from(self.db, 0)?);
+        let mut turn = Turn::new(self.db, envelope.accepted_at);
+        self.reader()?.read_encrypted(&mut turn, envelope, peer)
+    }
+
+    fn reader(&mut self) -> Result<&mut Engine, StoreError> {
+        match &mut self.reader {
+            Some(reader) => Ok(reader),
+            none => {
+                store::shadow_groups(self.db)?;
+                Ok(none.insert(Engine::load_from(self.db, 0)?))
+            }
         }
-        let Some(reader) = &mut self.reader else { return Ok(Read::Unreadable) };
-        reader.read_encrypted(&mut Turn::new(self.db, envelope.accepted_at), envelope, peer)
     }
 
     /// The user read on another device.
@@ -171,7 +209,17 @@ impl Peek<'_> {
             return Ok(());
         }
         let message = signing::read(self.account.realm, notice.user, notice.device, &notice.read);
-        let pinned = store::device_key(self.db, notice.device)?;
+        let leaf = match ConversationRow::find(self.db, notice.read.conversation)? {
+            Some(row) if row.protection == Protection::EndToEnd => {
+                let (db, entry) = (self.db, RosterEntry { user: notice.user, device: notice.device });
+                self.reader()?.leaf(&Turn::new(db, notice.read.at), row.id, entry)?
+            }
+            _ => None,
+        };
+        let pinned = match leaf {
+            Some(leaf) => Some((notice.user, leaf.key)),
+            None => store::device_key(self.db, notice.device)?,
+        };
         let is_its_key = pinned.is_none_or(|pinned| pinned == (notice.user, notice.device_key));
         if !is_its_key || !super::identity::verify(&notice.device_key, &message, &notice.read.signature) {
             return Ok(());

@@ -59,7 +59,7 @@ impl Engine {
     }
 
     /// Of a device, in the group of a conversation.
-    fn leaf(
+    pub(super) fn leaf(
         &self,
         turn: &Turn<'_>,
         conversation: ConversationId,

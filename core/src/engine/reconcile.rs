@@ -4,6 +4,7 @@ use chasqui_wire::{Challenge, ClientFrame, Era, Hello, Welcome};
 
 use super::link::Blocked;
 use super::{Engine, Output, SocketId, Turn};
+use crate::e2ee::Mls;
 use crate::planted::{PlantedBug, planted};
 use crate::store::{self, AccountRow, AdmissionRow, ConversationRow, OutboxRow, ReadOutboxRow, StoreError};
 
@@ -91,6 +92,9 @@ impl Engine {
         // What devices say to each other is not given back.
         self.catch_up(turn)?;
         self.outbox.admissions.wanted = true;
+        if let Some(own) = self.account.as_ref().and_then(|account| account.own.as_ref()) {
+            Mls::new(own, turn.db).replace_key_packages()?;
+        }
         // Of a device that was linked it has one of last resort, always.
         match welcome.key_packages {
             Some(left) if !left.last_resort => self.link_was_forgotten(turn),

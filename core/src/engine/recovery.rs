@@ -2,7 +2,8 @@
 //!
 //! Guarantees: a message that cannot be read is asked for from the transaction on that acknowledged it. A device gives only
 //! what its own user wrote, and takes a message again only from a device of whoever wrote it, under the identity that they had then.
-//! Nothing here waits for an answer: what is not answered is asked for again, each time later, and of more devices.
+//! Nothing here waits for an answer: what is not answered is asked for again, each time later, and of more devices. Meanwhile nobody is
+//! shown that there is such a message. Once nobody is left to ask, a placeholder stands in its place, and still gives way to what comes.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +35,7 @@ pub(super) struct Recovery {
 impl Recovery {
     pub(super) fn load(db: &rusqlite::Connection) -> Result<Self, StoreError> {
         // The clock may have been set since: what is due is looked up once.
-        Ok(Self { next: Missed::next(db, ATTEMPTS)?.map(|_| Timestamp(i64::MIN)) })
+        Ok(Self { next: Missed::next(db)?.map(|_| Timestamp(i64::MIN)) })
     }
 
     /// Something may be due.
@@ -46,8 +47,6 @@ impl Recovery {
         self.next
     }
 }
-
-const ATTEMPTS: u32 = PAUSES_MS.len() as u32;
 
 /// Names what a device says to devices: the same for the same words.
 pub(super) fn name(parts: &[&[u8]]) -> MessageId {
@@ -81,6 +80,10 @@ impl Engine {
         let own = account.device;
         let mut requests: BTreeMap<(ConversationKey, u32, Option<DeviceId>), Vec<Missed>> = BTreeMap::new();
         for missed in Missed::due(turn.db, turn.now, &PAUSES_MS)? {
+            if missed.attempts as usize >= PAUSES_MS.len() || self.is_gone_for_good(turn, &missed)? {
+                give_up(turn, &missed)?;
+                continue;
+            }
             let of = (missed.attempts == 0 && missed.author != own).then_some(missed.author);
             requests.entry((missed.conversation, missed.attempts, of)).or_default().push(missed);
         }
@@ -98,12 +101,25 @@ impl Engine {
                 let content = Content { message: id, created_at: turn.now, kind: ContentKind::ResendRequest(ids) };
                 self.say_to_devices(turn, &conversation, id, content.encode(), of, None)?;
                 for missed in some {
-                    let pause = PAUSES_MS[(attempts as usize).min(PAUSES_MS.len() - 1)];
+                    let pause = PAUSES_MS[attempts as usize];
                     missed.put(turn.db, attempts + 1, turn.now.plus_millis(pause))?;
                 }
             }
         }
-        self.recovery.next = Missed::next(turn.db, ATTEMPTS)?;
+        self.recovery.next = Missed::next(turn.db)?;
+        Ok(())
+    }
+
+    /// Whether nobody is who wrote it any more.
+    fn is_gone_for_good(&self, turn: &Turn<'_>, missed: &Missed) -> Result<bool, StoreError> {
+        Ok(store::is_user_deleted(turn.db, missed.sender)?
+            || self.is_of_an_earlier_identity(turn, missed.sender, missed.key)?)
+    }
+
+    /// Somebody may be gone, with what they wrote.
+    pub(super) fn look_after(&mut self, turn: &Turn<'_>, sender: UserId) -> Result<(), StoreError> {
+        store::hasten_all_of(turn.db, sender, turn.now)?;
+        self.recovery.look();
         Ok(())
     }
 
@@ -246,9 +262,10 @@ impl Engine {
             tracing::warn!("a message of an earlier identity is sent again");
             return Ok(AckOutcome::Unreadable);
         }
-        if row.kind == MessageKind::Unreadable && !row.deleted {
+        if row.kind.is_missed() && !row.deleted {
             row.set_content(turn.db, content.created_at, &body)?;
-            store::found(turn.db, row.key)?;
+            store::settled(turn.db, row.key)?;
+            conversation.show(turn.db)?;
             if let ContentKind::Text(text) = &content.kind {
                 turn.index(IndexChange::add(row.key, text));
             }
@@ -260,4 +277,15 @@ impl Engine {
         }
         Ok(AckOutcome::Stored)
     }
+}
+
+/// A placeholder stands where it would, from here on.
+fn give_up(turn: &mut Turn<'_>, missed: &Missed) -> Result<(), StoreError> {
+    MessageRow::give_up(turn.db, missed.key)?;
+    store::settled(turn.db, missed.key)?;
+    let conversation = ConversationRow::get(turn.db, missed.conversation)?;
+    conversation.show(turn.db)?;
+    turn.reread(&conversation);
+    turn.arranged(&conversation);
+    Ok(())
 }

@@ -89,7 +89,7 @@ impl Engine {
 
     /// A new message says where the conversation stands with the node.
     pub(super) fn note_request(
-        &self,
+        &mut self,
         turn: &mut Turn<'_>,
         row: &ConversationRow,
         envelope: &Envelope,
@@ -101,11 +101,13 @@ impl Engine {
         }
         let said = AdmissionRow::get(turn.db, row.key)?.map(|said| said.verdict);
         let request = request_after(said, is_incoming, is_request);
-        if request != row.request {
-            row.key.set_request(turn.db, request)?;
-            turn.reread(row);
+        if request == row.request {
+            return Ok(());
         }
-        Ok(())
+        row.key.set_request(turn.db, request)?;
+        turn.reread(row);
+        // Another device of the user has answered.
+        if request == Request::No { self.tell_withheld_reading(turn, row.key) } else { Ok(()) }
     }
 
     /// The node took a message of the user's, so the peer is welcome, as the other devices learn from the message. It may
@@ -116,8 +118,6 @@ impl Engine {
         }
         row.key.set_request(turn.db, Request::No)?;
         turn.reread(row);
-        // What the peer wrote and nobody could read may be asked for now.
-        self.recovery.look();
         self.tell_withheld_reading(turn, row.key)
     }
 

@@ -8,12 +8,14 @@ use chasqui_wire::{
 use rusqlite::Connection;
 
 mod archive;
+mod awaited;
 mod bookkeeping;
 mod clock;
 mod damage;
 mod encrypted;
 mod forgery;
 mod full_disk;
+mod packages;
 mod peek;
 mod recovery;
 mod renewal;

@@ -78,6 +78,7 @@ impl Engine {
             Trust::Verified | Trust::Changed => Trust::Changed,
         };
         IdentityRow::replace(turn.db, user, &answer.identity_key, trust, self.latest_time(turn.now))?;
+        self.look_after(turn, user)?;
         let conversation = self.encrypted_with(user);
         let event =
             NewSecurityEvent { kind: SecurityEventKind::IdentityChanged, user: Some(user), device: None, conversation };
@@ -160,23 +161,29 @@ impl Engine {
         envelope: &Envelope,
         comparison: &Comparison,
     ) -> Result<(), StoreError> {
-        let Comparison { user, identity_key, verified, at: _ } = *comparison;
-        if !self.is_own_device(envelope) || user == envelope.sender_user {
+        if !self.is_own_device(envelope) || comparison.user == envelope.sender_user {
             return Ok(());
         }
+        self.take_comparison(turn, comparison).map(drop)
+    }
+
+    /// What another device, or a backup, knows of what people made of somebody else's identity; says whether that is news.
+    pub(super) fn take_comparison(&mut self, turn: &mut Turn<'_>, comparison: &Comparison) -> Result<bool, StoreError> {
+        let Comparison { user, identity_key, verified, at: _ } = *comparison;
         // Several devices may have been told of several things at once, and hear of each other in any order: the latest counts.
-        if !store::note_comparison(turn.db, comparison)? {
-            return Ok(());
+        let is_own = self.account.as_ref().is_some_and(|account| account.user == user);
+        if is_own || !store::note_comparison(turn.db, comparison)? {
+            return Ok(false);
         }
         let is_known = store::pin_identity_key(turn.db, user, &identity_key)?;
-        let Some(known) = IdentityRow::get(turn.db, user)? else { return Ok(()) };
+        let Some(known) = IdentityRow::get(turn.db, user)? else { return Ok(true) };
         if is_known {
             self.trust(turn, user, known.trust, verified)?;
         } else if verified {
             // Of two identities the directory knows the present one.
             self.ask_again(turn, user);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether nothing is to be sent to somebody before people say what to make of their new identity.

@@ -12,7 +12,9 @@ use chasqui_wire::{
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, named_params, params};
 
-use super::{Ask as _, ConversationKey, MessageKind, MessageState, Request, RowExt as _, Sql, StoreError, receipt};
+use super::identity::comparisons;
+use super::message::MISSED;
+use super::{Ask as _, ConversationKey, MessageState, Request, RowExt as _, Sql, StoreError, receipt};
 
 /// Where the next page begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +130,10 @@ impl ArchiveCursor {
             }
             Part::Messages(up_to) => match messages(connection, up_to, size, &mut page)? {
                 Some(next) => Part::Messages(next),
-                None => return Ok((page, None)),
+                None => {
+                    page.comparisons = comparisons(connection)?;
+                    return Ok((page, None));
+                }
             },
         };
         Ok((page, Some(Self { part, ..self })))
@@ -186,16 +191,18 @@ fn messages(
 ) -> Result<Option<i64>, StoreError> {
     /// Of a message beside its body: ids, times, what became of it.
     const BESIDE: usize = 160;
-    let sql = "SELECT message.id AS id, conversation.id AS conversation_row, conversation.conversation AS conversation,
+    let sql = format!(
+        "SELECT message.id AS id, conversation.id AS conversation_row, conversation.conversation AS conversation,
                       message, seq, sender, sender_device, incoming, created_at, accepted_at, until, reason,
-                      iif(message.kind = :unreadable, x'', body) AS body
+                      iif({MISSED}, x'', body) AS body
                FROM message JOIN conversation ON conversation.id = message.conversation
                WHERE message.id <= :up_to AND deleted = 0 AND request <> :refused AND (message IS NULL OR (
                    sender_device IS NOT NULL AND body IS NOT NULL AND message.state <> :pending))
-               ORDER BY message.id DESC";
-    let mut statement = connection.prepare_cached(sql)?;
+               ORDER BY message.id DESC"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(named_params! {
-        ":up_to": up_to, ":unreadable": MessageKind::Unreadable as i64, ":pending": MessageState::Pending as i64,
+        ":up_to": up_to, ":pending": MessageState::Pending as i64,
         ":refused": Request::Refused as i64,
     })?;
     let mut taken = 0;

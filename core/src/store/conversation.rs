@@ -3,7 +3,7 @@
 use chasqui_wire::{ConversationId, ConversationKind, Protection, Seq, Timestamp, UserId};
 use rusqlite::{Connection, named_params, params};
 
-use super::{Ask as _, Request, RowExt as _, Sql, StoreError, identity, message};
+use super::{Ask as _, Request, RowExt as _, Sql, StoreError, identity, message, message::VISIBLE};
 use crate::domain::ConversationSummary;
 
 /// A conversation's row.
@@ -184,20 +184,24 @@ impl ConversationRow {
 impl ConversationKey {
     /// Counts again, from the messages.
     pub(crate) fn recount_unread(self, connection: &Connection) -> Result<(), StoreError> {
-        let sql = "UPDATE conversation SET unread =
-                       (SELECT count(*) FROM message WHERE message.conversation = conversation.id
-                        AND anchor > read_up_to AND incoming = 1 AND deleted = 0 AND message IS NOT NULL)
-                   WHERE id = ?";
-        connection.run(sql, params![self.0])?;
+        let sql = format!(
+            "UPDATE conversation SET unread =
+                 (SELECT count(*) FROM message WHERE message.conversation = conversation.id
+                  AND anchor > read_up_to AND incoming = 1 AND {VISIBLE} AND message IS NOT NULL)
+             WHERE id = ?"
+        );
+        connection.run(&sql, params![self.0])?;
         Ok(())
     }
 
     /// Finds the newest shown message again, and with it the place in the list. What has none left stays in its place.
     pub(crate) fn refresh_last_message(self, connection: &Connection) -> Result<(), StoreError> {
-        let sql = "SELECT id, coalesce(accepted_at, created_at) FROM message WHERE conversation = ? AND deleted = 0
-                   AND message IS NOT NULL ORDER BY anchor DESC, place DESC, id DESC LIMIT 1";
+        let sql = format!(
+            "SELECT id, coalesce(accepted_at, created_at) FROM message WHERE conversation = ? AND {VISIBLE}
+             AND message IS NOT NULL ORDER BY anchor DESC, place DESC, id DESC LIMIT 1"
+        );
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let last: Option<(i64, i64)> = connection.first(sql, params![self.0], read)?;
+        let last: Option<(i64, i64)> = connection.first(&sql, params![self.0], read)?;
         let sql = "UPDATE conversation SET last_message = ?2, activity = coalesce(?3, activity) WHERE id = ?1";
         connection.run(sql, params![self.0, last.map(|last| last.0), last.map(|last| last.1)])?;
         Ok(())
@@ -240,9 +244,11 @@ pub(crate) fn unread_above(
     key: ConversationKey,
     up_to: Option<Seq>,
 ) -> Result<u32, StoreError> {
-    let sql = "SELECT count(*) FROM message WHERE conversation = ? AND anchor > ? AND incoming = 1 AND deleted = 0
-               AND message IS NOT NULL";
-    connection.one(sql, params![key.0, raw(up_to)], |row| row.get(0))
+    let sql = format!(
+        "SELECT count(*) FROM message WHERE conversation = ? AND anchor > ? AND incoming = 1 AND {VISIBLE}
+         AND message IS NOT NULL"
+    );
+    connection.one(&sql, params![key.0, raw(up_to)], |row| row.get(0))
 }
 
 fn summaries(

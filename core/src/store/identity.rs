@@ -3,7 +3,7 @@
 use chasqui_wire::{ArchivedUser, Comparison, ConversationId, DeviceId, Timestamp, UserId};
 use rusqlite::{Connection, params};
 
-use super::{Ask as _, MessageKey, MessageKind, RowExt as _, Sql, StoreError, user};
+use super::{Ask as _, MessageKey, RowExt as _, Sql, StoreError, message::MISSED, user};
 use crate::domain::{SecurityEvent, SecurityEventKind, Trust};
 
 /// The most events that are kept: the newest.
@@ -73,12 +73,13 @@ impl IdentityRow {
         user: UserId,
         message: MessageKey,
     ) -> Result<bool, StoreError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM user, message WHERE user.user = ?1 AND message.id = ?2
-                   AND (message.id <= identity_changed_after
-                        OR (identity_changed_at >= min(created_at, coalesce(accepted_at, created_at))
-                            AND revision IS NULL AND (kind <> ?3 OR length(coalesce(body, x'')) = 0))))";
-        let parameters = params![Sql(user), message.0, MessageKind::Unreadable as i64];
-        connection.one(sql, parameters, |row| row.get(0))
+        let sql = format!(
+            "SELECT EXISTS (SELECT 1 FROM user, message WHERE user.user = ?1 AND message.id = ?2
+             AND (message.id <= identity_changed_after
+                  OR (identity_changed_at >= min(created_at, coalesce(accepted_at, created_at))
+                      AND revision IS NULL AND (NOT {MISSED} OR length(coalesce(body, x'')) = 0))))"
+        );
+        connection.one(&sql, params![Sql(user), message.0], |row| row.get(0))
     }
 
     /// Another key than the one that is known was compared elsewhere.

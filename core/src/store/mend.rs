@@ -6,7 +6,7 @@
 use chasqui_wire::{ConversationKind, Protection, UserId, direct_conversation};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{AccountRow, Ask as _, RowExt as _, Sql, StoreError, index_all};
+use super::{AccountRow, Ask as _, RowExt as _, Sql, StoreError, index_all, message::VISIBLE};
 use crate::domain::Salvage;
 
 /// Beyond any count that an account reached in between: the node must not take what was saved for an older copy.
@@ -85,8 +85,8 @@ fn drop_impossible_rows(db: &Connection) -> Result<(), StoreError> {
             format!(
                 "length(sender) = 16 AND length(coalesce(sender_device, zeroblob(16))) = 16
                  AND length(coalesce(message, zeroblob(16))) = 16 AND incoming IN (0, 1) AND deleted IN (0, 1)
-                 AND kind IN (1, 2, 3, 4) AND state IN (0, 1, 2) AND (seq IS NULL OR {})
-                 AND (kind > 2) = (message IS NULL) AND (kind > 2 OR sender_device IS NOT NULL)
+                 AND kind IN (1, 2, 3, 4, 5) AND state IN (0, 1, 2) AND (seq IS NULL OR {})
+                 AND (kind IN (3, 4)) = (message IS NULL) AND (kind IN (3, 4) OR sender_device IS NOT NULL)
                  AND (kind = 4) = (until IS NOT NULL)
                  AND (until IS NULL OR (until >= anchor AND until & ~{NUMBER_MASK} = anchor & ~{NUMBER_MASK}))
                  AND (state <> 1 OR (seq IS NOT NULL AND anchor = seq AND place = 0))
@@ -215,20 +215,21 @@ fn show_gaps(db: &Connection, owner: Option<UserId>) -> Result<u64, StoreError> 
 }
 
 fn derive(db: &Connection) -> Result<(), StoreError> {
-    db.execute_batch(
-        "UPDATE conversation SET
+    db.execute_batch(&format!(
+        "INSERT OR IGNORE INTO recovery (message, ask_at) SELECT id, 0 FROM message WHERE kind = 5;
+         UPDATE conversation SET
              head = max(head, coalesce((SELECT max(coalesce(until, seq)) FROM message WHERE message.conversation = conversation.id), 0));
          UPDATE conversation SET read_up_to = min(read_up_to, head), read_reported = min(read_reported, head),
              has_holes = EXISTS (SELECT 1 FROM message WHERE message.conversation = conversation.id
                                  AND until IS NOT NULL),
              unread = (SELECT count(*) FROM message WHERE message.conversation = conversation.id
-                       AND anchor > min(read_up_to, head) AND incoming = 1 AND deleted = 0 AND message IS NOT NULL),
+                       AND anchor > min(read_up_to, head) AND incoming = 1 AND {VISIBLE} AND message IS NOT NULL),
              last_message = (SELECT message.id FROM message WHERE message.conversation = conversation.id
-                             AND deleted = 0 AND message.message IS NOT NULL
+                             AND {VISIBLE} AND message.message IS NOT NULL
                              ORDER BY anchor DESC, place DESC, message.id DESC LIMIT 1);
          UPDATE conversation SET activity =
              coalesce((SELECT coalesce(accepted_at, created_at) FROM message WHERE id = last_message), activity);
-         DELETE FROM early_receipt WHERE conversation NOT IN (SELECT conversation FROM outbox);",
-    )?;
+         DELETE FROM early_receipt WHERE conversation NOT IN (SELECT conversation FROM outbox);"
+    ))?;
     Ok(())
 }

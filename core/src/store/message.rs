@@ -34,10 +34,25 @@ pub(crate) enum Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Content = 1,
+    /// It cannot be read, and nobody is left to ask: a placeholder.
     Unreadable = 2,
     Gap = 3,
     Hole = 4,
+    /// It could not be read, and is asked for. Nobody is shown it meanwhile.
+    Awaited = 5,
 }
+
+impl Kind {
+    /// Whether what the message says is not known here.
+    pub(crate) fn is_missed(self) -> bool {
+        matches!(self, Self::Unreadable | Self::Awaited)
+    }
+}
+
+/// Of messages, gaps and holes: what people are shown, and what is counted.
+pub(super) const VISIBLE: &str = "message.deleted = 0 AND message.kind <> 5";
+/// Of messages: [`Kind::is_missed`].
+pub(super) const MISSED: &str = "message.kind IN (2, 5)";
 
 /// How far an own message got; the numbers are stored. Others' messages are `Accepted`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +96,8 @@ fn state(number: i64) -> Option<State> {
 }
 
 fn kind(number: i64) -> Option<Kind> {
-    [Kind::Content, Kind::Unreadable, Kind::Gap, Kind::Hole].into_iter().find(|&kind| kind as i64 == number)
+    let all = [Kind::Content, Kind::Unreadable, Kind::Gap, Kind::Hole, Kind::Awaited];
+    all.into_iter().find(|&kind| kind as i64 == number)
 }
 
 impl MessageRow {
@@ -223,6 +239,12 @@ impl MessageRow {
         Ok(())
     }
 
+    /// Nobody is left to ask for it: a placeholder is shown.
+    pub(crate) fn give_up(connection: &Connection, key: MessageKey) -> Result<(), StoreError> {
+        connection.run("UPDATE message SET kind = ?2 WHERE id = ?1", params![key.0, Kind::Unreadable as i64])?;
+        Ok(())
+    }
+
     /// It is for devices, and not shown; what it says is kept until it is said.
     pub(crate) fn hide(connection: &Connection, key: MessageKey) -> Result<(), StoreError> {
         connection.run("UPDATE message SET deleted = 1 WHERE id = ?", params![key.0])?;
@@ -352,7 +374,7 @@ pub(crate) fn show_with_cursor(
     connection: &Connection,
     key: MessageKey,
 ) -> Result<Option<(Message, Cursor)>, StoreError> {
-    let sql = format!("SELECT {SHOWN} WHERE message.id = ? AND message.deleted = 0 AND message.message IS NOT NULL");
+    let sql = format!("SELECT {SHOWN} WHERE message.id = ? AND {VISIBLE} AND message.message IS NOT NULL");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([key.0])?;
     let Some(row) = rows.next()? else { return Ok(None) };
@@ -420,7 +442,7 @@ fn lines(
     let from = where_it_stands(connection, conversation, from)?;
     let sql = format!(
         "SELECT {SHOWN} WHERE message.conversation = (SELECT id FROM conversation WHERE conversation = ?)
-         AND (message.anchor, message.place, message.id) {comparison} (?, ?, ?) AND message.deleted = 0
+         AND (message.anchor, message.place, message.id) {comparison} (?, ?, ?) AND {VISIBLE}
          ORDER BY message.anchor {order}, message.place {order}, message.id {order} LIMIT ?"
     );
     let mut statement = connection.prepare_cached(&sql)?;

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::{StoreError, search};
 
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     include_str!("../../migrations/0001_history.sql"),
     include_str!("../../migrations/0002_durability.sql"),
     include_str!("../../migrations/0003_holes.sql"),
@@ -17,6 +17,7 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("../../migrations/0010_recovery.sql"),
     include_str!("../../migrations/0011_identity.sql"),
     include_str!("../../migrations/0012_renewal.sql"),
+    include_str!("../../migrations/0013_key_packages.sql"),
 ];
 
 /// From here on the full-text index is as [`search`] writes it now.

@@ -46,8 +46,8 @@ pub(crate) use conversation::{
 pub(crate) use era::{eras, set_eras};
 pub(crate) use hole::{NewHole, date_loss, date_oldest_loss, incomplete, note as note_hole, note_absence, note_loss};
 pub(crate) use identity::{
-    IdentityRow, NewSecurityEvent, comparisons, last_comparison, note_comparison, note_security_event,
-    pin_identity_key, restore_user, security_events,
+    IdentityRow, NewSecurityEvent, last_comparison, note_comparison, note_security_event, pin_identity_key,
+    restore_user, security_events,
 };
 pub(crate) use mend::{are_keys_lost, has_keys_again, reports as salvages};
 pub(crate) use message::{
@@ -61,16 +61,16 @@ pub(crate) use receipt::{
     Rank, ReceiptMark, apply as apply_receipt, apply_early as apply_early_receipts, drop_early as drop_early_receipts,
     drop_stale_early as drop_stale_early_receipts, follow as move_receipts,
 };
-pub(crate) use recovery::{Missed, found, hasten, is_dealt_with, note_dealt_with};
+pub(crate) use recovery::{Missed, hasten, hasten_all_of, is_dealt_with, note_dealt_with, settled};
 pub(crate) use request::{AdmissionRow, Request};
 pub(crate) use room::probe as probe_room;
 pub(crate) use salvage::{Damage, salvage};
 pub(crate) use search::{IndexChange, find as search, index_all};
 pub(crate) use secured::{FlightRow, SecuredRow, forget_groups, next_renewal, note_group_change, shadow_groups};
 pub(crate) use user::{
-    after as users_after, by_name as user_by_name, device_key, devices_after, mark_deleted as mark_user_deleted,
-    mention as mention_user, name as user_name, nameless as nameless_users, pin_device_key, remember as remember_user,
-    set_device_key,
+    after as users_after, by_name as user_by_name, device_key, devices_after, is_deleted as is_user_deleted,
+    mark_deleted as mark_user_deleted, mention as mention_user, name as user_name, nameless as nameless_users,
+    pin_device_key, remember as remember_user, set_device_key,
 };
 
 /// The database failed. Says what happened; the border turns it into what an app can do.

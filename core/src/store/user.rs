@@ -27,6 +27,12 @@ pub(crate) fn mark_deleted(connection: &Connection, user: UserId) -> Result<bool
     Ok(connection.run(sql, params![Sql(user)])? > 0)
 }
 
+/// Whether it is known that the account was deleted.
+pub(crate) fn is_deleted(connection: &Connection, user: UserId) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM user WHERE user = ? AND deleted = 1)";
+    connection.one(sql, params![Sql(user)], |row| row.get(0))
+}
+
 /// The next users, in the order of their ids.
 pub(crate) fn after(connection: &Connection, after: Option<UserId>, limit: u32) -> Result<Vec<KnownUser>, StoreError> {
     let sql = "SELECT user, name, identity_key, deleted FROM user WHERE ?1 IS NULL OR user > ?1 ORDER BY user LIMIT ?2";

@@ -7,8 +7,8 @@ use prost::Message as _;
 
 use crate::proto::content as v1;
 use crate::{
-    ContentError, ConversationId, ConversationKind, DeviceId, FrameError, HoleReason, MessageId, Protection, Seq,
-    SeqRange, Timestamp, UserId,
+    Comparison, ContentError, ConversationId, ConversationKind, DeviceId, FrameError, HoleReason, MessageId,
+    Protection, Seq, SeqRange, Timestamp, UserId,
 };
 
 /// A part of a history. What it names, pages before it, or its own lists above, have introduced.
@@ -22,6 +22,8 @@ pub struct ArchivePage {
     pub messages: Vec<ArchivedMessage>,
     /// What is not there.
     pub missing: Vec<ArchivedMissing>,
+    /// On the last page: what people last made of others' identities.
+    pub comparisons: Vec<Comparison>,
 }
 
 /// Somebody.
@@ -188,11 +190,13 @@ impl ArchivePage {
         let conversations = page.conversations.into_iter().map(ArchivedConversation::parse);
         let messages = page.messages.into_iter().map(ArchivedMessage::parse);
         let missing = page.missing.into_iter().map(|it| ArchivedMissing::parse(&it));
+        let comparisons = page.comparisons.iter().map(Comparison::parse);
         Ok(Self {
             users: users.collect::<Result<_, _>>()?,
             conversations: conversations.collect::<Result<_, _>>()?,
             messages: messages.collect::<Result<_, _>>()?,
             missing: missing.collect::<Result<_, _>>()?,
+            comparisons: comparisons.collect::<Result<_, _>>()?,
         })
     }
 
@@ -202,6 +206,7 @@ impl ArchivePage {
             conversations: self.conversations.iter().map(ArchivedConversation::wire).collect(),
             messages: self.messages.iter().map(ArchivedMessage::wire).collect(),
             missing: self.missing.iter().map(ArchivedMissing::wire).collect(),
+            comparisons: self.comparisons.iter().map(Comparison::wire).collect(),
         }
     }
 }

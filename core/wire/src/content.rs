@@ -64,14 +64,14 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    fn parse(comparison: &v1::Comparison) -> Result<Self, ContentError> {
+    pub(crate) fn parse(comparison: &v1::Comparison) -> Result<Self, ContentError> {
         let user = UserId::from_slice(&comparison.user).map_err(|_| ContentError("a user id is not 16 bytes"))?;
         let key = comparison.identity_key.as_ref().try_into();
         let identity_key = key.map_err(|_| ContentError("a key is not 32 bytes"))?;
         Ok(Self { user, identity_key, verified: comparison.verified, at: Timestamp(comparison.at) })
     }
 
-    fn wire(&self) -> v1::Comparison {
+    pub(crate) fn wire(&self) -> v1::Comparison {
         let identity_key = Bytes::copy_from_slice(&self.identity_key);
         v1::Comparison { user: self.user.wire(), identity_key, verified: self.verified, at: self.at.0 }
     }

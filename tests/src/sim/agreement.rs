@@ -1,5 +1,7 @@
-//! Whether devices agree on who is in the groups of encrypted conversations, and on everything that ever happened there.
+//! Whether devices agree on who is in the groups of encrypted conversations, and on everything that ever happened there; and with the node
+//! on how they can be put there.
 
+use ring::digest::{SHA256, digest};
 use rusqlite::OptionalExtension as _;
 
 use super::world::World;
@@ -40,4 +42,30 @@ impl World {
         }
         Ok(())
     }
+
+    /// Who is put in a group by what the node gives can open the Welcome: the secrets are there.
+    pub(super) fn check_packages(&self) -> Result<(), String> {
+        for (id, package) in self.node.packages() {
+            let Some(index) = self.devices.iter().position(|device| device.enrolled && device.id == id) else {
+                continue;
+            };
+            let sql = "SELECT EXISTS (SELECT 1 FROM mls WHERE label = 16 AND key = ?)";
+            let is_there = self.devices[index].database().query_row(sql, [kept_under(&package)], |row| row.get(0));
+            let is_there: bool = is_there.expect("the history can be queried");
+            if !is_there {
+                return Err(format!("the node gives a key package of device {index} whose secrets are not there"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The core's key for a key package: its reference (RFC 9420, section 5.2) behind the length of that.
+fn kept_under(package: &[u8]) -> Vec<u8> {
+    const LABEL: &[u8] = b"MLS 1.0 KeyPackage Reference";
+    let length = u16::try_from(package.len()).expect("short").to_be_bytes();
+    // Lengths as QUIC has them: 64 bytes and more take two.
+    assert!((64..1 << 14).contains(&package.len()), "{} bytes", package.len());
+    let named = [&[LABEL.len() as u8], LABEL, &[length[0] | 0x40, length[1]], package].concat();
+    [&[32], digest(&SHA256, &named).as_ref()].concat()
 }

@@ -7,6 +7,7 @@ use chasqui::{
     TimelineItem, Undelivered,
 };
 
+use super::device::Awaited;
 use super::world::World;
 
 /// More than any simulated conversation has.
@@ -39,7 +40,8 @@ impl World {
             if waiting > 0 {
                 restless.push(format!("device {index} has {waiting} unsent"));
             }
-            let missed = device.missed().into_iter().filter(|&message| !self.is_gone_for_good(message)).count();
+            let is_missed = |it: &Awaited| !it.is_request && !self.is_gone_for_good(it.message);
+            let missed = device.awaited().into_iter().filter(is_missed).count();
             if missed > 0 {
                 restless.push(format!("device {index} asks for {missed} messages that it could not read"));
             }
@@ -78,6 +80,7 @@ impl World {
         self.check_requests(&timelines)?;
         self.check_security()?;
         self.check_groups()?;
+        self.check_packages()?;
         self.check_comparisons()?;
         self.check_revoked()?;
         self.check_relay()
@@ -116,11 +119,8 @@ impl World {
                             (seq?, Some(*message))
                         }
                     };
-                    // Of a stranger nothing is asked before being accepted.
-                    let is_unreadable = |message: &Message| message.content == MessageContent::Unreadable;
-                    let message = message.filter(|message| !(conversation.is_request && is_unreadable(message)));
-                    let is_gone = |message: &Message| self.is_gone_for_good(message.id);
-                    if message.as_ref().is_some_and(|message| is_unreadable(message) && !is_gone(message)) {
+                    let is_placeholder = |message: &Message| message.content == MessageContent::Unreadable;
+                    if message.as_ref().is_some_and(|it| is_placeholder(it) && !self.is_gone_for_good(it.id)) {
                         return Err(format!("device {index}: {seq} of {} is unreadable", conversation.id));
                     }
                     if timeline.insert(seq, message).is_some() {
@@ -128,6 +128,16 @@ impl World {
                     }
                 }
                 all.entry(conversation.id).or_default().insert(index, timeline);
+            }
+            for Awaited { conversation, is_request, seq, message } in device.awaited() {
+                // Of a stranger nothing is asked before being accepted.
+                if !is_request && !self.is_gone_for_good(message) {
+                    return Err(format!("device {index}: {seq} of {conversation} cannot be read"));
+                }
+                let timeline = all.entry(conversation).or_default().entry(index).or_default();
+                if timeline.insert(seq, None).is_some() {
+                    return Err(format!("device {index}: what is asked for, where {seq} stands"));
+                }
             }
             if let Some(lost) = promised.first() {
                 return Err(format!("device {index}: {lost} was confirmed to the app and is gone"));
@@ -289,7 +299,8 @@ impl World {
         // Within one era every position between; across eras the rest of the older one cannot be counted.
         let era_begins = Seq::new(next.era(), 1).map_or(0, Seq::raw);
         let from = last.map_or(era_begins, |last| era_begins.max(last.raw() + 1));
-        (from..next.raw()).all(|raw| lost(raw) || self.is_group_change(conversation, raw))
+        let is_unshown = |raw| self.is_group_change(conversation, raw) || self.node.was_for_devices(conversation, raw);
+        (from..next.raw()).all(|raw| lost(raw) || is_unshown(raw))
     }
 
     /// Whether a group changed at this position, where nobody said anything then.
@@ -361,9 +372,11 @@ impl World {
                         MessageState::Received => holders(),
                         // One that moved to a later position may have been read at the earlier one.
                         MessageState::Read => holders() && (may_be_read || self.climate.restores > 0),
-                        MessageState::Undelivered(Undelivered::Expired) => !holders(),
+                        // Or what says that it came after all was not kept for this device.
+                        MessageState::Undelivered(Undelivered::Expired) => !holders() || self.was_absent(index),
                         MessageState::Undelivered(Undelivered::DeviceGone) => {
-                            let is_gone = self.climate.absent.is_some() && self.devices_of(peer) > 1;
+                            let of_peer = self.devices.iter().filter(|device| device.user == peer);
+                            let is_gone = self.climate.absent.is_some() && of_peer.count() > 1;
                             // A restored node delivers what the lost past had given up; who was away does not hear of it.
                             let is_outdated = self.climate.restores > 0 && self.was_absent(index);
                             is_gone && (!holders() || is_outdated || self.is_edge(timelines, message))
@@ -409,7 +422,7 @@ impl World {
             let wrong = device.count(
                 "SELECT count(*) FROM conversation WHERE unread <> (SELECT count(*) FROM message
                  WHERE message.conversation = conversation.id AND anchor > read_up_to AND incoming = 1
-                 AND deleted = 0 AND message IS NOT NULL)",
+                 AND deleted = 0 AND message IS NOT NULL AND message.kind <> 5)",
             );
             if wrong > 0 {
                 return Err(format!("device {index}: the count of unread messages is wrong"));
@@ -521,7 +534,15 @@ impl World {
                 return Err(format!("devices {other} and {index} disagree on what is read: {mark} and {own:?}"));
             }
         }
-        Ok(marks.into_iter().map(|(user, (_, mark))| (user, mark)).collect())
+        let mut marks: BTreeMap<usize, Seq> = marks.into_iter().map(|(user, (_, mark))| (user, mark)).collect();
+        // One that was shut out had told authors, and not all of its siblings may have heard.
+        for device in self.devices.iter().filter(|device| !device.enrolled) {
+            if let Some(mark) = device.read_up_to(conversation) {
+                let highest = marks.entry(device.user).or_insert(mark);
+                *highest = mark.max(*highest);
+            }
+        }
+        Ok(marks)
     }
 
     /// The relay has forgotten everything.
@@ -549,10 +570,6 @@ impl World {
             chasqui_wire::direct_conversation(one, other, self.protection) == conversation
         });
         of.next().map(|(one, other)| BTreeSet::from([one, other])).unwrap_or_default()
-    }
-
-    fn devices_of(&self, user: usize) -> usize {
-        self.devices.iter().filter(|device| device.enrolled && device.user == user).count()
     }
 
     /// Whether it was there whenever somebody read.

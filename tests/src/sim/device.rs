@@ -31,6 +31,14 @@ use super::world::{Action, Happening, World};
 const FAILURES_OF_AN_ENTRY: u32 = 2;
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
+/// A message that a device has, and cannot read.
+pub(super) struct Awaited {
+    pub(super) conversation: ConversationId,
+    pub(super) is_request: bool,
+    pub(super) seq: Seq,
+    pub(super) message: MessageId,
+}
+
 pub(super) struct Device {
     pub(super) user: usize,
     pub(super) id: DeviceId,
@@ -183,14 +191,29 @@ impl Device {
         ))
     }
 
-    /// What it asks for because it could not read it.
-    pub(super) fn missed(&self) -> Vec<MessageId> {
-        let sql = "SELECT message.message FROM recovery JOIN message ON message.id = recovery.message
-                   JOIN conversation ON conversation.id = message.conversation
-                   WHERE message.kind = 2 AND message.deleted = 0 AND request = 0";
+    /// What it asks for because it could not read it, or will once its user has accepted the request.
+    pub(super) fn awaited(&self) -> Vec<Awaited> {
+        let sql = "SELECT conversation.conversation, request = 1, seq, message.message
+                   FROM message JOIN conversation ON conversation.id = message.conversation
+                   WHERE message.kind = 5 AND message.deleted = 0 AND request <> 2";
         let mut statement = self.database().prepare_cached(sql).expect("the history can be queried");
-        let missed = statement.query_map([], |row| row.get(0).map(MessageId::from_bytes));
-        missed.expect("the history can be queried").collect::<Result<_, _>>().expect("ids")
+        let awaited = |row: &rusqlite::Row<'_>| {
+            Ok(Awaited {
+                conversation: ConversationId::from_bytes(row.get(0)?),
+                is_request: row.get(1)?,
+                seq: Seq::from_raw(row.get::<_, i64>(2)?.cast_unsigned()).expect("a position"),
+                message: MessageId::from_bytes(row.get(3)?),
+            })
+        };
+        let awaited = statement.query_map([], awaited).expect("the history can be queried");
+        awaited.collect::<Result<_, _>>().expect("messages")
+    }
+
+    /// How far its user has read.
+    pub(super) fn read_up_to(&self, conversation: ConversationId) -> Option<Seq> {
+        let sql = "SELECT coalesce(max(read_up_to), 0) FROM conversation WHERE conversation = ?";
+        let mark = self.database().query_row(sql, [conversation.as_bytes()], |row| row.get::<_, i64>(0));
+        Seq::from_raw(mark.expect("the history can be queried").cast_unsigned())
     }
 
     /// Whether its user wrote the message, and it can be read here.

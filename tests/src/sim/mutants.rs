@@ -57,6 +57,8 @@ impl Mutant {
         core("typing-forever", "who was seen typing is shown so until a message comes", Core::TypingForever),
         core("typing-by-ratchet", "a signal takes a key of the message ratchet", Core::TypingByRatchet).encrypted(),
         core("signals-of-any-time", "what the node repeats of signals is believed", Core::SignalsOfAnyTime),
+        core("secrets-too-soon", "secrets are forgotten before the node has other key packages", Core::SecretsTooSoon)
+            .encrypted(),
         node("no-idempotency", "a repeated message id is accepted anew", Node::NoIdempotency),
         node("emit-before-commit", "the node answers although its commit failed", Node::EmitBeforeCommit),
         node("delete-before-ack", "the node deletes what it delivered", Node::DeleteBeforeAck),

@@ -165,6 +165,16 @@ impl NodeProcess {
         rosters
     }
 
+    /// What may be given of devices.
+    pub(super) fn packages(&self) -> Vec<(DeviceId, Vec<u8>)> {
+        let database = self.relay.as_ref().map(Relay::connection).or(self.parked.as_ref()).expect("a database");
+        let sql = "SELECT id, body FROM key_package JOIN device USING (device) WHERE given_at IS NULL";
+        let mut statement = database.prepare(sql).expect("the node can be queried");
+        let package = |row: &rusqlite::Row<'_>| Ok((DeviceId::from_bytes(row.get(0)?), row.get(1)?));
+        let packages = statement.query_map([], package).expect("the node can be queried");
+        packages.collect::<Result<_, _>>().expect("packages")
+    }
+
     /// The highest positions that were given.
     pub(super) fn heads(&self) -> Heads {
         heads_of(self.relay.as_ref().expect("the node is up").connection())
@@ -176,6 +186,15 @@ impl NodeProcess {
         let sql = "SELECT coalesce(max(head), 0) FROM conversation WHERE id = ?";
         let head = database.query_row(sql, [conversation.as_bytes()], |row| row.get::<_, i64>(0));
         head.expect("the node's database can be queried").cast_unsigned()
+    }
+
+    /// Whether what stands there devices said to devices, or nobody but them: their messages are named by a hash (RFC 9562, version 8).
+    pub(super) fn was_for_devices(&self, conversation: ConversationId, seq: u64) -> bool {
+        let database = self.relay.as_ref().map(Relay::connection).or(self.parked.as_ref()).expect("a database");
+        let sql = "SELECT EXISTS (SELECT 1 FROM accepted JOIN conversation USING (conversation)
+                   WHERE conversation.id = ? AND seq = ? AND substr(hex(message), 13, 1) = '8')";
+        let found = database.query_row(sql, (conversation.as_bytes(), seq.cast_signed()), |row| row.get(0));
+        found.expect("the node's database can be queried")
     }
 
     /// Whose mailbox holds more envelopes than it may, in all or from one sender.

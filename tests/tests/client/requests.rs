@@ -74,6 +74,21 @@ async fn answering_accepts() {
     bo.until_listed("unread", |list| list[0].unread == 2).await;
 }
 
+/// What was read on one device is told when one answers that never had it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_writes_without_knowing_of_the_request_accepts_it() {
+    let Pair { relay, ana, bo, chat } = strangers().await;
+    ana.send_text(chat, "hello").await.unwrap();
+    shows_request(&bo, chat).await;
+    bo.mark_read(chat, None).await.unwrap();
+    let laptop = Device::logged_in(&relay, "bo").await;
+    laptop.online().await;
+    laptop.open_readable(ana.user().await).await.unwrap();
+    laptop.send_text(chat, "do we know each other?").await.unwrap();
+    shows_no_request(&bo, chat).await;
+    ana.until(chat, "read", |messages| messages[0].state == MessageState::Read).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn declined_is_gone_everywhere_and_may_be_asked_again_but_blocked_is_final() {
     let Pair { relay, ana, bo, chat } = strangers().await;

@@ -86,6 +86,13 @@ fn ended(done: Result<(), String>) -> ExitCode {
     }
 }
 
+/// What was packed and has a budget, as the benchmark of encryption takes it.
+pub(crate) fn libraries() -> Vec<String> {
+    let sizes = [npm::sizes(), jar::sizes(), aar::sizes()].into_iter().flatten().flatten();
+    let library = |size: Size| Some(format!("--library={}={}/{}", size.what, size.bytes, size.budget?));
+    sizes.filter_map(library).collect()
+}
+
 /// Prints the sizes of what was packed against the budgets.
 fn check() -> ExitCode {
     let (mut is_within, mut is_empty) = (true, true);

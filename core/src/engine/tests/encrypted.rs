@@ -68,8 +68,8 @@ fn who_waits_for_a_peer_to_link_a_device_asks_once_a_minute() {
     let refusal =
         |code, retry_after_ms| NodeFrame::Rejected(Rejected { message, code, detail: String::new(), retry_after_ms });
     let nothing_to_do = |claim| {
-        let roster = vec![RosterEntry { user: id(10), device: id(11) }];
-        NodeFrame::Claimed(Claimed { id: claim, epoch: 1, roster, gone: vec![], packages: vec![] })
+        let roster = [(id(10), id(11)), (id(20), id(21))].map(|(user, device)| RosterEntry { user, device });
+        NodeFrame::Claimed(Claimed { id: claim, epoch: 1, roster: roster.into(), gone: vec![], packages: vec![] })
     };
     let text = Command::SendText { conversation, message, text: "are you there?".into() };
     let step = ana.handle(vec![Input::Command(CommandId(1), text)]);
@@ -98,6 +98,26 @@ fn who_waits_for_a_peer_to_link_a_device_asks_once_a_minute() {
     let entries = vec![Entry { number: 1, kind: EntryKind::Envelope(Box::new(commit)) }];
     let said = ana.say(NodeFrame::Deliver(Deliver { entries }));
     assert!(said.iter().any(|frame| matches!(frame, ClientFrame::Claim(_))), "{said:?}");
+}
+
+/// A node that was restored may be at the same epoch as the group, and believe that it has other devices.
+#[test]
+fn who_is_in_another_group_than_the_node_believes_begins_anew() {
+    let (own, store) = (bos(), Store::with_connection(Connection::open_in_memory().unwrap()).unwrap());
+    let bo = Mls::new(&own, store.connection());
+    let (mut ana, _) = together(&bo);
+    let (conversation, message) = (direct_conversation(id(10), id(20), Protection::EndToEnd), id(501));
+    let text = Command::SendText { conversation, message, text: "is anybody there?".into() };
+    ana.handle(vec![Input::Command(CommandId(1), text)]);
+    let code = ErrorCode::RosterStale;
+    let said = ana.say(NodeFrame::Rejected(Rejected { message, code, detail: String::new(), retry_after_ms: 0 }));
+    let [ClientFrame::Claim(claim)] = said.as_slice() else { panic!("{said:?}") };
+    let entry = RosterEntry { user: id(20), device: id(21) };
+    let packages = vec![KeyPackage { entry, body: bo.key_package(false).unwrap() }];
+    let roster = vec![RosterEntry { user: id(10), device: id(11) }];
+    let said = ana.say(NodeFrame::Claimed(Claimed { id: claim.id, epoch: 1, roster, gone: vec![], packages }));
+    let [ClientFrame::Claim(claim)] = said.as_slice() else { panic!("{said:?}") };
+    assert!(claim.anew, "what is sent in it would not reach Bo");
 }
 
 /// What the node says of Bo's devices fits into a frame, and what it takes to put them all in a group does not.

@@ -3,7 +3,10 @@
 use chasqui_wire::{Admission, UserId, Verdict};
 use proptest::prelude::*;
 
+use super::renewal::{bo, together};
 use super::*;
+use crate::e2ee::Mls;
+use crate::engine::encrypted::header;
 use crate::store::AccountRow;
 
 /// People who write to Ana, and Ana's own laptop.
@@ -186,4 +189,33 @@ proptest! {
         let new: BTreeSet<_> = ana.shows_unread().into_iter().filter(|(id, ..)| !had.contains(id)).collect();
         prop_assert_eq!(shown.collect::<BTreeSet<_>>(), new);
     }
+}
+
+/// A node that makes up a key for a device that is in the conversation's group.
+#[test]
+fn a_read_mark_that_nobody_signed_hides_nothing() {
+    let (own, store) = (bo(), Store::with_connection(Connection::open_in_memory().unwrap()).unwrap());
+    let bo = Mls::new(&own, store.connection());
+    let (mut ana, group) = together(&bo);
+    let conversation = direct_conversation(id(10), id(20), Protection::EndToEnd);
+    let content = Content { message: id(600), created_at: NOW, kind: ContentKind::Text("hello".into()) };
+    let body = bo.seal(group, &header(id(600), conversation), &content.encode()).unwrap();
+    let EntryKind::Envelope(base) = envelope(600, 3, body) else { unreachable!() };
+    let message = Envelope { protection: Protection::EndToEnd, conversation, epoch: 1, ..*base };
+    assert_eq!(ana.deliver(vec![EntryKind::Envelope(Box::new(message))]), [(1, AckOutcome::Stored)]);
+    let signer = Secret::new([6; 32]);
+    let mut read = Read {
+        id: id(7),
+        conversation,
+        up_to: seq(3),
+        ranges: SeqRanges::default(),
+        authors: vec![],
+        at: NOW,
+        signature: [0; 64],
+    };
+    read.signature = sign_with(&signer, &signing::read(id(1), id(10), id(11), &read));
+    let notice = ReadNotice { user: id(10), device: id(11), device_key: public_key(&signer), read };
+    let mail = [Entry { number: 1, kind: EntryKind::Read(Box::new(notice)) }];
+    let account = AccountRow::load(ana.store.connection()).unwrap().unwrap();
+    assert_eq!(peek(ana.store.connection(), &account, &mail).unwrap().unread, 1);
 }

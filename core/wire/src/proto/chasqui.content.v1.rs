@@ -168,6 +168,9 @@ pub struct ArchivePage {
     pub messages: ::prost::alloc::vec::Vec<ArchivedMessage>,
     #[prost(message, repeated, tag = "4")]
     pub missing: ::prost::alloc::vec::Vec<ArchivedMissing>,
+    /// On the last page: what people last made of others' identities.
+    #[prost(message, repeated, tag = "5")]
+    pub comparisons: ::prost::alloc::vec::Vec<Comparison>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ArchivedUser {

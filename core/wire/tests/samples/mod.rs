@@ -95,6 +95,7 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
         ("history-piece-missing", ContentKind::HistoryPiece(history_piece_missing())),
         ("history-piece-changed", ContentKind::HistoryPiece(history_piece_changed())),
         ("history-piece-compared", ContentKind::HistoryPiece(history_piece_compared())),
+        ("history-piece-last", ContentKind::HistoryPiece(history_piece_last())),
         (
             "comparison",
             ContentKind::Comparison(Comparison { user: ANA, identity_key: [6; 32], verified: true, at: NOON }),
@@ -177,6 +178,11 @@ fn history_piece_missing() -> HistoryPiece {
     };
     let missing = vec![missing(4, 4, None), missing(6, 9, Some(HoleReason::MailboxFull))];
     piece(&ArchivePage { missing, ..ArchivePage::default() })
+}
+
+fn history_piece_last() -> HistoryPiece {
+    let comparisons = vec![Comparison { user: ANA, identity_key: [6; 32], verified: true, at: NOON }];
+    piece(&ArchivePage { comparisons, ..ArchivePage::default() })
 }
 
 fn piece(page: &ArchivePage) -> HistoryPiece {

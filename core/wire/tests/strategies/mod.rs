@@ -74,12 +74,14 @@ pub(crate) fn content() -> impl Strategy<Value = Content> {
             ends_answer,
         })
     });
-    let comparison = (user(), key(), any::<bool>(), timestamp());
-    let comparison = comparison.prop_map(|(user, identity_key, verified, at)| {
-        ContentKind::Comparison(Comparison { user, identity_key, verified, at })
-    });
+    let comparison = comparison().prop_map(ContentKind::Comparison);
     let kind = prop_oneof![text, request, linking, history, piece, comparison, Just(ContentKind::Unknown)];
     (message(), timestamp(), kind).prop_map(|(message, created_at, kind)| Content { message, created_at, kind })
+}
+
+fn comparison() -> impl Strategy<Value = Comparison> {
+    let comparison = (user(), key(), any::<bool>(), timestamp());
+    comparison.prop_map(|(user, identity_key, verified, at)| Comparison { user, identity_key, verified, at })
 }
 
 pub(crate) fn archive_page() -> impl Strategy<Value = ArchivePage> {
@@ -122,8 +124,14 @@ pub(crate) fn archive_page() -> impl Strategy<Value = ArchivePage> {
         sender,
         at,
     });
-    (vec(archived, 0..3), vec(conversation, 0..3), vec(message, 0..3), vec(missing, 0..3))
-        .prop_map(|(users, conversations, messages, missing)| ArchivePage { users, conversations, messages, missing })
+    let parts = (vec(archived, 0..3), vec(conversation, 0..3), vec(message, 0..3), vec(missing, 0..3));
+    (parts, vec(comparison(), 0..3)).prop_map(|((users, conversations, messages, missing), comparisons)| ArchivePage {
+        users,
+        conversations,
+        messages,
+        missing,
+        comparisons,
+    })
 }
 
 // ---- handshake

@@ -48,7 +48,10 @@ impl World {
         for (index, device) in there.filter(|_| self.climate.clones == 0) {
             let (other, compared) = known.entry(device.user).or_insert_with(|| (index, device.compared()));
             if *compared != device.compared() {
-                return Err(format!("devices {other} and {index} disagree on who was compared"));
+                let said = device.compared();
+                return Err(format!(
+                    "devices {other} and {index} disagree on who was compared: {compared:?}, {said:?}"
+                ));
             }
         }
         Ok(())

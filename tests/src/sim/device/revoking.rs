@@ -212,7 +212,7 @@ impl World {
 fn said(history: &Connection, is_wanted: &impl Fn(&ConversationId, Seq) -> bool) -> Vec<MessageId> {
     let sql = "SELECT conversation.conversation, message.seq, message.message FROM message
                JOIN conversation ON conversation.id = message.conversation
-               WHERE message.message IS NOT NULL AND message.seq IS NOT NULL AND message.kind <> 2 LIMIT ?";
+               WHERE message.message IS NOT NULL AND message.seq IS NOT NULL AND message.kind = 1 LIMIT ?";
     let mut statement = history.prepare(sql).expect("the history can be queried");
     let mut rows = statement.query([ALL]).expect("the history can be queried");
     let mut said = Vec::new();

@@ -147,7 +147,7 @@ private val Message.said: String
         when (val content = content) {
             is MessageContent.Text -> content.text
             MessageContent.Unsupported -> "(something that this version cannot show)"
-            MessageContent.Unreadable -> "(it arrived damaged)"
+            MessageContent.Unreadable -> "(a message that cannot be read)"
         }
 
 private fun Message.shown(peer: String): String =

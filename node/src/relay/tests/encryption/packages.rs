@@ -60,6 +60,30 @@ fn a_device_is_told_at_its_welcome_what_is_left_of_its_packages() {
     assert_eq!(told_left(SessionId(90), &events), Some(left(0, false)));
 }
 
+/// Who claimed before has the old one; nobody else gets it any more.
+#[test]
+fn what_a_device_replaced_is_given_to_nobody() {
+    let mut pair = Pair::linked();
+    let offer = |names: &[&str], replace| {
+        let (last, one_time) = names.split_first().unwrap();
+        Op::KeyPackages(Box::new(KeyPackages { replace, ..packages(BO_PHONE, one_time, Some(last)) }))
+    };
+    let events = pair.world.work(pair.bo, offer(&["newer"], false));
+    assert_eq!((answer(&events), told_left(pair.bo, &events)), (Ok(None), Some(left(2, true))));
+    let mut given = || bodies(&pair.claim(pair.ana, claim(ANA, BO, true)).unwrap()).remove(0);
+    assert_eq!([given(), given(), given()], ["b1 first", "b1 second", "b1 newer"]);
+    let mut pair = Pair::linked();
+    // Its answer was lost, and it comes again; what is there is not out of reach meanwhile.
+    for _ in 0..2 {
+        let events = pair.world.work(pair.bo, offer(&["newest", "third"], true));
+        assert_eq!(answer(&events), Ok(None));
+    }
+    pair.world.crash(false);
+    let (ana, _) = pair.world.attach(ANA_PHONE);
+    let mut given = || bodies(&pair.claim(ana, claim(ANA, BO, true)).unwrap()).remove(0);
+    assert_eq!([given(), given(), given()], ["b1 third", "b1 newest", "b1 newest"]);
+}
+
 #[test]
 fn a_node_keeps_a_hundred_packages_of_a_device_the_newest() {
     let mut pair = Pair::linked();
