@@ -30,6 +30,8 @@ pub enum PlantedBug {
     FullDiskIsPoison,
     /// What could not be read is never asked for again.
     UnreadableForGood,
+    /// What could not be read is acknowledged, and not noted.
+    UnreadableUnnoted,
     /// A linked device does not ask for the rest of the history.
     HistoryCutShort,
     /// What became of a message is forgotten when the message has yet to come.

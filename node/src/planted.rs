@@ -48,6 +48,14 @@ pub enum PlantedBug {
     RequestsUncounted,
     /// The user's other devices are not told that one accepted.
     AdmissionUntold,
+    /// A commit is taken whatever the epoch is by now.
+    EpochUnchecked,
+    /// A message is taken that was sealed for an epoch that is over.
+    PastMessages,
+    /// Messages are taken although devices of members came or went.
+    RosterUnchecked,
+    /// A key package that is to be given once stays, and is given again.
+    PackageGivenTwice,
     /// Who has yet to be accepted hears who is typing, and is seen typing.
     StrangersSeeTyping,
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use chasqui_wire::{Commit, DeviceId, KeyPackage as Claimed, RosterEntry, UserId};
+use openmls::framing::errors::{MessageDecryptionError, SecretTreeError};
 use openmls::prelude::{
     KeyPackage, LeafNode, LeafNodeIndex, MlsGroup, MlsGroupJoinConfig, MlsMessageIn,
-    PURE_CIPHERTEXT_WIRE_FORMAT_POLICY, ProcessedMessageContent, Proposal, ProtocolMessage, Sender,
-    SenderRatchetConfiguration, StagedCommit, StagedWelcome, Welcome,
+    PURE_CIPHERTEXT_WIRE_FORMAT_POLICY, ProcessMessageError, ProcessedMessageContent, Proposal, ProtocolMessage,
+    Sender, SenderRatchetConfiguration, StagedCommit, StagedWelcome, ValidationError, Welcome,
 };
 use ring::digest::{Context, SHA256, digest};
 use ring::rand::SecureRandom as _;
@@ -72,6 +73,8 @@ impl Change {
 #[derive(Debug)]
 pub(crate) struct Joined {
     pub(crate) group: GroupId,
+    /// The same if the same Welcome is taken again.
+    pub(crate) past: [u8; PAST],
     /// By a key package of this device that others may have as well.
     pub(crate) by_last_resort: bool,
     /// Who put this device in.
@@ -287,8 +290,8 @@ impl Mls<'_> {
         if Some(group) != old && is_here()?.is_some() {
             return Err(Fault::Untrusted(Distrust::Change, "a Welcome to a group by the name of another one"));
         }
-        staged.into_group(&self.provider).map_err(|error| self.fault(error))?;
-        Ok(Joined { group, by_last_resort, by, members })
+        let joined = staged.into_group(&self.provider).map_err(|error| self.fault(error))?;
+        Ok(Joined { group, past: past(&joined), by_last_resort, by, members })
     }
 
     /// For all in the group. `header` is what is said about it in clear: whoever reads it has to have the same.
@@ -331,7 +334,13 @@ impl Mls<'_> {
         if message.group_id() != group.group_id() || message.epoch() != group.epoch() {
             return Err(Fault::Epoch);
         }
-        let processed = group.process_message(&self.provider, message).map_err(|error| self.fault(error))?;
+        let processed = group.process_message(&self.provider, message).map_err(|error| match error {
+            // Whoever seals uses a key once, and what comes again as it was is known by its id.
+            ProcessMessageError::ValidationError(ValidationError::UnableToDecrypt(
+                MessageDecryptionError::SecretTreeError(SecretTreeError::SecretReuseError),
+            )) if header.is_some() => Fault::Untrusted(Distrust::Message, "a message comes again as another one"),
+            error => self.fault(error),
+        })?;
         if header.is_some_and(|header| header != processed.aad()) {
             return Err(Fault::Untrusted(Distrust::Message, "a message is not what its header says"));
         }

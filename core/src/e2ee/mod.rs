@@ -43,6 +43,9 @@ pub(crate) enum Fault {
     /// This device is not in the group, or not any more.
     #[error("no such group here")]
     NoGroup,
+    /// Was taken before, and comes again as something else.
+    #[error("what was taken before comes again")]
+    Repeated,
     /// Of an epoch that the group is not at.
     #[error("of another epoch")]
     Epoch,

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use chasqui_wire::{AckOutcome, Commit, ConversationId, Envelope, MessageId, RosterEntry, UserId};
 
 use super::groups::{check, settle};
+use super::recovery::name;
 use super::{Engine, Turn};
 use crate::e2ee::{Distrust, Fault, GroupId, Mls};
 use crate::store::{self, ConversationRow, FlightRow, MessageRow, SecuredRow, StoreError};
@@ -150,11 +151,22 @@ impl Engine {
             return Ok(Err(Fault::NoGroup));
         };
         let (mls, check) = (Mls::new(own, turn.db), check(turn, own, peer));
+        // Positions and epochs grow together. But a restored node goes back, and takes commits again whose answers it had lost.
+        let shares_its_past = self.shares_its_past(turn, envelope.conversation)?;
+        if shares_its_past && row.group.is_some() && envelope.epoch < row.epoch {
+            return Ok(Err(Fault::Repeated));
+        }
         let author = RosterEntry { user: envelope.sender_user, device: envelope.sender_device };
         if envelope.welcome {
             let joined = in_part(turn, || {
                 let joined = mls.join(&envelope.body, row.group, check)?;
                 joined.is(declared, author)?;
+                // Where the keys of a package stay a Welcome could lead back to a group that is over, and to whoever was in it.
+                let name = name(&[b"chasqui/v1/joined", &joined.group.0, &joined.past]);
+                if store::is_dealt_with(turn.db, name)? {
+                    return Err(if shares_its_past { Fault::Repeated } else { Fault::NoGroup });
+                }
+                store::note_dealt_with(turn.db, name)?;
                 if joined.by_last_resort {
                     mls.last_resort_was_used(self.node_time(turn.now))?;
                 }
@@ -217,9 +229,15 @@ impl Engine {
                 self.groups.hold_up(Some(conversation));
                 Ok(None)
             }
+            Err(Fault::Repeated) => {
+                tracing::warn!("a change of a group comes again");
+                let by = Some((envelope.sender_user, envelope.sender_device));
+                self.report(turn, &Fault::Repeated, conversation, by)?;
+                Ok(Some(AckOutcome::Unreadable))
+            }
             Err(fault) => {
                 tracing::warn!(%fault, "a change of a group cannot be followed");
-                let is_made_up = matches!(fault, Fault::Unreadable(_)) && !envelope.welcome;
+                let is_made_up = matches!(fault, Fault::Unreadable(_) | Fault::Epoch) && !envelope.welcome;
                 let fault = match is_made_up && !is_guessed && self.shares_its_past(turn, conversation)? {
                     true => Fault::Untrusted(Distrust::Change, "a commit that nobody can follow"),
                     false => fault,

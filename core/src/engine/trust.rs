@@ -205,7 +205,7 @@ impl Engine {
         let kind = match fault {
             Fault::Untrusted(Distrust::Device, _) => SecurityEventKind::UntrustedDevice,
             Fault::Untrusted(Distrust::Message, _) => SecurityEventKind::ForgedMessage,
-            Fault::Untrusted(Distrust::Change, _) => SecurityEventKind::ForgedChange,
+            Fault::Untrusted(Distrust::Change, _) | Fault::Repeated => SecurityEventKind::ForgedChange,
             Fault::Forked => SecurityEventKind::ForkedConversation,
             Fault::OtherIdentity(user) => {
                 let (user, device) = (Some(*user), by.map(|(_, device)| device));

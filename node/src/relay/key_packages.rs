@@ -14,6 +14,7 @@ use rusqlite::OptionalExtension as _;
 use super::commit::rejected;
 use super::step::Step;
 use super::{Event, RelayError, Who};
+use crate::planted::{PlantedBug, planted};
 use crate::store::DeviceRow;
 
 /// Which packages of a device.
@@ -113,6 +114,7 @@ impl Step<'_> {
         let Offer { package, device, sort, body } = offer;
         match sort {
             Sort::LastResort => self.pending.last_resorts_given += 1,
+            Sort::OneTime if planted(PlantedBug::PackageGivenTwice) => {}
             Sort::OneTime => {
                 self.sql("UPDATE key_package SET body = NULL, given_at = ?2 WHERE package = ?1")?
                     .execute((package, self.now.0))?;

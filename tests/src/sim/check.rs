@@ -51,6 +51,9 @@ impl World {
             if overdue > 0 {
                 restless.push(format!("device {index} has yet to renew its keys in {overdue} conversations"));
             }
+            if device.was_shut_out {
+                restless.push(format!("device {index} has yet to be shut out again"));
+            }
             if device.was_linked && device.is_unlinked() {
                 restless.push(format!("device {index} is not linked"));
             }
@@ -235,12 +238,20 @@ impl World {
                 }
                 let is_lacking =
                     |seq: &&Seq| (has_all || **seq >= first) && !timeline.contains_key(seq) && !unsettled.contains(seq);
-                if let Some(missing) = known.keys().find(is_lacking) {
+                // What a restored node forgot only its author gives back.
+                let is_given_back =
+                    |seq: &&Seq| self.climate.restores == 0 || !self.was_said_by_one_shut_out(known[seq]);
+                if let Some(missing) = known.keys().filter(is_given_back).find(is_lacking) {
                     return Err(format!("device {index} lacks {missing} of {conversation}"));
                 }
             }
         }
         Ok(())
+    }
+
+    fn was_said_by_one_shut_out(&self, message: &Message) -> bool {
+        let mut devices = self.devices.iter();
+        devices.any(|device| device.id == message.sender_device && device.was_shut_out && !device.enrolled)
     }
 
     /// Whether another device gave it what was said before it came, and says where something is missing.
@@ -374,12 +385,15 @@ impl World {
                             let is_outdated = self.was_absent(index);
                             is_gone && (!holders() || is_outdated || self.is_edge(timelines, message))
                         }
-                        // It was read at last, and what says so was not kept for this device.
-                        MessageState::Undelivered(Undelivered::Unreadable) => self.was_absent(index),
-                        // A receipt that was not kept for this device, because it was away for too long, or that is withheld; or
-                        // the edge.
+                        // It was read at last, and what says so was not kept for this device; or nobody can give it any more.
+                        MessageState::Undelivered(Undelivered::Unreadable) => {
+                            self.was_absent(index) || self.is_gone_for_good(message.id)
+                        }
+                        // A receipt that was not kept for this device, because it was away for too long, or that is withheld, or that
+                        // a restored node forgot, and the message with it; or the edge.
                         MessageState::Sent => {
                             self.was_absent(index)
+                                || self.climate.restores > 0 && self.was_said_by_one_shut_out(message)
                                 || self.is_edge(timelines, message)
                                 || !self.is_surely_welcome(user, peer, *conversation)
                         }
@@ -562,7 +576,12 @@ impl World {
 
     /// Whether it was there whenever somebody read.
     fn heard_of_reading(&self, index: usize) -> bool {
-        self.was_there_from_the_start(index) && !self.was_absent(index) && !self.devices[index].had_twin
+        // What a restored node forgot of it only the device gives back that said it.
+        let user = self.devices[index].user;
+        let may_be_forgotten =
+            self.climate.restores > 0 && self.devices.iter().any(|device| device.user == user && device.was_shut_out);
+        let device = &self.devices[index];
+        self.was_there_from_the_start(index) && !self.was_absent(index) && !device.had_twin && !may_be_forgotten
     }
 
     /// Whether receipts and read marks were not kept for the device for a while.

@@ -75,6 +75,8 @@ pub(super) struct Device {
     pub(super) was_linked: bool,
     /// Its clock was set while it was used.
     clock_was_set: bool,
+    /// Its user has shut it out at some time.
+    pub(super) was_shut_out: bool,
     /// Whom it showed typing when it was looked at last.
     shown: BTreeSet<(ConversationId, UserId)>,
 }
@@ -135,6 +137,7 @@ impl Device {
             linking: linking::Linking::default(),
             was_linked: false,
             clock_was_set: false,
+            was_shut_out: false,
             shown: BTreeSet::new(),
         }
     }

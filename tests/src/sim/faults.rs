@@ -25,6 +25,7 @@ pub enum Fault {
     DeviceDiskFull,
     DeviceCloned,
     DeviceRevoked,
+    RevocationForgotten,
     DevicesSlept,
     EntryFailed,
     NodeCrashBeforeCommit,

@@ -8,6 +8,7 @@ mod agreement;
 mod check;
 mod device;
 mod faults;
+mod ledger;
 mod mutants;
 mod network;
 mod node;

@@ -40,6 +40,9 @@ impl Mutant {
         core("unreadable-for-good", "what could not be read is never asked for again", Core::UnreadableForGood)
             .within(Weather::SmallMailboxes)
             .encrypted(),
+        core("unreadable-unnoted", "what could not be read is acknowledged, and not noted", Core::UnreadableUnnoted)
+            .within(Weather::SmallMailboxes)
+            .encrypted(),
         core("history-cut-short", "a linked device gets the beginning of the history", Core::HistoryCutShort)
             .encrypted(),
         core("early-news-forgotten", "receipts that come before their message are lost", Core::EarlyNewsForgotten)
@@ -88,6 +91,15 @@ impl Mutant {
             .within(Weather::Strangers),
         node("strangers-see-typing", "strangers learn who is typing, and are seen", Node::StrangersSeeTyping)
             .within(Weather::Strangers),
+        node("epoch-unchecked", "the node takes a commit of an epoch that is over", Node::EpochUnchecked)
+            .within(Weather::Restores)
+            .encrypted(),
+        node("past-messages", "the node takes a message that was sealed for an epoch that is over", Node::PastMessages)
+            .encrypted(),
+        node("roster-unchecked", "the node takes messages while its roster is out of date", Node::RosterUnchecked)
+            .encrypted(),
+        node("package-given-twice", "the node gives a one-time key package to two", Node::PackageGivenTwice)
+            .encrypted(),
         node("reuse-seq", "a restored node gives positions twice", Node::ReuseSeq).within(Weather::Restores),
         node("stays-behind", "a message that comes again stays where a lost past had moved it from", Node::StaysBehind)
             .within(Weather::Storm),

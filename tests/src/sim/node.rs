@@ -13,6 +13,7 @@ use rusqlite::backup::Backup;
 
 use super::device::Device;
 use super::faults::{Climate, Fault};
+use super::ledger::{Ledger, Sends};
 use super::network::{Arrival, WireId};
 use super::rng::Rng;
 use super::world::{Happening, World};
@@ -40,6 +41,7 @@ pub(super) struct NodeProcess {
     pub(super) is_full: bool,
     /// Of each copy that the node started from, with the era that began then.
     pub(super) restored_heads: Vec<(u32, Heads)>,
+    ledger: Ledger,
 }
 
 /// What an operator keeps, and restores as often as there is need.
@@ -48,6 +50,7 @@ struct Copy {
     bodies: DiskImage,
     /// The last era that a restore of it began, as a backup remembers.
     last_era_begun: Option<u32>,
+    ledger: Ledger,
 }
 
 /// The operator lets so many milliseconds pass for each restore of a copy before restoring another one: an interval by which
@@ -96,6 +99,7 @@ impl NodeProcess {
             last_restore: None,
             is_full: false,
             restored_heads: Vec::new(),
+            ledger: Ledger::default(),
         };
         node.open(Timestamp(0));
         node
@@ -122,6 +126,14 @@ impl NodeProcess {
         let sql = "SELECT EXISTS (SELECT 1 FROM device WHERE id = ? AND linked_at IS NOT NULL)";
         let linked = database.expect("a database").query_row(sql, [device.as_bytes()], |row| row.get(0));
         linked.expect("the node's database can be queried")
+    }
+
+    /// Whether its user has shut it out.
+    pub(super) fn is_shut_out(&self, device: DeviceId) -> bool {
+        let database = self.relay.as_ref().map(Relay::connection).or(self.parked.as_ref());
+        let sql = "SELECT EXISTS (SELECT 1 FROM device WHERE id = ? AND revoked_at IS NOT NULL)";
+        let shut_out = database.expect("a database").query_row(sql, [device.as_bytes()], |row| row.get(0));
+        shut_out.expect("the node's database can be queried")
     }
 
     /// The epochs of groups, of conversations that have one.
@@ -198,6 +210,11 @@ impl NodeProcess {
             Ok(format!("the mailbox of row {device} holds {held} envelopes of one sender"))
         });
         found.ok()
+    }
+
+    /// Holds against it what it answers to a batch.
+    fn note(&mut self, sends: &Sends, events: &[(SessionId, Event)]) -> Result<(), String> {
+        self.ledger.note(self.relay.as_ref().expect("the node is up").connection(), sends, events)
     }
 
     /// Over which a session speaks.
@@ -331,6 +348,7 @@ impl World {
         let clock = self.clock(self.node.skew_ms);
         self.note(format!("the node commits {} works", batch.len()));
         let chance = self.rng.next();
+        let sends = Sends::of(&batch);
         let relay = self.node.relay_mut();
         let events = if crash_before {
             relay.connection_mut().commit_hook(Some(|| true)).expect("a hook");
@@ -345,6 +363,9 @@ impl World {
             relay.commit(clock, batch)
         };
         relay.connection_mut().commit_hook(None::<fn() -> bool>).expect("no hook");
+        if let Err(broken) = self.node.note(&sends, &events) {
+            self.breaks(broken);
+        }
         if self.climate.mailbox.is_some()
             && let Some(overfull) = self.node.overfull()
         {
@@ -444,6 +465,7 @@ impl World {
         if let Some(copy) = restored.map(|index| &self.node.copies[index]) {
             self.node.disk.restore(&copy.bodies);
             self.node.parked = Some(copy_of(&copy.database));
+            self.node.ledger.clone_from(&copy.ledger);
         }
         self.node.open(clock);
         let Some(index) = restored else {
@@ -457,6 +479,7 @@ impl World {
         self.note(format!("the node starts from copy {index}, in era {era}"));
         self.node.relay_mut().begin_era_at(era, clock).expect("the node's database works");
         self.remember_heads(index, era);
+        self.remember_revocations();
         self.plan_tick();
     }
 
@@ -469,7 +492,8 @@ impl World {
     pub(super) fn take_copy(&mut self) {
         if let Some(relay) = &self.node.relay {
             let (database, bodies) = (copy_of(relay.connection()), self.node.disk.snapshot());
-            self.node.copies.push(Copy { database, bodies, last_era_begun: None });
+            let ledger = self.node.ledger.clone();
+            self.node.copies.push(Copy { database, bodies, last_era_begun: None, ledger });
             self.note("the operator takes a copy");
         }
     }

@@ -328,15 +328,7 @@ impl World {
             let (device, at) = (self.rng.below(self.devices.len()), self.rng.between(span / 8, span));
             self.at(base + at, Happening::User(Action::Clone(device)));
         }
-        // A restored node would know the device again, and a copy of its folder be shut out with it.
-        if self.protection == Protection::EndToEnd && self.climate.restores == 0 && self.climate.clones == 0 {
-            for device in 0..self.devices.len() {
-                if self.aside.chance(self.climate.revoked) {
-                    let at = self.aside.between(span / 4, span);
-                    self.at(base + at, Happening::User(Action::Revoke(device)));
-                }
-            }
-        }
+        self.plan_revocations(span);
         self.plan_typing(span);
         self.plan_comparisons(span);
         self.storm_ends_at = base + span + self.rng.between(20_000, 60_000);

@@ -2,8 +2,7 @@
 
 use chasqui::{AccountProof, Client, Config, Error, MessageState, SecurityEventKind, Trust};
 
-use crate::linking::link;
-use crate::stage::{Device, PASSWORD, Pair, Relay, within};
+use crate::stage::{Device, PASSWORD, Pair, Relay, link, within};
 
 /// The next security event of that kind.
 async fn event(device: &Device, kind: SecurityEventKind) -> chasqui::SecurityEvent {

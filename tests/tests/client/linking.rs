@@ -3,20 +3,7 @@
 use chasqui::{Error, MessageContent, MessageState, Protection};
 
 use crate::identity::has_history;
-use crate::stage::{Device, PASSWORD, Pair, within};
-
-/// Links `laptop` by `phone`, as people do.
-pub(super) async fn link(phone: &Device, laptop: &Device) {
-    let code = laptop.begin_linking().await.unwrap();
-    let shown = within("both numbers", async { tokio::join!(phone.link_device(&code), laptop.linking_number()) }).await;
-    let (here, there) = (shown.0.unwrap(), shown.1.unwrap());
-    assert_eq!(here, there);
-    let confirmed =
-        within("both to be done", async { tokio::join!(phone.confirm_linking(), laptop.confirm_linking()) });
-    let (here, there) = confirmed.await;
-    here.and(there).unwrap();
-    assert!(laptop.account().await.unwrap().unwrap().is_linked);
-}
+use crate::stage::{Device, PASSWORD, Pair, link, within};
 
 #[tokio::test]
 async fn a_linked_device_writes_and_reads_what_is_written_from_then_on() {

@@ -264,7 +264,7 @@ async fn encrypted_mail_is_shown_as_often_as_wanted_and_still_read_afterwards() 
     bo.close().await.unwrap();
     // Also what comes after the group has changed meanwhile.
     let laptop = Device::logged_in(&relay, "ana").await;
-    super::linking::link(&ana, &laptop).await;
+    crate::stage::link(&ana, &laptop).await;
     assert_eq!(laptop.open_direct(to_bo).await, Ok(chat));
     ana.send_text(chat, "closed").await.unwrap();
     laptop.send_text(chat, "from the laptop").await.unwrap();

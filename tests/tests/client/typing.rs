@@ -5,8 +5,7 @@ use std::time::Duration;
 use chasqui::{ConversationId, Error, ErrorCode, Failure, Message, MessageState, Typing};
 
 use crate::identity::has_history;
-use crate::linking::link;
-use crate::stage::{Device, Pair, Relay, within};
+use crate::stage::{Device, Pair, Relay, link, within};
 
 /// Waits until the device sees exactly these people typing there.
 async fn sees(device: &Device, what: &str, wanted: &[Typing]) {

@@ -3,8 +3,7 @@
 use chasqui::{Blocked, Client, Config, ConnectionState, Error};
 use rusqlite::Connection;
 
-use crate::linking::link;
-use crate::stage::{Device, PASSWORD, Pair, within};
+use crate::stage::{Device, PASSWORD, Pair, link, within};
 
 /// The seeds and group secrets of a closed folder as they lie there, and everything in its files.
 fn at_rest(folder: &std::path::Path) -> (Vec<Vec<u8>>, Vec<u8>) {

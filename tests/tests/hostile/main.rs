@@ -3,9 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod crooked_node;
 mod device;
 mod fake_node;
 mod intruder;
+mod mail;
 mod node;
 #[expect(dead_code, reason = "other tests use more of the stage")]
 #[path = "../stage/mod.rs"]

@@ -201,6 +201,19 @@ impl Device {
     }
 }
 
+/// Two people in one room, who compare a number.
+pub(crate) async fn link(phone: &Device, laptop: &Device) {
+    let code = laptop.begin_linking().await.unwrap();
+    let shown = within("both numbers", async { tokio::join!(phone.link_device(&code), laptop.linking_number()) }).await;
+    let (here, there) = (shown.0.unwrap(), shown.1.unwrap());
+    assert_eq!(here, there);
+    let confirmed =
+        within("both to be done", async { tokio::join!(phone.confirm_linking(), laptop.confirm_linking()) });
+    let (here, there) = confirmed.await;
+    here.and(there).unwrap();
+    assert!(laptop.account().await.unwrap().unwrap().is_linked);
+}
+
 pub(crate) fn text(message: &Message) -> String {
     match &message.content {
         MessageContent::Text(text) => text.clone(),

@@ -93,15 +93,23 @@ fn together(bo: &Other) -> (Ana, GroupId) {
 
 /// What a node can give to anybody who claims.
 fn package_of(ana: &mut Ana) -> KeyPackage {
+    packages_of(ana).0
+}
+
+/// One that is given once, and the one of last resort.
+fn packages_of(ana: &mut Ana) -> (KeyPackage, KeyPackage) {
     let left = KeyPackagesLeft { one_time: 0, last_resort: false };
     let said = ana.say(NodeFrame::Pong(Pong { nonce: 0, time: ana.now, checkpoint: None, key_packages: Some(left) }));
     let body = said.iter().find_map(|frame| match frame {
-        ClientFrame::KeyPackages(packages) => Some((packages.id, packages.one_time[0].clone())),
+        ClientFrame::KeyPackages(packages) => {
+            Some((packages.id, packages.one_time[0].clone(), packages.last_resort.clone().expect("one of last resort")))
+        }
         _ => None,
     });
-    let (message, body) = body.expect("packages");
+    let (message, one_time, last_resort) = body.expect("packages");
     ana.say(NodeFrame::Accepted(Accepted { message, seq: None, at: NOW, revision: 3 }));
-    KeyPackage { entry: RosterEntry { user: id(10), device: id(11) }, body }
+    let package = |body| KeyPackage { entry: RosterEntry { user: id(10), device: id(11) }, body };
+    (package(one_time), package(last_resort))
 }
 
 impl Ana {
@@ -159,6 +167,26 @@ fn a_group_may_take_its_own_place() {
     let says = bo.mail(901, 4, 2, bo.says(group, 901, with(id(20)), text("anew")));
     assert_eq!(ana.takes(&[&bo.welcome(900, 3, 1, &begun), &says]), [AckOutcome::Stored; 2]);
     assert_eq!((ana.content_of(901), ana.told()), (Some(MessageContent::Text("anew".into())), vec![]));
+}
+
+/// The keys of a package of last resort stay: a Welcome that comes again would lead back to a group that is over, and to whoever
+/// was in it then.
+#[test]
+fn a_welcome_of_an_epoch_that_is_over_leads_nowhere() {
+    // As it was, and as if it were of the present epoch.
+    for epoch in [1, 2] {
+        let bo = Other::new(20, 21);
+        let (mut ana, group) = together(&bo);
+        bo.mls().forget(group).unwrap();
+        let begun = bo.begins(GroupId([7; 16]), &[packages_of(&mut ana).1]);
+        let welcome = bo.welcome(900, 3, 1, &begun);
+        assert_eq!(ana.takes(&[&welcome]), [AckOutcome::Stored]);
+        let again = Envelope { message: id(901), seq: seq(4), epoch, ..welcome };
+        assert_eq!(ana.takes(&[&again]), [AckOutcome::Unreadable]);
+        assert_eq!(ana.told(), [(SecurityEventKind::ForgedChange, Some(id(21)))]);
+        let says = bo.mail(902, 5, 2, bo.says(GroupId([7; 16]), 902, with(id(20)), text("as before")));
+        assert_eq!(ana.takes(&[&says]), [AckOutcome::Stored]);
+    }
 }
 
 /// A leaf that gives itself new keys gives itself another name.
@@ -254,6 +282,19 @@ fn what_is_passed_off_as_another_devices_uses_no_key_up() {
     assert_eq!(ana.told().last(), Some(&(SecurityEventKind::ForgedMessage, Some(id(21)))));
     let next = bo.mail(902, 5, 1, bo.says(group, 902, with(id(20)), text("the next")));
     assert_eq!(ana.takes(&[&next]), [AckOutcome::Stored]);
+}
+
+#[test]
+fn what_was_read_does_not_come_again_as_another_message() {
+    let bo = Other::new(20, 21);
+    let (mut ana, group) = together(&bo);
+    let honest = bo.mail(900, 3, 1, bo.says(group, 900, with(id(20)), text("pay ten")));
+    assert_eq!(ana.takes(&[&honest]), [AckOutcome::Stored]);
+    // Its key is gone, and what comes as it was is known.
+    assert_eq!((ana.takes(&[&honest]), ana.told()), (vec![AckOutcome::Stored], vec![]));
+    let renamed = Envelope { message: id(901), seq: seq(4), ..honest };
+    assert_eq!(ana.takes(&[&renamed]), [AckOutcome::Unreadable]);
+    assert_eq!(ana.told(), [(SecurityEventKind::ForgedMessage, Some(id(21)))]);
 }
 
 #[test]

@@ -49,6 +49,9 @@ impl World {
     /// What people do who are told that their folder is a copy. Repeated, with the same keys, until it is done.
     pub(in crate::sim) fn log_in_again(&mut self, index: usize) {
         let state = self.devices[index].connection_state();
+        if !self.devices[index].enrolled {
+            return;
+        }
         let is_wanted = state == Some(ConnectionState::Blocked(Blocked::Copied));
         let is_half_done = self.devices[index].logs_in && state == Some(ConnectionState::Blocked(Blocked::NotEnrolled));
         if !is_wanted && !is_half_done {

@@ -17,6 +17,8 @@ pub(in crate::sim) struct Revoked {
     sibling: usize,
     /// Its folder, when it was shut out.
     folder: Connection,
+    /// What could be read there then.
+    had: BTreeSet<MessageId>,
     /// How far conversations had come then.
     heads: Heads,
     epochs: BTreeMap<ConversationId, u64>,
@@ -25,29 +27,92 @@ pub(in crate::sim) struct Revoked {
 }
 
 impl World {
+    /// Some are shut out in the middle of everything.
+    pub(in crate::sim) fn plan_revocations(&mut self, span: u64) {
+        if self.protection == Protection::NodeReadable {
+            return;
+        }
+        let base = self.now;
+        // Drawn apart where there was nobody to shut out before, so that all other worlds stay as they were.
+        let is_apart = self.climate.restores + self.climate.clones > 0;
+        let mut apart = Rng::new(self.aside.clone().next() ^ 0x7265_766f_6b65);
+        for device in 0..self.devices.len() {
+            let rng = if is_apart { &mut apart } else { &mut self.aside };
+            if rng.chance(self.climate.revoked) {
+                let at = rng.between(span / 4, span);
+                self.at(base + at, Happening::User(Action::Revoke(device)));
+            }
+        }
+    }
+
     /// By another device of its user, which stays.
     pub(in crate::sim) fn revoke(&mut self, index: usize) {
         let device = &self.devices[index];
-        let stays = |(other, device): (usize, &Device)| {
-            let stays = other != index && device.user == self.devices[index].user && device.enrolled;
-            (stays && device.from_the_start && !device.is_unlinked()).then_some(other)
-        };
-        let sibling = self.devices.iter().enumerate().find_map(stays);
-        let (true, Some(sibling)) = (device.enrolled && device.from_the_start && !self.calm, sibling) else { return };
+        let is_wanted = device.enrolled && device.from_the_start && (!self.calm || device.was_shut_out);
+        let (true, Some(sibling)) = (is_wanted, self.stays_without(index)) else { return };
         if !self.node.is_up() || self.node.is_full {
             return self.after(1_000, Happening::User(Action::Revoke(index)));
         }
         let (clock, user, id) = (self.clock(self.node.skew_ms), self.users[device.user], device.id);
         self.count(Fault::DeviceRevoked);
         self.note(format!("device {index} is revoked"));
-        let folder = node::copy_of(self.devices[index].database());
         let answer = self.node.relay_mut().revoke(clock, user, id);
         let (done, events) = answer.expect("the node's database works");
         done.expect("the node knows the device");
         self.dispatch(events);
-        self.devices[index].enrolled = false;
+        self.shut_out(id, sibling);
+    }
+
+    /// Another device of the same user, of which nobody will ever think that it has to be shut out.
+    fn stays_without(&self, index: usize) -> Option<usize> {
+        let (user, id) = (self.devices[index].user, self.devices[index].id);
+        self.devices.iter().position(|device| {
+            let is_another = device.user == user && device.id != id;
+            is_another && device.enrolled && device.from_the_start && !device.was_shut_out && !device.is_unlinked()
+        })
+    }
+
+    /// The node has shut it out, with all copies of its folder that are not a device of their own yet.
+    fn shut_out(&mut self, id: DeviceId, sibling: usize) {
         let (heads, epochs) = (self.node.heads(), self.node.epochs());
-        self.revoked.push(Revoked { device: index, sibling, folder, heads, epochs, frames: Vec::new() });
+        for index in 0..self.devices.len() {
+            let device = &mut self.devices[index];
+            if device.id != id || !device.enrolled {
+                continue;
+            }
+            (device.enrolled, device.was_shut_out) = (false, true);
+            let folder = node::copy_of(device.database());
+            let had = said(&folder, &|_, _| true).into_iter().collect();
+            let (heads, epochs, frames) = (heads.clone(), epochs.clone(), Vec::new());
+            self.revoked.push(Revoked { device: index, sibling, folder, had, heads, epochs, frames });
+        }
+    }
+
+    /// A copy of the node's database may know a device that was shut out as one that is there: until its user sees that and shuts it out
+    /// again, it is. And the other way round.
+    pub(in crate::sim) fn remember_revocations(&mut self) {
+        for revoked in std::mem::take(&mut self.revoked) {
+            let index = revoked.device;
+            if self.node.is_shut_out(self.devices[index].id) {
+                self.revoked.push(revoked);
+                continue;
+            }
+            self.count(Fault::RevocationForgotten);
+            self.note(format!("the node does not know any more that device {index} is revoked"));
+            self.devices[index].enrolled = true;
+            self.device_stops(index);
+            let (starts, ends) = (self.rng.between(0, 10_000), self.rng.between(5_000, 60_000));
+            self.after(starts, Happening::DeviceRestart(index));
+            self.after(ends, Happening::User(Action::Revoke(index)));
+        }
+        for index in 0..self.devices.len() {
+            let device = &self.devices[index];
+            if device.enrolled && device.was_shut_out && self.node.is_shut_out(device.id) {
+                let sibling = self.stays_without(index).expect("as when it was shut out");
+                self.note(format!("the node knows again that device {index} is revoked"));
+                self.shut_out(self.devices[index].id, sibling);
+            }
+        }
     }
 
     /// What somebody who reads along at the node gets to see.
@@ -70,12 +135,13 @@ impl World {
             let is_later = |conversation: &ConversationId, seq: Seq| {
                 seq.raw() > revoked.heads.get(conversation).copied().unwrap_or(0)
             };
+            let is_new = |message: &&MessageId| !revoked.had.contains(message);
             let later = said(self.devices[index].database(), &is_later);
-            if let Some(message) = later.first() {
+            if let Some(message) = later.iter().find(is_new) {
                 return Err(format!("device {index} was shut out, and has {message}, which was sent after that"));
             }
             let later = self.read_with(&revoked)?;
-            if let Some(message) = said(later.connection(), &is_later).first() {
+            if let Some(message) = said(later.connection(), &is_later).iter().find(is_new) {
                 return Err(format!("device {index} was shut out, and can read {message}, which was sent after that"));
             }
         }
