@@ -203,12 +203,16 @@ impl World {
                 if !members.contains(&device.user) {
                     continue;
                 }
+                // What a restored node forgot only its author gives back.
+                let is_given_back =
+                    |seq: &&Seq| self.climate.restores == 0 || !self.was_said_by_one_shut_out(known[seq]);
                 let Some(timeline) = timelines.get(&index).filter(|timeline| !timeline.is_empty()) else {
                     // Nothing was said since it joined, or it missed everything. What is missing of what devices say to each other
                     // nobody is shown.
                     let is_lossy = self.climate.mailbox.is_some() || self.climate.absent.is_some();
                     let may_be_hidden = members.len() == 1 && is_lossy;
-                    if self.was_there_from_the_start(index) && !known.is_empty() && !may_be_hidden {
+                    let is_known = known.keys().any(|seq| is_given_back(&seq));
+                    if self.was_there_from_the_start(index) && is_known && !may_be_hidden {
                         return Err(format!("device {index} has nothing of {conversation}"));
                     }
                     continue;
@@ -238,9 +242,6 @@ impl World {
                 }
                 let is_lacking =
                     |seq: &&Seq| (has_all || **seq >= first) && !timeline.contains_key(seq) && !unsettled.contains(seq);
-                // What a restored node forgot only its author gives back.
-                let is_given_back =
-                    |seq: &&Seq| self.climate.restores == 0 || !self.was_said_by_one_shut_out(known[seq]);
                 if let Some(missing) = known.keys().filter(is_given_back).find(is_lacking) {
                     return Err(format!("device {index} lacks {missing} of {conversation}"));
                 }
