@@ -98,7 +98,7 @@ impl Engine {
         if TransferRow::load(turn.db)?.is_some_and(|row| is_enough(&row)) || planted(PlantedBug::NeverCaughtUp) {
             return Ok(());
         }
-        self.begin_transfer_at(turn, own, ArchiveCursor::END.encode())
+        self.begin_transfer_at(turn, own, ArchiveCursor::end(turn.now).encode())
     }
 
     fn begin_transfer_at(&mut self, turn: &mut Turn<'_>, device: DeviceId, next: Bytes) -> Result<(), StoreError> {
@@ -250,7 +250,8 @@ impl Engine {
         if !self.is_own_device(envelope) {
             return Ok(());
         }
-        if piece.cursor == ArchiveCursor::END.encode() && piece.number == 0 && piece.next.is_some() {
+        let is_end = ArchiveCursor::decode(&piece.cursor).is_some_and(ArchiveCursor::is_end);
+        if is_end && piece.number == 0 && piece.next.is_some() {
             self.hear_end_of_history(turn, piece)?;
         }
         let is_of = |row: &TransferRow| row.catches_up() || row.device == envelope.sender_device;

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use chasqui_wire::{
     ArchivePage, ArchivedConversation, ArchivedDelivery, ArchivedMessage, ArchivedMissing, ArchivedUser,
-    ConversationKind, HoleReason, Protection, Seq, SeqRange, UserId,
+    ConversationKind, HoleReason, Protection, Seq, SeqRange, Timestamp, UserId,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, named_params, params};
@@ -40,8 +40,15 @@ enum Part {
 const ROWS: u32 = 200;
 
 impl ArchiveCursor {
-    /// Where nothing of the history is left: see [`TransferRow::catches_up`].
-    pub(crate) const END: Self = Self { newest: -1, part: Part::Messages(-1) };
+    /// Where nothing of the history is left: see [`TransferRow::catches_up`]. When it was wanted tells it from others, so that what was
+    /// said before, and comes late, is no answer.
+    pub(crate) fn end(wanted_at: Timestamp) -> Self {
+        Self { newest: wanted_at.0.saturating_neg(), part: Part::Messages(-1) }
+    }
+
+    pub(crate) fn is_end(self) -> bool {
+        self.part == Part::Messages(-1)
+    }
 
     pub(crate) fn beginning(connection: &Connection) -> Result<Self, StoreError> {
         let newest = connection.query_row("SELECT coalesce(max(id), 0) FROM message", [], |row| row.get(0))?;
@@ -281,7 +288,7 @@ pub(crate) struct TransferRow {
 impl TransferRow {
     /// Whether nothing is asked for but what devices of the user were told beside the history: of all of them.
     pub(crate) fn catches_up(&self) -> bool {
-        self.next == ArchiveCursor::END.encode()
+        ArchiveCursor::decode(&self.next).is_some_and(ArchiveCursor::is_end)
     }
 
     pub(crate) fn load(connection: &Connection) -> Result<Option<Self>, StoreError> {

@@ -130,7 +130,7 @@ fn hear(ana: &mut Ana, hear: impl FnOnce(&mut Engine, &mut Turn<'_>)) {
 }
 
 fn end_of_history() -> HistoryRequest {
-    HistoryRequest { cursor: ArchiveCursor::END.encode(), attempt: 0 }
+    HistoryRequest { cursor: ArchiveCursor::end(NOW).encode(), attempt: 0 }
 }
 
 #[test]
@@ -146,14 +146,19 @@ fn who_missed_what_devices_said_asks_all_of_them_until_one_answers() {
     assert_eq!(said_to_devices(&ana), [(None, ContentKind::HistoryRequest(end_of_history()))]);
     assert_eq!(ana.store.history().transfer().unwrap(), None, "no history comes");
     let piece = HistoryPiece {
-        cursor: ArchiveCursor::END.encode(),
+        cursor: ArchiveCursor::end(NOW).encode(),
         number: 0,
         bytes: ArchivePage::default().encode().into(),
         next: Some(HistoryNext { cursor: Bytes::new(), per_mille: 1000 }),
         ends_answer: true,
     };
-    hear(&mut ana, |engine, turn| engine.hear_history(turn, &own_mail(id(700), Bytes::new()), &piece).unwrap());
-    assert_eq!(TransferRow::load(ana.store.connection()).unwrap(), None, "it was answered");
+    let heard = |ana: &mut Ana, piece: &HistoryPiece| {
+        hear(ana, |engine, turn| engine.hear_history(turn, &own_mail(id(700), Bytes::new()), piece).unwrap());
+        TransferRow::load(ana.store.connection()).unwrap()
+    };
+    let earlier = HistoryPiece { cursor: ArchiveCursor::end(NOW.plus_millis(1)).encode(), ..piece.clone() };
+    assert!(heard(&mut ana, &earlier).is_some(), "that was wanted at another time");
+    assert_eq!(heard(&mut ana, &piece), None, "it was answered");
 }
 
 #[test]
@@ -173,7 +178,7 @@ fn the_end_of_a_history_says_who_was_compared() {
     let page = ArchivePage::decode(piece.bytes.clone()).unwrap();
     assert_eq!(page, ArchivePage { comparisons: vec![said], ..ArchivePage::default() });
 
-    let known = |ana: &Ana| ArchiveCursor::END.page(ana.store.connection(), 1).unwrap().0.comparisons;
+    let known = |ana: &Ana| ArchiveCursor::end(NOW).page(ana.store.connection(), 1).unwrap().0.comparisons;
     // A device that was answered by another one before takes it, too: each may know what the others missed.
     let (mut other, _) = writing();
     hear(&mut other, |engine, turn| engine.hear_history(turn, &own_mail(id(700), Bytes::new()), piece).unwrap());
