@@ -252,7 +252,7 @@ impl Engine {
         }
         let is_end = ArchiveCursor::decode(&piece.cursor).is_some_and(ArchiveCursor::is_end);
         if is_end && piece.number == 0 && piece.next.is_some() {
-            self.hear_end_of_history(turn, piece)?;
+            self.hear_end_of_history(turn, envelope.sender_device, piece)?;
         }
         let is_of = |row: &TransferRow| row.catches_up() || row.device == envelope.sender_device;
         let Some(mut row) = TransferRow::load(turn.db)?.filter(is_of) else { return Ok(()) };
@@ -295,13 +295,23 @@ impl Engine {
     }
 
     /// Several devices were asked for it, and each may know what the others do not. What is news here may be news to them: one that was linked
-    /// meanwhile may have its history from one that did not know it either.
-    fn hear_end_of_history(&mut self, turn: &mut Turn<'_>, piece: &HistoryPiece) -> Result<(), StoreError> {
+    /// meanwhile may have its history from one that did not know it either. And who gave it may have missed what is known here.
+    fn hear_end_of_history(
+        &mut self,
+        turn: &mut Turn<'_>,
+        giver: DeviceId,
+        piece: &HistoryPiece,
+    ) -> Result<(), StoreError> {
         let Ok(page) = ArchivePage::decode(piece.bytes.clone()) else { return Ok(()) };
         let Some(conversation) = self.with_oneself(turn)? else { return Ok(()) };
-        for comparison in page.comparisons {
-            if self.take_comparison(turn, &comparison)? {
-                self.tell_devices(turn, &conversation, None, ContentKind::Comparison(comparison))?;
+        for comparison in &page.comparisons {
+            if self.take_comparison(turn, comparison)? {
+                self.tell_devices(turn, &conversation, None, ContentKind::Comparison(*comparison))?;
+            }
+        }
+        for known in store::comparisons(turn.db)? {
+            if !page.comparisons.iter().any(|said| said.user == known.user && said.at >= known.at) {
+                self.tell_devices(turn, &conversation, Some(giver), ContentKind::Comparison(known))?;
             }
         }
         Ok(())

@@ -46,8 +46,8 @@ pub(crate) use conversation::{
 pub(crate) use era::{eras, set_eras};
 pub(crate) use hole::{NewHole, date_loss, date_oldest_loss, incomplete, note as note_hole, note_absence, note_loss};
 pub(crate) use identity::{
-    IdentityRow, NewSecurityEvent, last_comparison, note_comparison, note_security_event, pin_identity_key,
-    restore_user, security_events,
+    IdentityRow, NewSecurityEvent, comparisons, last_comparison, note_comparison, note_security_event,
+    pin_identity_key, restore_user, security_events,
 };
 pub(crate) use mend::{are_keys_lost, has_keys_again, reports as salvages};
 pub(crate) use message::{

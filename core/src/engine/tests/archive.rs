@@ -183,6 +183,11 @@ fn the_end_of_a_history_says_who_was_compared() {
     let (mut other, _) = writing();
     hear(&mut other, |engine, turn| engine.hear_history(turn, &own_mail(id(700), Bytes::new()), piece).unwrap());
     assert_eq!(known(&other), [said]);
+    // And whoever gave less than is known here is told.
+    let nothing = HistoryPiece { bytes: ArchivePage::default().encode().into(), ..piece.clone() };
+    hear(&mut other, |engine, turn| engine.hear_history(turn, &own_mail(id(701), Bytes::new()), &nothing).unwrap());
+    let told = [None, Some(id(12))].map(|device| (device, ContentKind::Comparison(said)));
+    assert_eq!(said_to_devices(&other), told, "all of what is news, and one of what it lacks");
     // Not of anybody else.
     let (mut other, _) = writing();
     let by_bo = Envelope { sender_user: id(20), sender_device: id(21), ..own_mail(id(700), Bytes::new()) };
