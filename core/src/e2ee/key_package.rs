@@ -128,8 +128,9 @@ impl Mls<'_> {
     }
 
     /// The node may have others than this device believes: it is given new ones at once.
-    pub(crate) fn replace_key_packages(&self) -> Result<(), StoreError> {
-        self.provider.storage.hasten_key_packages(false, 0)
+    pub(crate) fn replace_key_packages(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.provider.storage.hasten_key_packages(false, 0)?;
+        self.provider.storage.keep_retired_key_packages(now.plus_millis(KEPT_MS).0)
     }
 
     /// Forgets the secrets of what was replaced long ago. All mail is in.

@@ -149,6 +149,13 @@ impl<'a> Storage<'a> {
         Ok(())
     }
 
+    /// Those that were replaced may be given away once more: nothing of them is forgotten before `at`.
+    pub(super) fn keep_retired_key_packages(&self, at: i64) -> Result<(), StoreError> {
+        let sql = "UPDATE mls SET forget_at = ?2 WHERE +label = ?1 AND forget_at < ?2";
+        self.db.run(sql, params![Label::KeyPackage as u8, at])?;
+        Ok(())
+    }
+
     /// From `first` on they serve until `[one-time, last resort]`.
     pub(super) fn keep_key_packages(&self, first: i64, until: [i64; 2]) -> Result<(), StoreError> {
         let sql = "UPDATE mls SET renew_at = iif(is_last_resort, ?4, ?3) WHERE +label = ?1 AND id >= ?2";

@@ -185,8 +185,11 @@ impl Engine {
         let Some(row) = ConversationRow::find(turn.db, conversation)? else {
             return Ok(Err(Error::NotFound { what: "conversation" }));
         };
-        // Nobody has read what is not here yet.
-        let up_to = up_to.map_or(row.head, |up_to| row.head.map(|head| head.min(up_to)));
+        // Nobody has read what is not here yet, or is not shown.
+        let up_to = match up_to {
+            Some(up_to) => row.head.map(|head| head.min(up_to)),
+            None => store::last_seen(turn.db, row.key)?.or(row.head),
+        };
         if let Some(up_to) = up_to {
             self.read_here(turn, &row, up_to)?;
         }

@@ -151,11 +151,7 @@ impl Engine {
             return Ok(Err(Fault::NoGroup));
         };
         let (mls, check) = (Mls::new(own, turn.db), check(turn, own, peer));
-        // Positions and epochs grow together. But a restored node goes back, and takes commits again whose answers it had lost.
         let shares_its_past = self.shares_its_past(turn, envelope.conversation)?;
-        if shares_its_past && row.group.is_some() && envelope.epoch < row.epoch {
-            return Ok(Err(Fault::Repeated));
-        }
         let author = RosterEntry { user: envelope.sender_user, device: envelope.sender_device };
         if envelope.welcome {
             let joined = in_part(turn, || {
@@ -164,7 +160,9 @@ impl Engine {
                 // Where the keys of a package stay a Welcome could lead back to a group that is over, and to whoever was in it.
                 let name = name(&[b"chasqui/v1/joined", &joined.group.0, &joined.past]);
                 if store::is_dealt_with(turn.db, name)? {
-                    return Err(if shares_its_past { Fault::Repeated } else { Fault::NoGroup });
+                    // A restored node may have taken it once more. Where that is the group anyway, all is well.
+                    let is_of_no_use = shares_its_past || row.group == Some(joined.group);
+                    return Err(if is_of_no_use { Fault::Repeated } else { Fault::NoGroup });
                 }
                 store::note_dealt_with(turn.db, name)?;
                 if joined.by_last_resort {
@@ -206,6 +204,11 @@ impl Engine {
             return Ok(Some(AckOutcome::Stored));
         }
         let is_guessed = self.learn_what_was_taken(turn, envelope)?;
+        let row = SecuredRow::get(turn.db, conversation)?;
+        // Positions and epochs grow together. But a restored node goes back, and takes commits again whose answers it had lost.
+        if row.group.is_some() && envelope.epoch < row.epoch && self.shares_its_past(turn, conversation)? {
+            return self.commit_was_repeated(turn, envelope).map(Some);
+        }
         // Somebody was faster.
         self.withdraw(turn, conversation)?;
         let mut row = SecuredRow::get(turn.db, conversation)?;
@@ -229,12 +232,7 @@ impl Engine {
                 self.groups.hold_up(Some(conversation));
                 Ok(None)
             }
-            Err(Fault::Repeated) => {
-                tracing::warn!("a change of a group comes again");
-                let by = Some((envelope.sender_user, envelope.sender_device));
-                self.report(turn, &Fault::Repeated, conversation, by)?;
-                Ok(Some(AckOutcome::Unreadable))
-            }
+            Err(Fault::Repeated) => self.commit_was_repeated(turn, envelope).map(Some),
             Err(fault) => {
                 tracing::warn!(%fault, "a change of a group cannot be followed");
                 let is_made_up = matches!(fault, Fault::Unreadable(_) | Fault::Epoch) && !envelope.welcome;
@@ -249,6 +247,16 @@ impl Engine {
                 Ok(Some(AckOutcome::Unreadable))
             }
         }
+    }
+
+    /// The group stays what it is.
+    fn commit_was_repeated(&self, turn: &mut Turn<'_>, envelope: &Envelope) -> Result<AckOutcome, StoreError> {
+        tracing::warn!("a change of a group comes again");
+        if self.shares_its_past(turn, envelope.conversation)? {
+            let by = Some((envelope.sender_user, envelope.sender_device));
+            self.report(turn, &Fault::Repeated, envelope.conversation, by)?;
+        }
+        Ok(AckOutcome::Unreadable)
     }
 }
 

@@ -151,7 +151,10 @@ impl Engine {
         let mls = Mls::new(own, turn.db);
         // Devices' clocks are wrong by years, and jump; the node that could lie about the time could as well not answer.
         let now = self.node_time(turn.now);
-        mls.forget_key_packages(now)?;
+        // What is held up comes again, and may be a Welcome.
+        if self.groups.held_up.is_empty() && !self.recycle_socket {
+            mls.forget_key_packages(now)?;
+        }
         if self.groups.are_packages_offered() {
             return Ok(());
         }

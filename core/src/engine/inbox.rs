@@ -18,6 +18,9 @@ use crate::store::{
     MessageState, NewHole, NewMessage, Place, ReadOutboxRow, StoreError,
 };
 
+/// What is kept of a message that could not be opened: not what the node says it is. It is not empty, as what a history brings is.
+pub(super) const NOT_OPENED: &[u8] = &[0];
+
 /// How an entry is acknowledged.
 struct Dealt {
     outcome: AckOutcome,
@@ -175,10 +178,16 @@ impl Engine {
             return self.resend(turn, envelope, message, head.peer, &conversation).map(Some);
         }
         let is_encrypted = envelope.protection == Protection::EndToEnd;
-        if is_encrypted && envelope.commit.is_none() && MessageRow::find(turn.db, envelope.message)?.is_some() {
+        if is_encrypted
+            && envelope.commit.is_none()
+            && let Some(row) = MessageRow::find(turn.db, envelope.message)?
+        {
+            let conversation = self.conversation_of_devices(turn, &head)?;
+            if row.kind.is_missed() && !row.deleted {
+                return self.read_again(turn, envelope, &conversation);
+            }
             // A message that is here already took its keys with it. So what comes under its name now cannot be read, and whatever it
             // seems to say nobody has sealed.
-            let conversation = self.conversation(turn, &head)?;
             return redelivered(turn, &conversation, envelope).map(Some);
         }
         let body = if is_encrypted {
@@ -213,11 +222,40 @@ impl Engine {
             conversation.raise_head(turn.db, envelope.seq)?;
             return Ok(Some(AckOutcome::Stored));
         }
-        let is_awaited = is_encrypted && content.is_none();
-        let conversation =
-            if is_awaited { self.conversation_of_devices(turn, &head)? } else { self.conversation(turn, &head)? };
-        let body = body.unwrap_or_else(|| envelope.body.clone());
-        self.store(turn, &conversation, envelope, body, content).map(Some)
+        match body {
+            Some(body) => {
+                let conversation = self.conversation(turn, &head)?;
+                // What its author said no better would say no better if it was asked for.
+                let content = content.ok_or(MessageKind::Unreadable);
+                self.store(turn, &conversation, envelope, body, content).map(Some)
+            }
+            None => {
+                let conversation = self.conversation_of_devices(turn, &head)?;
+                let nothing = Bytes::from_static(NOT_OPENED);
+                self.store(turn, &conversation, envelope, nothing, Err(MessageKind::Awaited)).map(Some)
+            }
+        }
+    }
+
+    /// What could not be read when it came first comes again, perhaps after what it takes to read it.
+    fn read_again(
+        &mut self,
+        turn: &mut Turn<'_>,
+        envelope: &Envelope,
+        conversation: &ConversationRow,
+    ) -> Result<Option<AckOutcome>, StoreError> {
+        let body = match self.read_encrypted(turn, envelope, conversation.peer)? {
+            encrypted::Read::Content(body) => Some(body),
+            encrypted::Read::Unreadable => None,
+            encrypted::Read::Dealt(outcome) => return Ok(Some(outcome)),
+            encrypted::Read::Later => return Ok(None),
+        };
+        if let Some(body) = body
+            && let Ok(content) = Content::decode(body.clone(), envelope.message)
+        {
+            self.take_again(turn, envelope, conversation, &content, &body)?;
+        }
+        redelivered(turn, conversation, envelope).map(Some)
     }
 
     /// What nobody is shown.
@@ -240,26 +278,22 @@ impl Engine {
         }
     }
 
-    /// Puts a message in its place: what it says, or how it came.
+    /// Puts a message in its place: what it says, or that it cannot be read.
     pub(super) fn store(
         &mut self,
         turn: &mut Turn<'_>,
         conversation: &ConversationRow,
         envelope: &Envelope,
         body: Bytes,
-        content: Option<Content>,
+        content: Result<Content, MessageKind>,
     ) -> Result<AckOutcome, StoreError> {
         let Some(own_user) = self.account.as_ref().map(|account| account.user) else {
             return Ok(AckOutcome::Unreadable);
         };
         let (kind, created_at, outcome) = match &content {
-            Some(content) => (MessageKind::Content, content.created_at, AckOutcome::Stored),
-            // Kept as it came: the record from which recovery starts, where there is somebody to ask.
-            None => {
-                let is_encrypted = envelope.protection == Protection::EndToEnd;
-                let kind = if is_encrypted { MessageKind::Awaited } else { MessageKind::Unreadable };
-                (kind, envelope.accepted_at, AckOutcome::Unreadable)
-            }
+            Ok(content) => (MessageKind::Content, content.created_at, AckOutcome::Stored),
+            // The record from which recovery starts, where there is somebody to ask.
+            Err(kind) => (*kind, envelope.accepted_at, AckOutcome::Unreadable),
         };
         let new = NewMessage {
             id: envelope.message,
@@ -279,7 +313,7 @@ impl Engine {
         if conversation.head >= Some(envelope.seq) {
             store::fill_gap(turn.db, conversation, envelope.seq)?;
         }
-        if let Some(Content { kind: ContentKind::Text(text), .. }) = &content {
+        if let Ok(Content { kind: ContentKind::Text(text), .. }) = &content {
             turn.index(IndexChange::add(key, text));
         }
         self.note_request(turn, conversation, envelope, new.incoming)?;
@@ -290,6 +324,7 @@ impl Engine {
                 // Of a stranger nothing is asked before being accepted.
                 conversation.show(turn.db)?;
             }
+            turn.changed(conversation.id);
             return Ok(outcome);
         }
         conversation.add(turn.db, envelope.seq, new.incoming)?;
@@ -444,7 +479,8 @@ fn redelivered(
     } else {
         move_to_later(turn, conversation, &known, envelope.seq)?;
     }
-    Ok(AckOutcome::Stored)
+    let is_here = known.deleted || !known.kind.is_missed();
+    Ok(if is_here { AckOutcome::Stored } else { AckOutcome::Unreadable })
 }
 
 /// A restored node gave it another position, because its author had not heard of the first: the later one counts everywhere.

@@ -115,6 +115,7 @@ impl Engine {
         if store::restore_user(turn.db, user, self.latest_time(turn.now))? {
             self.contest(turn, user.user)?;
         }
+        self.look_after(turn, user.user)?;
         self.names_wanted |= user.name.is_none() && user.user != own;
         turn.changes.users = true;
         Ok(())
@@ -197,7 +198,12 @@ impl Engine {
             Some(key) => key,
             None => match MessageRow::find(turn.db, archived.message)? {
                 // It came here, and could not be read.
-                Some(row) if row.kind.is_missed() && !row.deleted && row.sender == archived.sender => {
+                Some(row)
+                    if row.kind.is_missed()
+                        && !row.deleted
+                        && row.conversation == conversation.key
+                        && row.sender == archived.sender =>
+                {
                     row.set_content(turn.db, archived.created_at, &archived.body)?;
                     store::settled(turn.db, row.key)?;
                     conversation.show(turn.db)?;

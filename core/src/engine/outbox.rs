@@ -376,6 +376,7 @@ impl Engine {
                 AccountRow::count_sent(turn.db)?;
                 let conversation = ConversationRow::get(turn.db, message.conversation)?;
                 taken_after_all(turn, &conversation, &message, seq, accepted.at, accepted.revision)?;
+                self.note_answered(turn, &conversation)?;
             }
             return Ok(());
         };

@@ -117,8 +117,8 @@ impl Peek<'_> {
         // What is sent again stands where it stood.
         let is_again = envelope.resend_of.is_some();
         let stands_at = match (MessageRow::find(self.db, id)?, self.awaited.get(&id)) {
-            (Some(row), _) if is_again && self.is_awaited_of(&row, envelope)? => row.seq,
-            (None, Some(&(of, at))) if is_again && of == (conversation, sender) => Some(at),
+            (Some(row), _) if self.is_awaited_of(&row, envelope)? => row.seq,
+            (None, Some(&(of, at))) if of == (conversation, sender) => Some(at),
             (None, None) => None,
             _ => return Ok(None),
         };
@@ -134,9 +134,9 @@ impl Peek<'_> {
         if body.is_none() && !envelope.urgent {
             return Ok(None);
         }
+        let is_awaited = body.is_none();
         let content = body.and_then(|body| Content::decode(body, id).ok());
-        let is_awaited = content.is_none() && protection == Protection::EndToEnd;
-        if content.is_none() && is_again {
+        if content.is_none() && (is_again || stands_at.is_some()) {
             return Ok(None);
         }
         if !is_awaited {

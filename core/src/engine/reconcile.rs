@@ -93,7 +93,7 @@ impl Engine {
         self.catch_up(turn)?;
         self.outbox.admissions.wanted = true;
         if let Some(own) = self.account.as_ref().and_then(|account| account.own.as_ref()) {
-            Mls::new(own, turn.db).replace_key_packages()?;
+            Mls::new(own, turn.db).replace_key_packages(self.node_time(turn.now))?;
         }
         // Of a device that was linked it has one of last resort, always.
         match welcome.key_packages {

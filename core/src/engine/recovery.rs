@@ -30,12 +30,14 @@ const PAUSES_MS: [u64; 8] = [MINUTE_MS, HOUR_MS, 12 * HOUR_MS, DAY_MS, 2 * DAY_M
 #[derive(Debug, Default)]
 pub(super) struct Recovery {
     next: Option<Timestamp>,
+    /// When groups were given up because nobody answered.
+    began_anew: BTreeMap<ConversationKey, Timestamp>,
 }
 
 impl Recovery {
     pub(super) fn load(db: &rusqlite::Connection) -> Result<Self, StoreError> {
         // The clock may have been set since: what is due is looked up once.
-        Ok(Self { next: Missed::next(db)?.map(|_| Timestamp(i64::MIN)) })
+        Ok(Self { next: Missed::next(db)?.map(|_| Timestamp(i64::MIN)), ..Self::default() })
     }
 
     /// Something may be due.
@@ -45,6 +47,16 @@ impl Recovery {
 
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         self.next
+    }
+
+    /// Once an hour: whoever sends what nobody can read must not have groups begun anew all the time.
+    pub(super) fn may_begin_anew(&mut self, conversation: ConversationKey, now: Timestamp) -> bool {
+        let last = self.began_anew.get(&conversation);
+        let may = last.is_none_or(|&last| now < last || now >= last.plus_millis(HOUR_MS));
+        if may {
+            self.began_anew.insert(conversation, now);
+        }
+        may
     }
 }
 
@@ -89,7 +101,7 @@ impl Engine {
         }
         for ((conversation, attempts, of), all) in requests {
             let conversation = ConversationRow::get(turn.db, conversation)?;
-            if attempts > 0 {
+            if attempts > 0 && self.recovery.may_begin_anew(conversation.key, turn.now) {
                 // Nobody answered: after a restore of the node two groups may stand at the same epoch, and whoever is in one does not
                 // hear the other. A group that is begun anew is everybody's.
                 self.let_go(turn, conversation.id)?;
@@ -250,8 +262,22 @@ impl Engine {
         let Ok(content) = Content::decode(body.clone(), message) else { return Ok(AckOutcome::Unreadable) };
         let Some(row) = MessageRow::find(turn.db, message)? else {
             let again = Envelope { message, body: body.clone(), ..envelope.clone() };
-            return self.store(turn, conversation, &again, body, Some(content));
+            return self.store(turn, conversation, &again, body, Ok(content));
         };
+        let again = Envelope { message: row.id, ..envelope.clone() };
+        self.take_again(turn, &again, conversation, &content, &body)
+    }
+
+    /// What could not be read is here, in an envelope of whoever wrote it.
+    pub(super) fn take_again(
+        &mut self,
+        turn: &mut Turn<'_>,
+        envelope: &Envelope,
+        conversation: &ConversationRow,
+        content: &Content,
+        body: &[u8],
+    ) -> Result<AckOutcome, StoreError> {
+        let Some(row) = MessageRow::find(turn.db, envelope.message)? else { return Ok(AckOutcome::Unreadable) };
         if row.conversation != conversation.key || row.sender != envelope.sender_user {
             tracing::warn!("somebody else's message is sent again");
             return Ok(AckOutcome::Unreadable);
@@ -263,13 +289,13 @@ impl Engine {
             return Ok(AckOutcome::Unreadable);
         }
         if row.kind.is_missed() && !row.deleted {
-            row.set_content(turn.db, content.created_at, &body)?;
+            row.set_content(turn.db, content.created_at, body)?;
             store::settled(turn.db, row.key)?;
             conversation.show(turn.db)?;
             if let ContentKind::Text(text) = &content.kind {
                 turn.index(IndexChange::add(row.key, text));
             }
-            if let Some(seq) = row.seq.filter(|_| Some(row.sender) == peer) {
+            if let Some(seq) = row.seq.filter(|_| Some(row.sender) == conversation.peer) {
                 self.tell_author_of_straggler(turn, conversation, seq)?;
             }
             turn.reread(conversation);

@@ -291,6 +291,18 @@ pub(crate) fn holds(connection: &Connection, conversation: &ConversationRow, seq
     connection.one(sql, parameters, |row| row.get(0))
 }
 
+/// The last position that people are shown anything of, if it is followed by what is asked for.
+pub(crate) fn last_seen(connection: &Connection, conversation: ConversationKey) -> Result<Option<Seq>, StoreError> {
+    let sql = format!(
+        "SELECT max(anchor) FILTER (WHERE {VISIBLE}) AS seen, max(anchor) AS last FROM message
+         WHERE conversation = ? AND anchor < ? AND deleted = 0"
+    );
+    connection.one(&sql, params![conversation.0, PENDING], |row| {
+        let (seen, last): (Option<i64>, Option<i64>) = (row.get("seen")?, row.get("last")?);
+        Ok(seen.filter(|_| seen < last).and_then(|seen| Seq::from_raw(seen.cast_unsigned())))
+    })
+}
+
 /// Positions of the range that hold messages by others, as they came.
 pub(crate) fn held_from_others(
     connection: &Connection,
@@ -491,7 +503,10 @@ fn message(connection: &Connection, row: &Row<'_>) -> Result<Message, StoreError
     let is_own = !row.get::<_, bool>("incoming")?;
     let seq: Option<Seq> = row.wire_opt("seq")?;
     let body = row.get::<_, Option<Vec<u8>>>("body")?.unwrap_or_default();
+    let stored_as = kind(row.get("kind")?).ok_or(StoreError::Corrupt("unknown kind of message"))?;
     let content = match Content::decode(body.into(), id).map(|content| content.kind) {
+        // Whatever it seems to say: in an encrypted conversation nobody has sealed it.
+        _ if stored_as.is_missed() => MessageContent::Unreadable,
         Ok(ContentKind::Text(text)) => MessageContent::Text(text),
         Ok(_) => MessageContent::Unsupported,
         Err(_) => MessageContent::Unreadable,

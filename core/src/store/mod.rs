@@ -52,7 +52,7 @@ pub(crate) use identity::{
 pub(crate) use mend::{are_keys_lost, has_keys_again, reports as salvages};
 pub(crate) use message::{
     Kind as MessageKind, MessageKey, MessageRow, NewMessage, Place, State as MessageState, accepted_after, body,
-    fill_gap, held_from_others, holds, last_heard, note_gap, page_after, page_before, readable, show_by_id,
+    fill_gap, held_from_others, holds, last_heard, last_seen, note_gap, page_after, page_before, readable, show_by_id,
 };
 pub(crate) use migrate::{SCHEMA_VERSION, migrate};
 pub(crate) use outbox::{OutboxKey, OutboxRow, ReadOutboxRow};

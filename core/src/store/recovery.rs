@@ -83,7 +83,8 @@ pub(crate) fn hasten(connection: &Connection, id: MessageId, now: Timestamp) -> 
 
 /// What somebody wrote may not come any more: whether it does is looked at now.
 pub(crate) fn hasten_all_of(connection: &Connection, sender: UserId, now: Timestamp) -> Result<(), StoreError> {
-    let sql = "UPDATE recovery SET ask_at = ?2 WHERE message IN (SELECT id FROM message WHERE sender = ?1)";
+    let sql = "UPDATE recovery SET ask_at = ?2
+               WHERE (SELECT sender FROM message WHERE message.id = recovery.message) = ?1";
     connection.run(sql, params![Sql(sender), Sql(now)])?;
     Ok(())
 }

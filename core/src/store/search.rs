@@ -8,7 +8,7 @@ use chasqui_wire::{Content, ContentKind};
 use rusqlite::{Connection, params};
 
 use super::unicode::{compose, decompose, is_combining_mark};
-use super::{Ask as _, MessageKey, RowExt as _, StoreError, message};
+use super::{Ask as _, MessageKey, MessageKind, RowExt as _, StoreError, message};
 use crate::domain::SearchHit;
 
 /// What the index is to learn. Worked out where the message is at hand, written later.
@@ -42,10 +42,9 @@ impl IndexChange {
 
 /// Makes every message findable, in an index that is empty.
 pub(crate) fn index_all(connection: &Connection) -> Result<(), StoreError> {
-    let sql = "SELECT id, message, body FROM message WHERE deleted = 0 AND message IS NOT NULL AND body IS NOT NULL
-               ORDER BY id";
+    let sql = "SELECT id, message, body FROM message WHERE deleted = 0 AND kind = ? AND body IS NOT NULL ORDER BY id";
     let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query([MessageKind::Content as i64])?;
     while let Some(row) = rows.next()? {
         let body = row.get::<_, Vec<u8>>("body")?.into();
         if let Ok(Content { kind: ContentKind::Text(text), .. }) = Content::decode(body, row.wire("message")?) {

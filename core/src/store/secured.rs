@@ -105,7 +105,18 @@ pub(crate) fn note_group_change(
 /// A temporary table is found before one of the same name in the file (<https://www.sqlite.org/lang_naming.html>).
 pub(crate) fn shadow_groups(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "query_only", false)?;
-    for table in ["mls", "secured", "group_change", "conversation", "early_read", "user", "account", "security_event"] {
+    let tables = [
+        "mls",
+        "secured",
+        "group_change",
+        "dealt_with",
+        "conversation",
+        "early_read",
+        "user",
+        "account",
+        "security_event",
+    ];
+    for table in tables {
         let sql = "SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND name = ?";
         let sql: String = connection.query_row(sql, [table], |row| row.get(0))?;
         connection.execute_batch(&sql.replacen("CREATE TABLE", "CREATE TEMP TABLE", 1))?;

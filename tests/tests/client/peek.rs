@@ -283,3 +283,23 @@ async fn encrypted_mail_is_shown_as_often_as_wanted_and_still_read_afterwards() 
     assert_eq!(bo.total_unread().await.unwrap(), 3);
     assert_eq!(peek(bo.folder.path(), &relay).await.unwrap(), Peeked { unread: 3, ..Peeked::default() });
 }
+
+/// Who puts this device in a group while nobody looks has it join when it is opened, and hides nothing meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_begins_a_conversation_is_shown() {
+    let relay = Relay::start().await;
+    let (ana, mut bo) = (Device::registered(&relay, "ana").await, Device::registered(&relay, "bo").await);
+    bo.online().await;
+    let to_bo = bo.user().await;
+    bo.close().await.unwrap();
+    ana.online().await;
+    let chat = ana.open_direct(to_bo).await.unwrap();
+    ana.send_text(chat, "we have not met").await.unwrap();
+    ana.until(chat, "sent", |messages| messages[0].state == MessageState::Sent).await;
+    for _ in 0..2 {
+        let peeked = peek(bo.folder.path(), &relay).await.unwrap();
+        assert_eq!((texts(&peeked), peeked.unread), (vec!["we have not met"], 1));
+    }
+    bo.reopen(&relay).await;
+    bo.gets(chat, "we have not met").await;
+}

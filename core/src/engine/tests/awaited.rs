@@ -1,6 +1,6 @@
 //! What cannot be read: nobody is shown it while there is somebody to ask.
 
-use chasqui_wire::Pong;
+use chasqui_wire::{ArchivePage, ArchivedMessage, Pong};
 use rusqlite::OptionalExtension as _;
 
 use super::encrypted::{claim, directory_names, writing};
@@ -156,16 +156,21 @@ fn a_placeholder_appears_when_it_was_asked_for_in_vain_and_still_gives_way() {
     let placeholder = MessageContent::Unreadable;
     assert_eq!((ana.sees(), ana.unread(), ana.asked(800)), (vec![Line(3, placeholder.clone())], 1, None));
     assert_eq!(ana.newest(), Some(Some(placeholder)));
-    // As Bo's laptop might still say it.
-    let connection = ana.store.connection().unchecked_transaction().unwrap();
-    let mut turn = Turn::new(&connection, ana.now);
-    let conversation = crate::store::ConversationRow::find(&connection, with_bo()).unwrap().unwrap();
+    // As another device of Ana's might still have it.
     let content = Content { message: id(800), created_at: NOW, kind: ContentKind::Text("text 800".into()) };
-    let readable = Envelope { protection: Protection::NodeReadable, ..mail(900, 9, content.encode()) };
-    let taken = ana.engine.resend(&mut turn, &readable, id(800), Some(id(20)), &conversation).unwrap();
-    assert_eq!(taken, AckOutcome::Stored);
-    turn.settle().unwrap();
-    connection.commit().unwrap();
+    let archived = ArchivedMessage {
+        conversation: with_bo(),
+        message: id(800),
+        seq: Some(seq(3)),
+        sender: id(20),
+        sender_device: id(21),
+        created_at: NOW,
+        accepted_at: Some(NOW),
+        body: content.encode(),
+        deliveries: vec![],
+    };
+    let page = ArchivePage { messages: vec![archived], ..ArchivePage::default() };
+    ana.handle(vec![Input::Command(CommandId(9), Command::Merge(Box::new(page)))]);
     assert_eq!((ana.sees(), ana.unread()), (vec![text(3, 800)], 1));
 }
 
@@ -251,4 +256,103 @@ fn what_is_saved_of_a_damaged_history_is_asked_for_all_the_same() {
     let store = Store::open(&fresh).unwrap();
     let saved = Ana { engine: Engine::load(&store, 7).unwrap(), store, ..ana };
     assert_eq!((saved.unread(), saved.asked(800)), (0, Some(0)));
+}
+
+/// The node writes something in clear where something sealed should be.
+#[test]
+fn what_nobody_has_sealed_nobody_has_said() {
+    let (own, store) = (bos(), memory());
+    let (mut ana, _) = together(&Mls::new(&own, store.connection()));
+    let content = Content { message: id(800), created_at: NOW, kind: ContentKind::Text("pay to Eve".into()) };
+    let forged = Envelope { urgent: true, epoch: 7, ..mail(800, 3, content.encode()) };
+    assert_eq!(ana.deliver(vec![EntryKind::Envelope(Box::new(forged))]), [(1, AckOutcome::Unreadable)]);
+    // As devices kept it that are of an earlier version.
+    let sql = "UPDATE message SET body = ? WHERE seq = 3";
+    for body in [None, Some(content.encode())] {
+        if let Some(body) = body {
+            assert_eq!(ana.store.connection().execute(sql, [body.as_ref()]).unwrap(), 1);
+        }
+        ana.handle(vec![Input::Deleted(id(20))]);
+        ana.handle(vec![Input::Wake]);
+        assert_eq!(ana.sees(), [Line(3, MessageContent::Unreadable)]);
+    }
+    ana.store.connection().execute("DELETE FROM message_index", []).unwrap();
+    crate::store::index_all(ana.store.connection()).unwrap();
+    assert_eq!(ana.store.history().search("Eve", 10).unwrap(), []);
+    assert_eq!(ana.store.history().search("hello", 10).unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_not_shown_is_not_read_with_the_rest() {
+    let (own, store) = (bos(), memory());
+    let bo = Mls::new(&own, store.connection());
+    let (mut ana, group) = together(&bo);
+    ana.deliver(vec![damaged(800, 3), damaged(801, 4)]);
+    ana.deliver(vec![again(&bo, group, 800, 900, 3)]);
+    ana.handle(vec![Input::Command(CommandId(1), Command::MarkRead(with_bo(), None))]);
+    assert_eq!((ana.sees(), ana.unread()), (vec![text(3, 800)], 0));
+    ana.deliver(vec![again(&bo, group, 801, 901, 4)]);
+    assert_eq!((ana.sees(), ana.unread()), (vec![text(3, 800), text(4, 801)], 1));
+    ana.handle(vec![Input::Command(CommandId(2), Command::MarkRead(with_bo(), None))]);
+    assert_eq!(ana.unread(), 0);
+}
+
+/// Its acknowledgement was lost, and what it takes to read it came meanwhile.
+#[test]
+fn what_came_too_early_is_read_when_it_comes_again() {
+    let (own, store) = (bos(), memory());
+    let bo = Mls::new(&own, store.connection());
+    let (mut ana, group) = together(&bo);
+    let change = bo.change(group, &[], &[], |_| Ok(())).unwrap();
+    bo.merge(group).unwrap();
+    let content = Content { message: id(800), created_at: NOW, kind: ContentKind::Text("text 800".into()) };
+    let body = bo.seal(group, &header(id(800), with_bo()), &content.encode()).unwrap();
+    let early = EntryKind::Envelope(Box::new(Envelope { urgent: true, epoch: 2, ..mail(800, 4, body) }));
+    let commit = Envelope { commit: Some(change.declared), ..mail(700, 3, change.commit) };
+    let commit = EntryKind::Envelope(Box::new(commit));
+    assert_eq!(ana.deliver(vec![early.clone()]), [(1, AckOutcome::Unreadable)]);
+    assert_eq!(ana.deliver(vec![early.clone()]), [(1, AckOutcome::Unreadable)], "nothing has changed");
+    assert_eq!(ana.deliver(vec![commit]), [(1, AckOutcome::Stored)]);
+    assert_eq!(ana.peeks(vec![early.clone()]), (vec![(4, "text 800".into())], 1));
+    assert_eq!(ana.deliver(vec![early.clone()]), [(1, AckOutcome::Stored)]);
+    assert_eq!((ana.sees(), ana.unread(), ana.asked(800)), (vec![text(4, 800)], 1, None));
+    assert_eq!(ana.deliver(vec![early]), [(1, AckOutcome::Stored)]);
+}
+
+/// Bo says something that is nothing, and would say the same again.
+#[test]
+fn what_says_nothing_is_not_asked_for() {
+    let (own, store) = (bos(), memory());
+    let bo = Mls::new(&own, store.connection());
+    let (mut ana, group) = together(&bo);
+    let body = bo.seal(group, &header(id(800), with_bo()), b"\xff\xff nothing").unwrap();
+    let nothing = EntryKind::Envelope(Box::new(Envelope { urgent: true, ..mail(800, 3, body) }));
+    assert_eq!(ana.peeks(vec![nothing.clone()]), (vec![], 1));
+    assert_eq!(ana.deliver(vec![nothing]), [(1, AckOutcome::Unreadable)]);
+    assert_eq!((ana.sees(), ana.unread()), (vec![Line(3, MessageContent::Unreadable)], 1));
+    assert_eq!(ana.asked(800), None);
+}
+
+/// Each time takes a key package of every device.
+#[test]
+fn what_cannot_be_read_has_a_group_begun_anew_once_an_hour() {
+    let (own, store) = (bos(), memory());
+    let (mut ana, _) = together(&Mls::new(&own, store.connection()));
+    ana.deliver(vec![damaged(800, 3)]);
+    let has_group =
+        |ana: &Ana| crate::store::SecuredRow::get(ana.store.connection(), with_bo()).unwrap().group.is_some();
+    let minute = |ana: &mut Ana| {
+        ana.now = ana.now.plus_millis(61_000);
+        ana.say(NodeFrame::Pong(Pong { nonce: 0, time: ana.now, checkpoint: None, key_packages: None }));
+    };
+    assert!(has_group(&ana));
+    minute(&mut ana);
+    assert!(!has_group(&ana), "nobody answered");
+    let key = crate::store::ConversationRow::find(ana.store.connection(), with_bo()).unwrap().unwrap().key;
+    for _ in 0..50 {
+        minute(&mut ana);
+        assert!(!ana.engine.recovery.may_begin_anew(key, ana.now));
+    }
+    ana.now = ana.now.plus_millis(HOUR_MS);
+    assert!(ana.engine.recovery.may_begin_anew(key, ana.now));
 }
