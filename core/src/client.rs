@@ -249,7 +249,7 @@ impl Client {
         self.driver.command(Command::Retry(message)).await.map(drop)
     }
 
-    /// Everything up to `up_to` is read, on all of the user's devices; `None` = all that is here. Authors are told.
+    /// Everything up to `up_to` is read, on all of the user's devices; `None` = all that is shown. Authors are told.
     pub async fn mark_read(&self, conversation: ConversationId, up_to: Option<Seq>) -> Result<(), Error> {
         self.driver.command(Command::MarkRead(conversation, up_to)).await.map(drop)
     }
