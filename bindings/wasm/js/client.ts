@@ -313,7 +313,7 @@ export class ChasquiClient extends EventTarget {
     return this.#do('retry', { message });
   }
 
-  /** Everything up to there is read, on all of the user's devices; without it, all that is here. Authors are told. */
+  /** Everything up to there is read, on all of the user's devices; without it, all that is shown. Authors are told. */
   markRead(conversation: ConversationId, upTo: Seq | null = null): Promise<void> {
     return this.#do('markRead', { conversation, upTo });
   }
