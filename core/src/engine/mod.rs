@@ -127,7 +127,7 @@ pub enum Command {
     },
     /// Queue a failed message again.
     Retry(MessageId),
-    /// Everything up to here is read; `None` = all that is here.
+    /// Everything up to here is read; `None` = all that is shown.
     MarkRead(ConversationId, Option<Seq>),
     /// Remove a message from this device.
     Delete(MessageId),

@@ -209,6 +209,15 @@ impl Device {
         awaited.collect::<Result<_, _>>().expect("messages")
     }
 
+    /// Where its user has read something, and the node has not heard.
+    pub(super) fn unsaid_reads(&self) -> Vec<ConversationId> {
+        let sql = "SELECT conversation.conversation FROM read_outbox
+                   JOIN conversation ON conversation.id = read_outbox.conversation";
+        let mut statement = self.database().prepare_cached(sql).expect("the history can be queried");
+        let unsaid = statement.query_map([], |row| row.get(0).map(ConversationId::from_bytes));
+        unsaid.expect("the history can be queried").collect::<Result<_, _>>().expect("ids")
+    }
+
     /// How far its user has read.
     pub(super) fn read_up_to(&self, conversation: ConversationId) -> Option<Seq> {
         let sql = "SELECT coalesce(max(read_up_to), 0) FROM conversation WHERE conversation = ?";

@@ -308,7 +308,7 @@ public final class ChasquiClient: Sendable {
         try await call { try await $0.retry(message: message) }
     }
 
-    /// Everything up to `upTo` is read, on all of the user's devices; `nil` = all that is here. Authors are told.
+    /// Everything up to `upTo` is read, on all of the user's devices; `nil` = all that is shown. Authors are told.
     public func markRead(_ conversation: ConversationId, upTo: Seq? = nil) async throws {
         try await call { try await $0.markRead(conversation: conversation, upTo: upTo) }
     }

@@ -375,7 +375,7 @@ public class ChasquiClient private constructor(private val native: NativeClient)
     /** Sends a failed message again, behind what waits. */
     public suspend fun retry(message: MessageId): Unit = calls.call { native.retry(message) }
 
-    /** Everything up to [upTo] is read, on all of the user's devices; null = all that is here. Authors are told. */
+    /** Everything up to [upTo] is read, on all of the user's devices; null = all that is shown. Authors are told. */
     public suspend fun markRead(conversation: ConversationId, upTo: Seq? = null): Unit =
         calls.call { native.markRead(conversation, upTo) }
 
