@@ -389,9 +389,11 @@ impl World {
                             let is_outdated = self.was_absent(index);
                             is_gone && (!holders() || is_outdated || self.is_edge(timelines, message))
                         }
-                        // It was read at last, and what says so was not kept for this device; or nobody can give it any more.
+                        // It was read at last, and what says so was not kept for this device; or nobody can give it any more,
+                        // or it is not asked for, because it is a request.
                         MessageState::Undelivered(Undelivered::Unreadable) => {
-                            self.was_absent(index) || self.is_gone_for_good(message.id)
+                            let is_surely_welcome = self.is_surely_welcome(user, peer, *conversation);
+                            self.was_absent(index) || self.is_gone_for_good(message.id) || !is_surely_welcome
                         }
                         // A receipt that was not kept for this device, because it was away for too long, or that is withheld, or that
                         // a restored node forgot, and the message with it; or the edge.

@@ -27,8 +27,10 @@ use world::World;
 pub struct Outcome {
     /// The seed.
     pub seed: u64,
-    /// SHA-256 over every decision, in hex: equal for equal seeds.
+    /// SHA-256 over every decision, in hex: equal for equal seeds, unless that is left to chance.
     pub digest: String,
+    /// The keys of groups are random, and with them the order of rows: where a disk is full, it may be so a page earlier or later.
+    pub is_left_to_chance: bool,
     /// What struck, and how often.
     pub injected: Injected,
     /// Messages written.

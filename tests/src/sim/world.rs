@@ -542,6 +542,17 @@ impl World {
     pub(super) fn into_outcome(self, seed: u64, broken: Option<String>) -> Outcome {
         let (digest, lines) = self.trace.finish();
         let (injected, messages, typing_seen) = (self.injected, self.messages, self.typists.seen);
-        Outcome { seed, digest, injected, messages, typing_seen, simulated_ms: self.now, broken, lines }
+        let is_left_to_chance = self.protection == Protection::EndToEnd && self.climate.full_disk > 0;
+        Outcome {
+            seed,
+            digest,
+            is_left_to_chance,
+            injected,
+            messages,
+            typing_seen,
+            simulated_ms: self.now,
+            broken,
+            lines,
+        }
     }
 }

@@ -17,8 +17,8 @@ pub(in crate::sim) struct Revoked {
     sibling: usize,
     /// Its folder, when it was shut out.
     folder: Connection,
-    /// What could be read there then.
-    had: BTreeSet<MessageId>,
+    /// What could be read there then, or anywhere: it was sent before. A restored node may give it another position later.
+    said_before: BTreeSet<MessageId>,
     /// How far conversations had come then.
     heads: Heads,
     epochs: BTreeMap<ConversationId, u64>,
@@ -75,6 +75,8 @@ impl World {
     /// The node has shut it out, with all copies of its folder that are not a device of their own yet.
     fn shut_out(&mut self, id: DeviceId, sibling: usize) {
         let (heads, epochs) = (self.node.heads(), self.node.epochs());
+        let said_before = self.devices.iter().flat_map(|device| said(device.database(), &|_, _| true));
+        let said_before: BTreeSet<MessageId> = said_before.collect();
         for index in 0..self.devices.len() {
             let device = &mut self.devices[index];
             if device.id != id || !device.enrolled {
@@ -82,9 +84,16 @@ impl World {
             }
             (device.enrolled, device.was_shut_out) = (false, true);
             let folder = node::copy_of(device.database());
-            let had = said(&folder, &|_, _| true).into_iter().collect();
-            let (heads, epochs, frames) = (heads.clone(), epochs.clone(), Vec::new());
-            self.revoked.push(Revoked { device: index, sibling, folder, had, heads, epochs, frames });
+            let (said_before, heads, epochs) = (said_before.clone(), heads.clone(), epochs.clone());
+            self.revoked.push(Revoked {
+                device: index,
+                sibling,
+                folder,
+                said_before,
+                heads,
+                epochs,
+                frames: Vec::new(),
+            });
         }
     }
 
@@ -135,7 +144,7 @@ impl World {
             let is_later = |conversation: &ConversationId, seq: Seq| {
                 seq.raw() > revoked.heads.get(conversation).copied().unwrap_or(0)
             };
-            let is_new = |message: &&MessageId| !revoked.had.contains(message);
+            let is_new = |message: &&MessageId| !revoked.said_before.contains(message);
             let later = said(self.devices[index].database(), &is_later);
             if let Some(message) = later.iter().find(is_new) {
                 return Err(format!("device {index} was shut out, and has {message}, which was sent after that"));
