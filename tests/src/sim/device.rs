@@ -16,7 +16,7 @@ use chasqui::engine::{
 };
 use chasqui::{Blocked, ConversationId, DeviceId, MessageId, Protection, Seq, Store, UserId};
 use chasqui_node::relay;
-use chasqui_wire::Limits;
+use chasqui_wire::{ClientFrame, Limits, NodeFrame};
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
@@ -59,6 +59,8 @@ pub(super) struct Device {
     inputs: Vec<Input>,
     step_at: Option<u64>,
     wires: BTreeMap<SocketId, WireId>,
+    /// Those by which the node has said that it has no more mail.
+    drained: BTreeSet<WireId>,
     offline: bool,
     suspended: bool,
     commands: u64,
@@ -126,6 +128,7 @@ impl Device {
             inputs: Vec::new(),
             step_at: None,
             wires: BTreeMap::new(),
+            drained: BTreeSet::new(),
             offline: false,
             suspended: false,
             commands: 0,
@@ -423,6 +426,9 @@ impl World {
                 }
                 Output::Transmit(socket, bytes) => {
                     if let Some(&wire) = self.devices[index].wires.get(&socket) {
+                        if !self.devices[index].drained.contains(&wire) && is_sealed(&bytes) {
+                            self.breaks(format!("device {index} has encrypted before it had its mail"));
+                        }
                         self.send_to_node(wire, bytes);
                     }
                 }
@@ -467,6 +473,9 @@ impl World {
         }
         if let Arrival::Frame(bytes) = &arrival {
             self.overhear(ends.device, bytes);
+            if matches!(NodeFrame::decode(bytes.clone(), &Limits::DEFAULT), Ok(NodeFrame::Drained(_))) {
+                self.devices[ends.device].drained.insert(wire);
+            }
         }
         let input = match arrival {
             Arrival::Opened => Input::Connected(ends.socket),
@@ -572,4 +581,10 @@ fn from_node(bytes: Bytes) -> String {
         }
         other => format!("{other:?}").chars().take(60).collect(),
     }
+}
+
+/// Whether a device sends something of an encrypted conversation.
+fn is_sealed(frame: &Bytes) -> bool {
+    let frame = ClientFrame::decode(frame.clone(), &Limits::DEFAULT);
+    matches!(frame, Ok(ClientFrame::Send(send)) if send.protection == Protection::EndToEnd)
 }
