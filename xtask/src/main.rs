@@ -117,6 +117,7 @@ fn long() -> Vec<Step> {
         own("jar", package::test_jar).leaving(&["package", "kotlin", "maven"]),
         simulation("sim-long", &["--seeds", "500"]),
         simulation("sim-storm", &["--weather", "storm", "--seeds", "200"]),
+        simulation("sim-strangers", &["--weather", "strangers", "--seeds", "200"]),
         program("run", "quickstart", &["--json"]),
     ]
 }
