@@ -115,7 +115,9 @@ impl Engine {
         if store::restore_user(turn.db, user, self.latest_time(turn.now))? {
             self.contest(turn, user.user)?;
         }
-        self.look_after(turn, user.user)?;
+        if user.deleted || user.identity_changed_at.is_some() {
+            self.look_after(turn, user.user)?;
+        }
         self.names_wanted |= user.name.is_none() && user.user != own;
         turn.changes.users = true;
         Ok(())
