@@ -73,8 +73,8 @@ pub enum MessageContent {
     /// A kind that this version cannot show; a later one can.
     Unsupported,
     /// It cannot be read here, and nobody is left to ask for it: in an encrypted conversation a message that cannot be read is not shown while it
-    /// is asked for from its author's devices, for three weeks. It still gives way to the message if that comes. In a conversation that
-    /// the node can read, it arrived damaged.
+    /// is asked for from its author's devices, for three weeks. It still gives way to the message if that comes. Otherwise it says nothing that
+    /// is a message: it arrived damaged in a conversation that the node can read, or was sealed so by its author.
     Unreadable,
 }
 

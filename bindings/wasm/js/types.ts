@@ -190,7 +190,7 @@ export interface Message {
 /**
  * What a message says. `unsupported`: a later version can show it. `unreadable`: it cannot be read here, and nobody is left to ask for it: in
  * an encrypted conversation a message that cannot be read is not shown while it is asked for from its author's devices, for three weeks.
- * It still gives way to the message if that comes.
+ * It still gives way to the message if that comes. Otherwise it arrived damaged.
  */
 export type MessageContent =
   | { readonly kind: 'text'; readonly text: string }

@@ -188,7 +188,7 @@ impl Engine {
         // Nobody has read what is not here yet, or is not shown.
         let up_to = match up_to {
             Some(up_to) => row.head.map(|head| head.min(up_to)),
-            None => store::last_seen(turn.db, row.key)?.or(row.head),
+            None => store::last_seen(turn.db, &row)?,
         };
         if let Some(up_to) = up_to {
             self.read_here(turn, &row, up_to)?;

@@ -19,7 +19,7 @@ use crate::store::{
 };
 
 /// What is kept of a message that could not be opened: not what the node says it is. It is not empty, as what a history brings is.
-pub(super) const NOT_OPENED: &[u8] = &[0];
+const NOT_OPENED: &[u8] = &[0];
 
 /// How an entry is acknowledged.
 struct Dealt {

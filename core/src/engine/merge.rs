@@ -9,6 +9,7 @@ use chasqui_wire::{
 };
 
 use super::inbox::move_to_later;
+use super::recovery::came_after_all;
 use super::{Engine, Reply, Secret, Turn, public_key};
 use crate::domain::Failure;
 use crate::error::Error;
@@ -206,10 +207,7 @@ impl Engine {
                         && row.conversation == conversation.key
                         && row.sender == archived.sender =>
                 {
-                    row.set_content(turn.db, archived.created_at, &archived.body)?;
-                    store::settled(turn.db, row.key)?;
-                    conversation.show(turn.db)?;
-                    turn.reread(&conversation);
+                    came_after_all(turn, &conversation, &row, archived.created_at, &archived.body)?;
                     row.key
                 }
                 Some(row) if row.conversation == conversation.key && row.sender == archived.sender => {

@@ -289,20 +289,32 @@ impl Engine {
             return Ok(AckOutcome::Unreadable);
         }
         if row.kind.is_missed() && !row.deleted {
-            row.set_content(turn.db, content.created_at, body)?;
-            store::settled(turn.db, row.key)?;
-            conversation.show(turn.db)?;
+            came_after_all(turn, conversation, &row, content.created_at, body)?;
             if let ContentKind::Text(text) = &content.kind {
                 turn.index(IndexChange::add(row.key, text));
             }
             if let Some(seq) = row.seq.filter(|_| Some(row.sender) == conversation.peer) {
                 self.tell_author_of_straggler(turn, conversation, seq)?;
             }
-            turn.reread(conversation);
             turn.arranged(conversation);
         }
         Ok(AckOutcome::Stored)
     }
+}
+
+/// What could not be read takes its place; nobody is asked for it any more.
+pub(super) fn came_after_all(
+    turn: &mut Turn<'_>,
+    conversation: &ConversationRow,
+    row: &MessageRow,
+    created_at: Timestamp,
+    body: &[u8],
+) -> Result<(), StoreError> {
+    row.set_content(turn.db, created_at, body)?;
+    store::settled(turn.db, row.key)?;
+    conversation.show(turn.db)?;
+    turn.reread(conversation);
+    Ok(())
 }
 
 /// A placeholder stands where it would, from here on.

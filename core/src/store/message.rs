@@ -291,15 +291,16 @@ pub(crate) fn holds(connection: &Connection, conversation: &ConversationRow, seq
     connection.one(sql, parameters, |row| row.get(0))
 }
 
-/// The last position that people are shown anything of, if it is followed by what is asked for.
-pub(crate) fn last_seen(connection: &Connection, conversation: ConversationKey) -> Result<Option<Seq>, StoreError> {
+/// The last position of which nobody is kept waiting: the head, or where the last line is shown, if that is followed by what is asked for.
+pub(crate) fn last_seen(connection: &Connection, conversation: &ConversationRow) -> Result<Option<Seq>, StoreError> {
     let sql = format!(
         "SELECT max(anchor) FILTER (WHERE {VISIBLE}) AS seen, max(anchor) AS last FROM message
          WHERE conversation = ? AND anchor < ? AND deleted = 0"
     );
-    connection.one(&sql, params![conversation.0, PENDING], |row| {
+    connection.one(&sql, params![conversation.key.0, PENDING], |row| {
         let (seen, last): (Option<i64>, Option<i64>) = (row.get("seen")?, row.get("last")?);
-        Ok(seen.filter(|_| seen < last).and_then(|seen| Seq::from_raw(seen.cast_unsigned())))
+        let is_last = seen == last;
+        Ok(if is_last { conversation.head } else { seen.and_then(|seen| Seq::from_raw(seen.cast_unsigned())) })
     })
 }
 

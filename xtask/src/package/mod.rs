@@ -88,7 +88,8 @@ fn ended(done: Result<(), String>) -> ExitCode {
 
 /// What was packed and has a budget, as the benchmark of encryption takes it.
 pub(crate) fn libraries() -> Vec<String> {
-    let sizes = [npm::sizes(), jar::sizes(), aar::sizes()].into_iter().flatten().flatten();
+    let told = |sizes: Result<Vec<Size>, String>| sizes.map_err(|problem| eprintln!("{problem}")).unwrap_or_default();
+    let sizes = [npm::sizes(), jar::sizes(), aar::sizes()].into_iter().flat_map(told);
     let library = |size: Size| Some(format!("--library={}={}/{}", size.what, size.bytes, size.budget?));
     sizes.filter_map(library).collect()
 }

@@ -203,6 +203,8 @@ fn a_conversation_that_begins_with_it_is_in_the_list_when_there_is_something_to_
     ana.connect_in(Vec::new());
     ana.deliver(vec![damaged(800, 1)]);
     assert_eq!((ana.newest(), ana.asked(800)), (None, Some(1)));
+    ana.handle(vec![Input::Command(CommandId(1), Command::MarkRead(with_bo(), None))]);
+    assert_eq!(ana.store.history().conversation(with_bo()).unwrap().unwrap().read_up_to, None, "nothing is shown");
     ana.handle(vec![Input::Deleted(id(20))]);
     ana.handle(vec![Input::Wake]);
     assert_eq!(ana.newest(), Some(Some(MessageContent::Unreadable)));
