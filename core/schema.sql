@@ -197,3 +197,16 @@ CREATE TABLE early_read (
     conversation BLOB PRIMARY KEY,
     up_to        INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE last_said (
+    conversation BLOB PRIMARY KEY,
+    message      BLOB NOT NULL,
+    mls_group    BLOB NOT NULL,                 -- that it was sealed for first; zeros = not known any more
+    epoch        INTEGER NOT NULL               -- MLS's
+) STRICT;
+CREATE TABLE member_since (
+    id           INTEGER PRIMARY KEY,
+    conversation BLOB NOT NULL,
+    mls_group    BLOB NOT NULL,
+    epoch        INTEGER NOT NULL,              -- MLS's
+    UNIQUE (conversation, mls_group)
+) STRICT;

@@ -169,7 +169,7 @@ impl Thread {
 
     fn put(&self, db: &Connection, author: RosterEntry, content: &Content, place: Place) -> Outcome<MessageKey> {
         let (incoming, accepted_at) = match place {
-            Place::At(_) => (true, Some(content.created_at)),
+            Place::At(_) | Place::Before(_) => (true, Some(content.created_at)),
             Place::Pending => (false, None),
         };
         let new = NewMessage {

@@ -52,6 +52,10 @@ pub enum PlantedBug {
     TypingByRatchet,
     /// Signals of another time count.
     SignalsOfAnyTime,
+    /// A message names one that failed.
+    UnsentStaysNamed,
+    /// What was said in a group before this device was in it is missed.
+    MissesWhatWasBefore,
     /// Secrets of key packages are forgotten when the node is offered others.
     SecretsTooSoon,
 }

@@ -52,6 +52,8 @@ pub enum PlantedBug {
     EpochUnchecked,
     /// A message is taken that was sealed for an epoch that is over.
     PastMessages,
+    /// Some messages are not given to one of the devices that they are for.
+    KeptBack,
     /// Messages are taken although devices of members came or went.
     RosterUnchecked,
     /// A key package that is to be given once stays, and is given again.

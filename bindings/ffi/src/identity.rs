@@ -87,6 +87,8 @@ pub enum SecurityEventKind {
     /// A message is of another past of the conversation than the one that this device was shown, and cannot be read: the node shows
     /// people different things, or somebody tampered with the message. It is asked for again.
     ForkedConversation,
+    /// A device has sent a message that never came here, as what it said next shows: the node kept it back, or lost it. It is asked for.
+    MissingMessage,
     /// Something that this version has no name for. There is nothing of the kind yet.
     Other,
 }
@@ -100,6 +102,7 @@ impl From<chasqui::SecurityEventKind> for SecurityEventKind {
             chasqui::SecurityEventKind::ForgedMessage => Self::ForgedMessage,
             chasqui::SecurityEventKind::ForgedChange => Self::ForgedChange,
             chasqui::SecurityEventKind::ForkedConversation => Self::ForkedConversation,
+            chasqui::SecurityEventKind::MissingMessage => Self::MissingMessage,
             // A test fails when there is another.
             _ => Self::Other,
         }

@@ -358,6 +358,8 @@ export type SecurityEventKind =
    * people different things, or somebody tampered with the message. It is asked for again.
    */
   | 'forkedConversation'
+  /** A device has sent a message that never came here, as what it said next shows: the node kept it back, or lost it. It is asked for. */
+  | 'missingMessage'
   /** Something that this version has no name for. */
   | 'other';
 

@@ -73,6 +73,7 @@ pub(crate) fn security_event(event: &SecurityEvent) -> Value {
         SecurityEventKind::ForgedMessage => "forgedMessage",
         SecurityEventKind::ForgedChange => "forgedChange",
         SecurityEventKind::ForkedConversation => "forkedConversation",
+        SecurityEventKind::MissingMessage => "missingMessage",
         _ => "other",
     };
     json!({"number": number, "at": at, "kind": kind, "user": user, "device": device, "conversation": conversation})

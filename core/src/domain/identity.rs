@@ -63,16 +63,19 @@ pub enum SecurityEventKind {
     /// A message is of another past of the conversation than the one that this device was shown, and cannot be read: the node shows
     /// people different things, or somebody tampered with the message. It is asked for again.
     ForkedConversation,
+    /// A device has sent a message that never came here, as what it said next shows: the node kept it back, or lost it. It is asked for.
+    MissingMessage,
 }
 
 impl SecurityEventKind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::IdentityChanged,
         Self::OwnIdentityReplaced,
         Self::UntrustedDevice,
         Self::ForgedMessage,
         Self::ForgedChange,
         Self::ForkedConversation,
+        Self::MissingMessage,
     ];
 
     /// As it is stored.
@@ -84,6 +87,7 @@ impl SecurityEventKind {
             Self::ForgedMessage => 4,
             Self::ForgedChange => 5,
             Self::ForkedConversation => 6,
+            Self::MissingMessage => 7,
         }
     }
 

@@ -357,6 +357,11 @@ impl Mls<'_> {
         group.members().map(leaf).collect()
     }
 
+    /// How many changes it has seen.
+    pub(crate) fn epoch(&self, id: GroupId) -> Result<u64, Fault> {
+        Ok(self.load(id)?.epoch().as_u64())
+    }
+
     /// Forgets it, with its keys.
     pub(crate) fn forget(&self, id: GroupId) -> Result<(), Fault> {
         // Also one that this device was taken out of.

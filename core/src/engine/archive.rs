@@ -421,7 +421,8 @@ impl Engine {
         kind: ContentKind,
     ) -> Result<(), StoreError> {
         let Some(own) = self.account.as_ref().map(|account| account.device) else { return Ok(()) };
-        let mut content = Content { message: MessageId::from_bytes([0; 16]), created_at: turn.now, kind };
+        let mut content =
+            Content { message: MessageId::from_bytes([0; 16]), created_at: turn.now, kind, previous: None };
         let words = content.encode();
         let of = device.as_ref().map_or(&[][..], |device| device.as_bytes());
         content.message = name(&[b"chasqui/v1/history", own.as_bytes(), of, &words]);

@@ -1,7 +1,7 @@
 //! What apps ask for. Each is checked before anything is written, and durable before it is answered.
 
 use chasqui_wire::{
-    Content, ContentKind, ConversationId, ConversationKind, Limits, MessageId, Protection, Seq, UserId,
+    Content, ContentKind, ConversationId, ConversationKind, Limits, MessageId, Previous, Protection, Seq, UserId,
     direct_conversation,
 };
 
@@ -119,12 +119,12 @@ impl Engine {
         if text.is_empty() {
             return Ok(Err(Error::Invalid { detail: "the text is empty".into() }));
         }
-        let content = Content { message, created_at: turn.now, kind: ContentKind::Text(text) };
+        let content = Content { message, created_at: turn.now, kind: ContentKind::Text(text), previous: None };
         let body = content.encode();
         let limit = self.link.limits().unwrap_or(&Limits::DEFAULT).body_bytes as usize;
         let limit = match row.protection {
             Protection::NodeReadable => limit,
-            Protection::EndToEnd => limit.saturating_sub(SEALED_BYTES),
+            Protection::EndToEnd => limit.saturating_sub(SEALED_BYTES + Previous::MAX_BYTES),
         };
         if body.len() > limit {
             return Ok(Err(Error::TooLarge { size: body.len() as u64, limit: limit as u64 }));

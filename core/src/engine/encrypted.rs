@@ -5,11 +5,13 @@
 use bytes::Bytes;
 use chasqui_wire::{AckOutcome, Commit, ConversationId, Envelope, MessageId, RosterEntry, UserId};
 
+use super::chain::is_chained;
 use super::groups::{check, settle};
+use super::identity::Identity;
 use super::recovery::name;
 use super::{Engine, Turn};
 use crate::e2ee::{Distrust, Fault, GroupId, Mls};
-use crate::store::{self, ConversationRow, FlightRow, MessageRow, SecuredRow, StoreError};
+use crate::store::{self, ConversationRow, FlightRow, MessageRow, OutboxRow, SecuredRow, StoreError};
 
 /// What became of an encrypted envelope.
 pub(super) enum Read {
@@ -45,6 +47,7 @@ impl Engine {
         &mut self,
         turn: &Turn<'_>,
         conversation: &ConversationRow,
+        entry: &OutboxRow,
         message: &MessageRow,
     ) -> Result<Option<Sealed>, StoreError> {
         let Some(own) = self.account.as_ref().and_then(|account| account.own.as_ref()) else { return Ok(None) };
@@ -54,8 +57,17 @@ impl Engine {
         if let Some(body) = FlightRow::body(turn.db, message.key, group, epoch)? {
             return Ok(Some(Sealed { body, epoch, roster_checked }));
         }
-        match Mls::new(own, turn.db).seal(group, &header(message.id, conversation.id), &message.body) {
-            Ok(body) => {
+        let is_first = is_chained(entry, message) && !FlightRow::exists(turn.db, message.key)?;
+        let says = if is_first { self.chained(turn, conversation, message)? } else { message.body.clone() };
+        let mls = Mls::new(own, turn.db);
+        let sealed = mls.seal(group, &header(message.id, conversation.id), &says);
+        let said_at = || is_first.then(|| mls.epoch(group)).transpose();
+        match sealed.and_then(|body| Ok((body, said_at()?))) {
+            Ok((body, said_at)) => {
+                if let Some(epoch_of_group) = said_at {
+                    let was_sent = entry.first_sent_at.is_some();
+                    self.was_said(turn, conversation, message, (group, epoch_of_group), was_sent)?;
+                }
                 FlightRow::put(turn.db, message.key, group, epoch, &body)?;
                 self.keys_are_used(turn, conversation.id, row)?;
                 Ok(Some(Sealed { body, epoch, roster_checked }))
@@ -130,12 +142,15 @@ impl Engine {
         }
     }
 
+    pub(super) fn was_restored(&self) -> bool {
+        self.account.as_ref().is_some_and(Identity::was_restored)
+    }
+
     /// Whether everybody in the group should have the same past. A node that was restored has others, and says so; and what was lost,
     /// as a hole says, may have been the change that all others took over. Neither is to be told of.
     fn shares_its_past(&self, turn: &Turn<'_>, conversation: ConversationId) -> Result<bool, StoreError> {
-        let was_restored = self.account.as_ref().is_some_and(|account| account.era > 0);
         let known = ConversationRow::find(turn.db, conversation)?;
-        Ok(!was_restored && known.is_some_and(|conversation| !conversation.has_holes))
+        Ok(!self.was_restored() && known.is_some_and(|conversation| !conversation.has_holes))
     }
 
     /// Takes over what somebody else's commit does, or joins by a Welcome.
@@ -222,6 +237,7 @@ impl Engine {
                     row.renew_at = Some(self.renew_within_a_day(turn.now));
                 }
                 row.put(turn.db, conversation)?;
+                self.takes_part_in(turn, conversation, group)?;
                 if let Some(conversation) = ConversationRow::find(turn.db, conversation)? {
                     self.outbox.end_hold(conversation.key);
                 }

@@ -391,7 +391,8 @@ impl Engine {
         if offered.commit.is_some_and(|commit| renews(&commit)) {
             row.renew_at = None;
         }
-        row.put(turn.db, conversation)
+        row.put(turn.db, conversation)?;
+        row.group.map_or(Ok(()), |group| self.takes_part_in(turn, conversation, group))
     }
 
     /// What is of the epoch that the commit of this device leads to shows that the node has taken it, and that only its answer

@@ -39,6 +39,11 @@ impl Identity {
         self.linked().is_some()
     }
 
+    /// Whether the node was ever restored, as far as this device has heard.
+    pub(super) fn was_restored(&self) -> bool {
+        self.era > 0
+    }
+
     pub(super) fn sign_hello(&self, challenge: &Challenge, version: u32) -> [u8; 64] {
         self.sign(&signing::hello(self.realm, &challenge.nonce, self.device, version))
     }

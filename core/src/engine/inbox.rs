@@ -19,7 +19,7 @@ use crate::store::{
 };
 
 /// What is kept of a message that could not be opened: not what the node says it is. It is not empty, as what a history brings is.
-const NOT_OPENED: &[u8] = &[0];
+pub(super) const NOT_OPENED: &[u8] = &[0];
 
 /// How an entry is acknowledged.
 struct Dealt {
@@ -143,6 +143,7 @@ impl Engine {
             EntryKind::Hole(hole) => return self.hole(turn, hole).map(Some),
             EntryKind::Absence(absence) => {
                 store::note_absence(turn.db, absence.since)?;
+                store::note_lost(turn.db, None)?;
                 turn.changes.incomplete = true;
                 self.catch_up(turn)?;
                 Ok(AckOutcome::Noted)
@@ -327,6 +328,9 @@ impl Engine {
             turn.changed(conversation.id);
             return Ok(outcome);
         }
+        if let Ok(content) = &content {
+            self.miss_previous(turn, conversation, envelope, content)?;
+        }
         conversation.add(turn.db, envelope.seq, new.incoming)?;
         conversation.show(turn.db)?;
         if new.incoming {
@@ -368,6 +372,7 @@ impl Engine {
             return Ok(AckOutcome::Stored);
         }
         store::note_gap(turn.db, &conversation, gap.seq, gap.sender_user, gap.at)?;
+        store::note_lost(turn.db, Some(conversation.id))?;
         conversation.raise_head(turn.db, gap.seq)?;
         turn.changed(conversation.id);
         self.missed_in(turn, &conversation)?;
@@ -402,6 +407,7 @@ impl Engine {
         if store::note_hole(turn.db, &conversation, &NewHole { range, reason, since, sender: peer })? {
             turn.changes.incomplete = true;
         }
+        store::note_lost(turn.db, Some(conversation.id))?;
         conversation.raise_head(turn.db, range.last())?;
         turn.changed(conversation.id);
         self.missed_in(turn, &conversation)?;
@@ -490,7 +496,7 @@ pub(super) fn move_to_later(
     known: &MessageRow,
     seq: Seq,
 ) -> Result<(), StoreError> {
-    if known.seq.is_some_and(|before| before < seq) {
+    if known.is_out_of_place() || known.seq.is_some_and(|before| before < seq) {
         store::fill_gap(turn.db, conversation, seq)?;
         known.move_to(turn.db, seq)?;
         conversation.raise_head(turn.db, seq)?;

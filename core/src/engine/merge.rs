@@ -208,6 +208,9 @@ impl Engine {
                         && row.sender == archived.sender =>
                 {
                     came_after_all(turn, &conversation, &row, archived.created_at, &archived.body)?;
+                    if let Some(seq) = archived.seq.filter(|_| row.is_out_of_place()) {
+                        move_to_later(turn, &conversation, &row, seq)?;
+                    }
                     row.key
                 }
                 Some(row) if row.conversation == conversation.key && row.sender == archived.sender => {

@@ -5,6 +5,7 @@
 //! and carries out outputs; a driver that crashes anywhere in between loses nothing and says nothing twice.
 
 mod archive;
+mod chain;
 mod commands;
 mod encrypted;
 mod groups;

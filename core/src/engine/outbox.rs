@@ -247,7 +247,7 @@ impl Engine {
             Some(first) if node_time.millis_since(first) > MAX_AGE_MS => {
                 self.outbox.forget(conversation, queued);
                 OutboxRow::remove(turn.db, entry)?;
-                FlightRow::remove(turn.db, message.key)?;
+                self.was_not_said(turn, &conversation_row, entry, &row, &message)?;
                 if message.deleted {
                     self.said_to_nobody(turn, &message, row.only_device.is_some(), ErrorCode::NotFound)?;
                 } else {
@@ -259,16 +259,15 @@ impl Engine {
         }
         // What a restored node says of a message of which this device has heard nothing may be of an older past than what was
         // heard of those before it.
-        let was_restored = self.account.as_ref().is_some_and(|account| account.era > 0);
         let after_seq = match message.sender_device {
-            Some(device) if was_restored && row.reclaim.is_none() && row.resend_of.is_none() => {
+            Some(device) if self.was_restored() && row.reclaim.is_none() && row.resend_of.is_none() => {
                 store::last_heard(turn.db, conversation, device)?
             }
             _ => None,
         };
         let sealed = match conversation_row.protection {
             Protection::NodeReadable => Sealed { body: message.body, epoch: 0, roster_checked: false },
-            Protection::EndToEnd => match self.sealed(turn, &conversation_row, &message)? {
+            Protection::EndToEnd => match self.sealed(turn, &conversation_row, &row, &message)? {
                 Some(sealed) => sealed,
                 // The group is lost; the next turn begins another.
                 None => return Ok(false),
@@ -484,15 +483,15 @@ impl Engine {
         code: ErrorCode,
     ) -> Result<(), StoreError> {
         let Some(row) = OutboxRow::get(turn.db, queued.entry)? else { return Ok(()) };
+        let message = MessageRow::get(turn.db, row.message)?;
         OutboxRow::remove(turn.db, queued.entry)?;
-        FlightRow::remove(turn.db, row.message)?;
+        self.was_not_said(turn, conversation, queued.entry, &row, &message)?;
         if row.first_sent_at.is_some() && row.only_device.is_none() {
             AccountRow::uncount_sent(turn.db)?;
         }
         if let (ErrorCode::AccountDeleted, Some(peer)) = (code, conversation.peer) {
             self.account_deleted(turn, peer)?;
         }
-        let message = MessageRow::get(turn.db, row.message)?;
         if message.deleted {
             return self.said_to_nobody(turn, &message, row.only_device.is_some(), code);
         }

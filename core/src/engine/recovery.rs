@@ -13,6 +13,7 @@ use chasqui_wire::{
 };
 use ring::digest::{Context, SHA256};
 
+use super::inbox::move_to_later;
 use super::{Engine, Turn, encrypted};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
@@ -97,6 +98,10 @@ impl Engine {
                 continue;
             }
             let of = (missed.attempts == 0 && missed.author != own).then_some(missed.author);
+            if missed.attempts == 0 && missed.is_out_of_place {
+                // All mail is in, and it was not among it.
+                self.tell_of_missing(turn, missed.conversation, missed.sender, missed.author)?;
+            }
             requests.entry((missed.conversation, missed.attempts, of)).or_default().push(missed);
         }
         for ((conversation, attempts, of), all) in requests {
@@ -110,7 +115,12 @@ impl Engine {
                 let ids: Vec<MessageId> = some.iter().map(|missed| missed.id).collect();
                 let bytes: Vec<u8> = ids.iter().flat_map(|id| *id.as_bytes()).collect();
                 let id = name(&[b"chasqui/v1/resend-request", own.as_bytes(), &attempts.to_be_bytes(), &bytes]);
-                let content = Content { message: id, created_at: turn.now, kind: ContentKind::ResendRequest(ids) };
+                let content = Content {
+                    message: id,
+                    created_at: turn.now,
+                    kind: ContentKind::ResendRequest(ids),
+                    previous: None,
+                };
                 self.say_to_devices(turn, &conversation, id, content.encode(), of, None)?;
                 for missed in some {
                     let pause = PAUSES_MS[attempts as usize];
@@ -290,11 +300,15 @@ impl Engine {
         }
         if row.kind.is_missed() && !row.deleted {
             came_after_all(turn, conversation, &row, content.created_at, body)?;
+            if row.is_out_of_place() {
+                move_to_later(turn, conversation, &row, envelope.seq)?;
+            }
+            self.miss_previous(turn, conversation, envelope, content)?;
             if let ContentKind::Text(text) = &content.kind {
                 turn.index(IndexChange::add(row.key, text));
             }
-            if let Some(seq) = row.seq.filter(|_| Some(row.sender) == conversation.peer) {
-                self.tell_author_of_straggler(turn, conversation, seq)?;
+            if Some(row.sender) == conversation.peer {
+                self.tell_author_of_straggler(turn, conversation, row.seq.unwrap_or(envelope.seq))?;
             }
             turn.arranged(conversation);
         }

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 mod archive;
 mod awaited;
 mod bookkeeping;
+mod chain;
 mod clock;
 mod damage;
 mod encrypted;
@@ -210,7 +211,8 @@ fn envelope(number: u128, at: u64, body: Bytes) -> EntryKind {
 }
 
 fn text(number: u128, at: u64, text: &str) -> EntryKind {
-    let content = Content { message: id(number), created_at: NOW, kind: ContentKind::Text(text.into()) };
+    let content =
+        Content { message: id(number), created_at: NOW, kind: ContentKind::Text(text.into()), previous: None };
     envelope(number, at, content.encode())
 }
 
@@ -237,8 +239,10 @@ fn an_entry_that_always_fails_is_given_up_and_kept() {
 #[test]
 fn unknown_content_is_kept_and_damaged_content_is_said_to_be_so() {
     let mut ana = Ana::online();
-    let later = Content { message: id(101), created_at: NOW, kind: ContentKind::Unknown }.encode();
-    let foreign = Content { message: id(999), created_at: NOW, kind: ContentKind::Text("of another".into()) }.encode();
+    let later = Content { message: id(101), created_at: NOW, kind: ContentKind::Unknown, previous: None }.encode();
+    let foreign =
+        Content { message: id(999), created_at: NOW, kind: ContentKind::Text("of another".into()), previous: None }
+            .encode();
     let acks = ana.deliver(vec![
         envelope(101, 1, later),
         envelope(102, 2, Bytes::from_static(b"\xff\xff garbage")),

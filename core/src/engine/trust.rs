@@ -16,7 +16,7 @@ use super::{Engine, Reply, ResolvedUser, Secret, Turn, public_key};
 use crate::domain::{SecurityEventKind, Trust};
 use crate::e2ee::{Distrust, Fault};
 use crate::error::Error;
-use crate::store::{self, AccountRow, ConversationRow, IdentityRow, NewSecurityEvent, StoreError};
+use crate::store::{self, AccountRow, ConversationKey, ConversationRow, IdentityRow, NewSecurityEvent, StoreError};
 
 type Answer = Result<Result<Reply, Error>, StoreError>;
 
@@ -149,7 +149,7 @@ impl Engine {
         let Some(own) = self.account.as_ref().map(|account| account.device) else { return Ok(()) };
         let Some(conversation) = self.with_oneself(turn)? else { return Ok(()) };
         let (message, created_at) = (MessageId::from_bytes([0; 16]), turn.now);
-        let mut content = Content { message, created_at, kind: ContentKind::Comparison(comparison) };
+        let mut content = Content { message, created_at, kind: ContentKind::Comparison(comparison), previous: None };
         content.message = name(&[b"chasqui/v1/comparison", own.as_bytes(), &content.encode()]);
         self.say_to_devices(turn, &conversation, content.message, content.encode(), None, None)
     }
@@ -217,6 +217,23 @@ impl Engine {
         };
         let (user, device) = (by.map(|(user, _)| user), by.map(|(_, device)| device));
         self.tell_people(turn, &NewSecurityEvent { kind, user, device, conversation: Some(conversation) })
+    }
+
+    /// A message of this device's was kept back.
+    pub(super) fn tell_of_missing(
+        &self,
+        turn: &mut Turn<'_>,
+        conversation: ConversationKey,
+        user: UserId,
+        device: DeviceId,
+    ) -> Result<(), StoreError> {
+        // A restored node has forgotten some, and says that it was.
+        if self.was_restored() {
+            return Ok(());
+        }
+        let conversation = Some(ConversationRow::get(turn.db, conversation)?.id);
+        let kind = SecurityEventKind::MissingMessage;
+        self.tell_people(turn, &NewSecurityEvent { kind, user: Some(user), device: Some(device), conversation })
     }
 
     fn tell_people(&self, turn: &mut Turn<'_>, event: &NewSecurityEvent) -> Result<(), StoreError> {

@@ -89,7 +89,8 @@ fn drop_impossible_rows(db: &Connection) -> Result<(), StoreError> {
                  AND (kind IN (3, 4)) = (message IS NULL) AND (kind IN (3, 4) OR sender_device IS NOT NULL)
                  AND (kind = 4) = (until IS NOT NULL)
                  AND (until IS NULL OR (until >= anchor AND until & ~{NUMBER_MASK} = anchor & ~{NUMBER_MASK}))
-                 AND (state <> 1 OR (seq IS NOT NULL AND anchor = seq AND place = 0))
+                 AND (state <> 1 OR (seq IS NOT NULL AND anchor = seq AND place = 0)
+                      OR (kind IN (2, 5) AND seq IS NULL AND place = -1))
                  AND (state <> 0 OR (seq IS NULL AND incoming = 0)) AND (kind < 3 OR state = 1)
                  AND coalesce(failure, 0) >= 0",
                 is_seq("seq")

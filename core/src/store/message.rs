@@ -2,7 +2,7 @@
 //!
 //! The order is (anchor, place, id). An accepted message has its position as anchor and place 0; a pending one stands
 //! behind everything (anchor `PENDING`, place = its outbox entry); a failed one stays where it failed, behind what was
-//! the head then.
+//! the head then. What was kept back stands in front of what named it (place -1) until it comes.
 
 use bytes::Bytes;
 use chasqui_wire::{
@@ -27,6 +27,8 @@ const PENDING: i64 = i64::MAX;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
     At(Seq),
+    /// What should have come before what stands there.
+    Before(Seq),
     Pending,
 }
 
@@ -144,19 +146,22 @@ impl MessageRow {
     ) -> Result<Option<MessageKey>, StoreError> {
         let sql = "INSERT INTO message (conversation, message, anchor, place, seq, sender, sender_device, incoming,
                                         kind, state, created_at, accepted_at, body)
-                   VALUES (:conversation, :message, :anchor, 0, :seq, :sender, :sender_device, :incoming,
+                   VALUES (:conversation, :message, :anchor, :place, :seq, :sender, :sender_device, :incoming,
                            :kind, :state, :created_at, :accepted_at, :body)
                    ON CONFLICT (message) DO NOTHING";
-        let (seq, state) = match new.place {
-            Place::At(seq) => (Some(seq), State::Accepted),
-            Place::Pending => (None, State::Pending),
+        let at = |seq: Seq| seq.raw().cast_signed();
+        let (anchor, place, seq, state) = match new.place {
+            Place::At(seq) => (at(seq), 0, Some(seq), State::Accepted),
+            Place::Before(next) => (at(next), -1, None, State::Accepted),
+            Place::Pending => (PENDING, 0, None, State::Pending),
         };
         let inserted = connection.run(
             sql,
             named_params! {
                 ":conversation": conversation.key.0,
                 ":message": Sql(new.id),
-                ":anchor": seq.map_or(PENDING, |seq| seq.raw().cast_signed()),
+                ":anchor": anchor,
+                ":place": place,
                 ":seq": seq.map(Sql),
                 ":sender": Sql(new.sender),
                 ":sender_device": Sql(new.sender_device),
@@ -225,6 +230,17 @@ impl MessageRow {
         let parameters = params![self.key.0, State::Failed as i64, number, super::conversation::raw(head)];
         connection.run(sql, parameters)?;
         Ok(())
+    }
+
+    /// What it says to others is said with this besides.
+    pub(crate) fn set_body(connection: &Connection, key: MessageKey, body: &[u8]) -> Result<(), StoreError> {
+        connection.run("UPDATE message SET body = ?2 WHERE id = ?1", params![key.0, body])?;
+        Ok(())
+    }
+
+    /// Of what was kept back nobody knows where it belongs.
+    pub(crate) fn is_out_of_place(&self) -> bool {
+        self.state == State::Accepted && self.seq.is_none()
     }
 
     /// What could not be read came again.

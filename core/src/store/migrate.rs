@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::{StoreError, search};
 
-const MIGRATIONS: [&str; 13] = [
+const MIGRATIONS: [&str; 14] = [
     include_str!("../../migrations/0001_history.sql"),
     include_str!("../../migrations/0002_durability.sql"),
     include_str!("../../migrations/0003_holes.sql"),
@@ -18,6 +18,7 @@ const MIGRATIONS: [&str; 13] = [
     include_str!("../../migrations/0011_identity.sql"),
     include_str!("../../migrations/0012_renewal.sql"),
     include_str!("../../migrations/0013_key_packages.sql"),
+    include_str!("../../migrations/0014_chains.sql"),
 ];
 
 /// From here on the full-text index is as [`search`] writes it now.
@@ -88,7 +89,7 @@ mod tests {
         for (number, text, deleted) in [(1_u8, "good morning", false), (2, "good night", true), (3, "明天见", false)]
         {
             let kind = ContentKind::Text(text.to_owned());
-            let body = Content { message: id(number), created_at: Timestamp(0), kind }.encode();
+            let body = Content { message: id(number), created_at: Timestamp(0), kind, previous: None }.encode();
             let sql =
                 "INSERT INTO message (conversation, message, anchor, place, seq, sender, sender_device, incoming, kind,
                                             state, created_at, body, deleted)

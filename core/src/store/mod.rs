@@ -7,6 +7,7 @@ mod account;
 mod archive;
 mod ask;
 mod binding;
+mod chain;
 mod conversation;
 mod era;
 mod hole;
@@ -39,6 +40,7 @@ pub(crate) use account::AccountRow;
 pub(crate) use archive::{ArchiveCursor, TransferRow, restore_deliveries};
 pub(crate) use ask::Ask;
 pub(crate) use binding::{Binding, adopt, unlock, unlock_reader};
+pub(crate) use chain::{last_said, note_lost, note_member, set_last_said, unseal_after, was_member};
 pub(crate) use conversation::{
     ConversationHead, ConversationKey, ConversationRow, after as conversation_after, early_read, list, note_early_read,
     summary, total_unread, unread, unread_above,

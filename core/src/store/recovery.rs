@@ -16,6 +16,8 @@ pub(crate) struct Missed {
     pub(crate) author: DeviceId,
     /// How often it was asked for.
     pub(crate) attempts: u32,
+    /// It never came: see [`super::MessageRow::is_out_of_place`].
+    pub(crate) is_out_of_place: bool,
 }
 
 /// What nobody has deleted, where the user takes part. `CROSS` has SQLite begin with the few, and not look through all messages.
@@ -41,7 +43,8 @@ impl Missed {
             pauses.iter().zip(1..).map(|(pause, asked)| format!(" WHEN {asked} THEN {pause}")).collect();
         let sql = format!(
             "SELECT message.id AS id, message.conversation AS conversation, message.message AS message,
-                    message.sender AS sender, message.sender_device AS author, recovery.attempts AS attempts
+                    message.sender AS sender, message.sender_device AS author, recovery.attempts AS attempts,
+                    message.seq IS NULL AS is_out_of_place
              {} AND (recovery.ask_at <= :now
                  OR recovery.ask_at > :now + CASE recovery.attempts{pause} ELSE 0 END) ORDER BY message.anchor LIMIT 1000",
             open()
@@ -54,6 +57,7 @@ impl Missed {
                 sender: row.wire("sender")?,
                 author: row.wire("author")?,
                 attempts: row.get("attempts")?,
+                is_out_of_place: row.get("is_out_of_place")?,
             })
         };
         connection.all(&sql, rusqlite::named_params! { ":now": Sql(now) }, read)

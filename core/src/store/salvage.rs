@@ -18,7 +18,7 @@ use crate::domain::{Salvage, SavedTable};
 const FIRST: [&str; 6] = ["account", "owner", "binding", "outbox", "conversation", "message"];
 /// Nothing to save: `room` is empty, and tables keep their numbers in `sqlite_sequence` themselves. The keys of groups may be older than
 /// what was said with them, and none is used twice: groups are begun anew.
-const SKIPPED: [&str; 5] = ["room", "sqlite_sequence", "mls", "secured", "flight"];
+const SKIPPED: [&str; 7] = ["room", "sqlite_sequence", "mls", "secured", "flight", "last_said", "member_since"];
 /// How far behind damage it is looked for more, when doubling steps found nothing: rows, and rows a step.
 const FAR: i64 = 1 << 20;
 const STRIDE: i64 = 16;

@@ -108,6 +108,7 @@ pub(crate) fn shadow_groups(connection: &Connection) -> Result<(), StoreError> {
     let tables = [
         "mls",
         "secured",
+        "member_since",
         "group_change",
         "dealt_with",
         "conversation",
@@ -127,7 +128,9 @@ pub(crate) fn shadow_groups(connection: &Connection) -> Result<(), StoreError> {
 
 /// Whoever this device is next has no part in what it was in.
 pub(crate) fn forget_groups(connection: &Connection) -> Result<(), StoreError> {
-    Ok(connection.execute_batch("DELETE FROM flight; DELETE FROM secured; DELETE FROM mls")?)
+    let sql =
+        "DELETE FROM flight; DELETE FROM secured; DELETE FROM mls; DELETE FROM last_said; DELETE FROM member_since";
+    Ok(connection.execute_batch(sql)?)
 }
 
 /// A message as it was encrypted.
@@ -161,8 +164,14 @@ impl FlightRow {
         Ok(())
     }
 
-    pub(crate) fn remove(connection: &Connection, message: MessageKey) -> Result<(), StoreError> {
-        connection.run("DELETE FROM flight WHERE message = ?", params![message.0])?;
-        Ok(())
+    /// Whether it was encrypted, for whichever epoch.
+    pub(crate) fn exists(connection: &Connection, message: MessageKey) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM flight WHERE message = ?)";
+        connection.one(sql, params![message.0], |row| row.get(0))
+    }
+
+    /// Says whether there was one.
+    pub(crate) fn remove(connection: &Connection, message: MessageKey) -> Result<bool, StoreError> {
+        Ok(connection.run("DELETE FROM flight WHERE message = ?", params![message.0])? > 0)
     }
 }

@@ -14,6 +14,35 @@ pub struct Content {
     pub created_at: Timestamp,
     /// What it says.
     pub kind: ContentKind,
+    /// In encrypted conversations: what its device said there before.
+    pub previous: Option<Previous>,
+}
+
+/// What a device said before, for people: whoever should have it and does not knows that it was kept back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Previous {
+    /// Which message.
+    pub message: MessageId,
+    /// The MLS group that it was sealed for.
+    pub group: [u8; 16],
+    /// Its epoch then, MLS's. Who was in the group at that epoch should have the message.
+    pub epoch: u64,
+}
+
+impl Previous {
+    /// Bytes that a [`Content`] grows by when it names one, at most: three fields, and their length.
+    pub const MAX_BYTES: usize = 49;
+
+    fn parse(previous: &v1::Previous) -> Result<Self, ContentError> {
+        let message =
+            MessageId::from_slice(&previous.message).map_err(|_| ContentError("a message id is not 16 bytes"))?;
+        let group = previous.group.as_ref().try_into().map_err(|_| ContentError("a group id is not 16 bytes"))?;
+        Ok(Self { message, group, epoch: previous.epoch })
+    }
+
+    fn wire(&self) -> v1::Previous {
+        v1::Previous { message: self.message.wire(), group: Bytes::copy_from_slice(&self.group), epoch: self.epoch }
+    }
 }
 
 /// What a message says.
@@ -192,7 +221,8 @@ impl Content {
             Some(v1::content::Kind::Comparison(comparison)) => ContentKind::Comparison(Comparison::parse(&comparison)?),
             None => ContentKind::Unknown,
         };
-        Ok(Self { message, created_at: Timestamp(content.created_at), kind })
+        let previous = content.previous.as_ref().map(Previous::parse).transpose()?;
+        Ok(Self { message, created_at: Timestamp(content.created_at), kind, previous })
     }
 
     /// The body to put into an envelope.
@@ -209,7 +239,8 @@ impl Content {
             ContentKind::Comparison(comparison) => Some(v1::content::Kind::Comparison(comparison.wire())),
             ContentKind::Unknown => None,
         };
-        let content = v1::Content { message: self.message.wire(), created_at: self.created_at.0, kind };
+        let previous = self.previous.as_ref().map(Previous::wire);
+        let content = v1::Content { message: self.message.wire(), created_at: self.created_at.0, kind, previous };
         content.encode_to_vec().into()
     }
 }

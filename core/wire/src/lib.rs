@@ -49,7 +49,7 @@ pub use archive::{
     ArchivePage, ArchivedConversation, ArchivedDelivery, ArchivedMessage, ArchivedMissing, ArchivedUser, BackupHead,
     HistoryNext, HistoryPiece, HistoryRequest,
 };
-pub use content::{Comparison, Content, ContentError, ContentKind, Linking, LinkingGrant, LinkingStep};
+pub use content::{Comparison, Content, ContentError, ContentKind, Linking, LinkingGrant, LinkingStep, Previous};
 pub use delivery::{Ack, AckItem, AckOutcome, Deliver, Drained, Entry, EntryKind, Envelope};
 pub use direct::direct_conversation;
 pub use encryption::{Claim, Claimed, KeyPackage, KeyPackages, KeyPackagesLeft};

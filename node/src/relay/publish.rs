@@ -272,7 +272,10 @@ impl Step<'_> {
             is_request: plan.is_request,
         };
         match plan.mail {
-            PlannedMail::Message(route) => {
+            PlannedMail::Message(mut route) => {
+                if planted(PlantedBug::KeptBack) && send.message.as_bytes()[15].is_multiple_of(8) {
+                    route.takers.pop();
+                }
                 for &(device, reason) in &route.passed_over {
                     self.miss(device, conversation, SeqRange::one(seq), reason)?;
                 }

@@ -196,7 +196,7 @@ impl Device {
 
     /// What it asks for because it could not read it, or will once its user has accepted the request.
     pub(super) fn awaited(&self) -> Vec<Awaited> {
-        let sql = "SELECT conversation.conversation, request = 1, seq, message.message
+        let sql = "SELECT conversation.conversation, request = 1, anchor, message.message
                    FROM message JOIN conversation ON conversation.id = message.conversation
                    WHERE message.kind = 5 AND message.deleted = 0 AND request <> 2";
         let mut statement = self.database().prepare_cached(sql).expect("the history can be queried");

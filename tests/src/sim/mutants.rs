@@ -59,6 +59,11 @@ impl Mutant {
         core("signals-of-any-time", "what the node repeats of signals is believed", Core::SignalsOfAnyTime),
         core("secrets-too-soon", "secrets are forgotten before the node has other key packages", Core::SecretsTooSoon)
             .encrypted(),
+        core("unsent-stays-named", "a message names one that failed as said before it", Core::UnsentStaysNamed)
+            .within(Weather::Strangers)
+            .encrypted(),
+        core("misses-what-was-before", "what was said before a device joined is missed", Core::MissesWhatWasBefore)
+            .encrypted(),
         node("no-idempotency", "a repeated message id is accepted anew", Node::NoIdempotency),
         node("emit-before-commit", "the node answers although its commit failed", Node::EmitBeforeCommit),
         node("delete-before-ack", "the node deletes what it delivered", Node::DeleteBeforeAck),
@@ -98,6 +103,7 @@ impl Mutant {
             .encrypted(),
         node("roster-unchecked", "the node takes messages while its roster is out of date", Node::RosterUnchecked)
             .encrypted(),
+        node("kept-back", "the node keeps some messages from a device", Node::KeptBack).encrypted(),
         node("package-given-twice", "the node gives a one-time key package to two", Node::PackageGivenTwice)
             .encrypted(),
         node("reuse-seq", "a restored node gives positions twice", Node::ReuseSeq).within(Weather::Restores),

@@ -313,9 +313,14 @@ async fn bodies_that_cannot_be_read() {
         message: mallory.send(bo, 77).message,
         created_at: Timestamp(0),
         kind: ContentKind::Text("x".into()),
+        previous: None,
     };
-    let unknown =
-        Content { message: mallory.send(bo, 4).message, created_at: Timestamp(i64::MAX), kind: ContentKind::Unknown };
+    let unknown = Content {
+        message: mallory.send(bo, 4).message,
+        created_at: Timestamp(i64::MAX),
+        kind: ContentKind::Unknown,
+        previous: None,
+    };
     let bodies = [
         good.body.clone(),
         Bytes::from(vec![0xFF; 64 * 1024]),

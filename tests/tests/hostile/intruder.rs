@@ -88,7 +88,12 @@ impl Intruder {
     /// A message that is in order.
     pub(crate) fn send(&self, to: UserId, number: u8) -> Send {
         let message = MessageId::from_bytes([0xEE, 0, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, number]);
-        let content = Content { message, created_at: Timestamp(0), kind: ContentKind::Text(format!("mail {number}")) };
+        let content = Content {
+            message,
+            created_at: Timestamp(0),
+            kind: ContentKind::Text(format!("mail {number}")),
+            previous: None,
+        };
         Send {
             message,
             conversation: self.conversation_with(to),

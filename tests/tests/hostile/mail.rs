@@ -81,11 +81,9 @@ impl Talk {
         self.ana_gets(from_bo).await;
         self.ana.send_text(self.chat, from_ana).await.unwrap();
         self.bo.gets(self.chat, from_ana).await;
-        let is_readable = |message: &&chasqui::Message| matches!(message.content, MessageContent::Text(_));
-        self.ana.until(self.chat, "all to be readable", |all| all.iter().all(is_readable)).await;
-        let mut wanted: Vec<&str> = said.to_vec();
-        wanted.extend([from_bo, from_ana]);
-        assert_eq!(self.ana.texts(self.chat).await, wanted);
+        let wanted: Vec<&str> = said.iter().copied().chain([from_bo, from_ana]).collect();
+        let is_all = |all: &[&chasqui::Message]| all.iter().map(|message| text(message)).eq(wanted.iter().copied());
+        self.ana.until(self.chat, &format!("{wanted:?}"), is_all).await;
     }
 
     async fn told(&self) -> Vec<SecurityEventKind> {
@@ -138,18 +136,51 @@ async fn a_message_that_never_comes() {
     let talk = Talk::begun().await;
     let held = talk.held(&["one", "two", "three"]).await;
     talk.node.swallow(&held[1]);
+    talk.node.let_pass();
     talk.node.says(vec![held[0].clone(), held[2].clone()]).await;
-    talk.goes_on(&["hello Bo", "hello Ana", "one", "three"]).await;
+    talk.ana_gets("two").await;
+    assert_eq!(talk.told().await, [SecurityEventKind::MissingMessage]);
+    talk.goes_on(&["hello Bo", "hello Ana", "one", "two", "three"]).await;
+}
+
+/// Nor does the change that comes after it, so that nobody understands what would tell of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_never_comes_with_the_change_after_it() {
+    let talk = Talk::begun().await;
+    let held = talk.held(&["one", "two"]).await;
+    talk.node.says(vec![held[0].clone()]).await;
+    talk.node.swallow(&held[1]);
+    let (commit, says, _laptop) = talk.held_change().await;
+    talk.node.swallow(&commit);
+    talk.node.let_pass();
+    assert_eq!(talk.node.says(vec![says]).await, AckOutcome::Unreadable);
+    talk.ana_gets("from three devices").await;
+    talk.ana_gets("two").await;
+    assert_eq!(talk.told().await, [SecurityEventKind::MissingMessage]);
+    talk.goes_on(&["hello Bo", "hello Ana", "one", "two", "from three devices"]).await;
+}
+
+/// After the last of them nothing tells of it: nobody but Ana, who has not read it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_message_that_never_comes() {
+    let talk = Talk::begun().await;
+    let held = talk.held(&["one", "two"]).await;
+    talk.node.swallow(&held[1]);
+    talk.node.says(vec![held[0].clone()]).await;
     // The node can say that it was received, and not that it was read.
     talk.ana.mark_read(talk.chat, None).await.unwrap();
     let state_of = |all: &[&chasqui::Message], wanted: &str| {
         all.iter().find(|message| text(message) == wanted).map(|message| message.state)
     };
-    let is_read = |all: &[&chasqui::Message]| state_of(all, "three") == Some(MessageState::Read);
-    talk.bo.until(talk.chat, "the third to be read", is_read).await;
+    let is_read = |all: &[&chasqui::Message]| state_of(all, "one") == Some(MessageState::Read);
+    talk.bo.until(talk.chat, "the first to be read", is_read).await;
     talk.bo
         .until(talk.chat, "the second not to be read", |all| state_of(all, "two") == Some(MessageState::Received))
         .await;
+    assert_eq!(talk.told().await, []);
+    // What is said next tells.
+    talk.goes_on(&["hello Bo", "hello Ana", "one", "two"]).await;
+    assert_eq!(talk.told().await, [SecurityEventKind::MissingMessage]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -125,7 +125,8 @@ fn a_commit_that_was_lost_while_another_waits_is_no_fork() {
         // Bo's is of the same epoch, and does not arrive.
         bo.change(group, &[], &[], |_| Ok(())).unwrap();
         bo.merge(group).unwrap();
-        let content = Content { message: id(900), created_at: NOW, kind: ContentKind::Text("hello".into()) };
+        let content =
+            Content { message: id(900), created_at: NOW, kind: ContentKind::Text("hello".into()), previous: None };
         let (conversation, protection) = (offer.conversation, Protection::EndToEnd);
         let body = bo.seal(group, &header(id(900), conversation), &content.encode()).unwrap();
         let EntryKind::Envelope(base) = envelope(900, 4, body) else { unreachable!() };

@@ -20,6 +20,7 @@ const FIXTURES: [&str; MIGRATIONS.len()] = [
     include_str!("../../../migrations/fixtures/0011.sql"),
     include_str!("../../../migrations/fixtures/0012.sql"),
     include_str!("../../../migrations/fixtures/0013.sql"),
+    include_str!("../../../migrations/fixtures/0014.sql"),
 ];
 
 /// A history that the version of this schema left behind.

@@ -7,6 +7,10 @@ pub struct Content {
     /// The author's clock.
     #[prost(int64, tag = "2")]
     pub created_at: i64,
+    /// In encrypted conversations: what the same device said there before, for people. Whoever lacks it asks for it. Not set in what it says
+    /// first.
+    #[prost(message, optional, tag = "15")]
+    pub previous: ::core::option::Option<Previous>,
     #[prost(oneof = "content::Kind", tags = "3, 4, 5, 6, 7, 8")]
     pub kind: ::core::option::Option<content::Kind>,
 }
@@ -27,6 +31,19 @@ pub mod content {
         #[prost(message, tag = "8")]
         Comparison(super::Comparison),
     }
+}
+/// A message, and when it was sealed: whoever was in the group then should have it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Previous {
+    /// Its id, 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub message: ::prost::bytes::Bytes,
+    /// The MLS group's id, 16 bytes.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub group: ::prost::bytes::Bytes,
+    /// MLS's, for the first time.
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Text {

@@ -7,9 +7,9 @@ use chasqui_wire::{
     Comparison, Content, ContentKind, ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind,
     Envelope, Era, ErrorCode, Gap, GapReason, Goodbye, GoodbyeReason, Hello, HistoryNext, HistoryPiece, HistoryRequest,
     Hole, HoleReason, KeyPackage, KeyPackages, KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame,
-    Ping, Pong, Progress, Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send,
-    Seq, SeqRange, SeqRanges, Signal, SignalBody, SignalKind, StorageClass, Timestamp, Unsupported, UserId, Verdict,
-    Welcome,
+    Ping, Pong, Previous, Progress, Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry,
+    Send, Seq, SeqRange, SeqRanges, Signal, SignalBody, SignalKind, StorageClass, Timestamp, Unsupported, UserId,
+    Verdict, Welcome,
 };
 
 pub(crate) const REALM: RealmId = RealmId::from_bytes(id(0x10));
@@ -101,11 +101,14 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
             ContentKind::Comparison(Comparison { user: ANA, identity_key: [6; 32], verified: true, at: NOON }),
         ),
     ];
-    let content = content.map(|(name, kind)| (name, Content { message: MESSAGE, created_at: NOON, kind }));
+    let says = |kind, previous| Content { message: MESSAGE, created_at: NOON, kind, previous };
+    let after = Previous { message: ORIGINAL, group: [5; 16], epoch: 7 };
+    let linked = ("text-after", says(ContentKind::Text("And another one.".to_owned()), Some(after)));
+    let content = content.map(|(name, kind)| (name, says(kind, None))).into_iter().chain([linked]);
 
     let client = client.into_iter().map(|(name, frame)| (format!("client-{name}"), Sample::Client(frame)));
     let node = node.into_iter().map(|(name, frame)| (format!("node-{name}"), Sample::Node(frame)));
-    let content = content.into_iter().map(|(name, content)| (format!("content-{name}"), Sample::Content(content)));
+    let content = content.map(|(name, content)| (format!("content-{name}"), Sample::Content(content)));
     let signals = [("typing", SignalKind::Typing), ("stopped", SignalKind::Stopped)];
     let signals = signals
         .into_iter()

@@ -7,9 +7,9 @@ use chasqui_wire::{
     Comparison, Content, ContentKind, ConversationId, ConversationKind, Deliver, DeviceId, Drained, Entry, EntryKind,
     Envelope, Era, ErrorCode, Gap, GapReason, Goodbye, GoodbyeReason, Hello, HistoryNext, HistoryPiece, HistoryRequest,
     Hole, HoleReason, KeyPackage, KeyPackages, KeyPackagesLeft, Limits, Linking, LinkingStep, MessageId, NodeFrame,
-    Ping, Pong, Progress, Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry, Send,
-    Seq, SeqRange, SeqRanges, Signal, SignalBody, SignalKind, StorageClass, Timestamp, Unsupported, UserId, Verdict,
-    Welcome,
+    Ping, Pong, Previous, Progress, Protection, Read, ReadNotice, RealmId, Receipt, ReceiptKind, Rejected, RosterEntry,
+    Send, Seq, SeqRange, SeqRanges, Signal, SignalBody, SignalKind, StorageClass, Timestamp, Unsupported, UserId,
+    Verdict, Welcome,
 };
 use proptest::array::{uniform16, uniform32};
 use proptest::collection::vec;
@@ -76,7 +76,10 @@ pub(crate) fn content() -> impl Strategy<Value = Content> {
     });
     let comparison = comparison().prop_map(ContentKind::Comparison);
     let kind = prop_oneof![text, request, linking, history, piece, comparison, Just(ContentKind::Unknown)];
-    (message(), timestamp(), kind).prop_map(|(message, created_at, kind)| Content { message, created_at, kind })
+    let previous = (message(), uniform16(any::<u8>()), any::<u64>());
+    let previous = maybe(previous.prop_map(|(message, group, epoch)| Previous { message, group, epoch }));
+    let content = (message(), timestamp(), kind, previous);
+    content.prop_map(|(message, created_at, kind, previous)| Content { message, created_at, kind, previous })
 }
 
 fn comparison() -> impl Strategy<Value = Comparison> {
