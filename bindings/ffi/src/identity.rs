@@ -89,6 +89,9 @@ pub enum SecurityEventKind {
     ForkedConversation,
     /// A device has sent a message that never came here, as what it said next shows: the node kept it back, or lost it. It is asked for.
     MissingMessage,
+    /// Others took all key packages that the node had of this device, and used few. Whoever does that has more conversations begun with the
+    /// one that is given again and again. The node is given new ones.
+    KeyPackagesExhausted,
     /// Something that this version has no name for. There is nothing of the kind yet.
     Other,
 }
@@ -103,6 +106,7 @@ impl From<chasqui::SecurityEventKind> for SecurityEventKind {
             chasqui::SecurityEventKind::ForgedChange => Self::ForgedChange,
             chasqui::SecurityEventKind::ForkedConversation => Self::ForkedConversation,
             chasqui::SecurityEventKind::MissingMessage => Self::MissingMessage,
+            chasqui::SecurityEventKind::KeyPackagesExhausted => Self::KeyPackagesExhausted,
             // A test fails when there is another.
             _ => Self::Other,
         }

@@ -360,6 +360,11 @@ export type SecurityEventKind =
   | 'forkedConversation'
   /** A device has sent a message that never came here, as what it said next shows: the node kept it back, or lost it. It is asked for. */
   | 'missingMessage'
+  /**
+   * Others took all key packages that the node had of this device, and used few. Whoever does that has more conversations begun with the
+   * one that is given again and again. The node is given new ones.
+   */
+  | 'keyPackagesExhausted'
   /** Something that this version has no name for. */
   | 'other';
 

@@ -74,6 +74,7 @@ pub(crate) fn security_event(event: &SecurityEvent) -> Value {
         SecurityEventKind::ForgedChange => "forgedChange",
         SecurityEventKind::ForkedConversation => "forkedConversation",
         SecurityEventKind::MissingMessage => "missingMessage",
+        SecurityEventKind::KeyPackagesExhausted => "keyPackagesExhausted",
         _ => "other",
     };
     json!({"number": number, "at": at, "kind": kind, "user": user, "device": device, "conversation": conversation})

@@ -65,10 +65,13 @@ pub enum SecurityEventKind {
     ForkedConversation,
     /// A device has sent a message that never came here, as what it said next shows: the node kept it back, or lost it. It is asked for.
     MissingMessage,
+    /// Others took all key packages that the node had of this device, and used few. Whoever does that has more conversations begun with the
+    /// one that is given again and again. The node is given new ones.
+    KeyPackagesExhausted,
 }
 
 impl SecurityEventKind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::IdentityChanged,
         Self::OwnIdentityReplaced,
         Self::UntrustedDevice,
@@ -76,6 +79,7 @@ impl SecurityEventKind {
         Self::ForgedChange,
         Self::ForkedConversation,
         Self::MissingMessage,
+        Self::KeyPackagesExhausted,
     ];
 
     /// As it is stored.
@@ -88,6 +92,7 @@ impl SecurityEventKind {
             Self::ForgedChange => 5,
             Self::ForkedConversation => 6,
             Self::MissingMessage => 7,
+            Self::KeyPackagesExhausted => 8,
         }
     }
 

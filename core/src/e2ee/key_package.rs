@@ -85,6 +85,11 @@ impl Mls<'_> {
         })
     }
 
+    /// How many of those that are given once the node has, or has given to somebody who did not use them: it said so of each.
+    pub(crate) fn unused_key_packages(&self, now: Timestamp) -> Result<u32, StoreError> {
+        self.provider.storage.confirmed_key_packages(now.plus_millis(PAUSE_MS).0)
+    }
+
     /// Makes so many that are given once, and perhaps one of last resort, to be given to the node now; all in one transaction.
     pub(crate) fn offer_key_packages(
         &self,

@@ -133,6 +133,13 @@ impl<'a> Storage<'a> {
         self.db.one(sql, params![Label::KeyPackage as u8, now, latest], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
+    /// Of those that are given once, how many serve for longer than until `pause`, which is set for what nobody has answered.
+    pub(super) fn confirmed_key_packages(&self, pause: i64) -> Result<u32, StoreError> {
+        let sql =
+            "SELECT count(*) FROM mls WHERE label = ?1 AND forget_at IS NULL AND is_last_resort = 0 AND renew_at > ?2";
+        self.db.one(sql, params![Label::KeyPackage as u8, pause], |row| row.get(0))
+    }
+
     /// Those that would be replaced before `at` or after `latest` are replaced then.
     pub(super) fn defer_key_packages(&self, at: i64, latest: i64) -> Result<(), StoreError> {
         let sql = "UPDATE mls SET renew_at = ?2

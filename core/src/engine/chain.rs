@@ -5,10 +5,10 @@
 //! that stored the next one, and people are told when all mail is in and it was not among it. A message that was never sent is named by none.
 
 use bytes::Bytes;
-use chasqui_wire::{Content, ContentKind, ConversationId, Envelope, Previous, Protection};
+use chasqui_wire::{Content, ContentKind, ConversationId, Envelope, Limits, Previous, Protection};
 
 use super::{Engine, Turn};
-use crate::e2ee::{Fault, GroupId, Mls};
+use crate::e2ee::{Fault, GroupId, Mls, SEALED_BYTES};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
     self, ConversationRow, FlightRow, MessageKind, MessageRow, NewMessage, OutboxKey, OutboxRow, Place, StoreError,
@@ -32,7 +32,12 @@ impl Engine {
         if content.previous == previous || content.kind == ContentKind::Unknown {
             return Ok(body);
         }
-        let body = Content { previous, ..content }.encode();
+        let (alone, body) = (body, Content { previous, ..content }.encode());
+        let limit = self.link.limits().unwrap_or(&Limits::DEFAULT).body_bytes as usize;
+        if body.len() + SEALED_BYTES > limit {
+            // An earlier version took what has no room for this, or the node takes less than it did.
+            return Ok(alone);
+        }
         MessageRow::set_body(turn.db, message.key, &body)?;
         Ok(body)
     }

@@ -158,6 +158,11 @@ impl Engine {
         if self.groups.are_packages_offered() {
             return Ok(());
         }
+        // All Welcomes that used some are in. A restored node has others than it was given.
+        let is_dry = left.one_time == 0 && left.last_resort && !self.was_restored();
+        if is_dry && mls.unused_key_packages(now)? >= PACKAGES_LOW {
+            self.tell_of_exhaustion(turn)?;
+        }
         let stale = mls.stale_key_packages(now)?;
         if stale == Stale::Nothing && left.last_resort && left.one_time >= PACKAGES_LOW {
             return Ok(());

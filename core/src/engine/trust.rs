@@ -236,6 +236,12 @@ impl Engine {
         self.tell_people(turn, &NewSecurityEvent { kind, user: Some(user), device: Some(device), conversation })
     }
 
+    /// Somebody took what others need to write to this device.
+    pub(super) fn tell_of_exhaustion(&self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        let kind = SecurityEventKind::KeyPackagesExhausted;
+        self.tell_people(turn, &NewSecurityEvent { kind, user: None, device: None, conversation: None })
+    }
+
     fn tell_people(&self, turn: &mut Turn<'_>, event: &NewSecurityEvent) -> Result<(), StoreError> {
         turn.changes.security |= store::note_security_event(turn.db, event, turn.now)?;
         Ok(())

@@ -8,6 +8,8 @@ use crate::domain::{SecurityEvent, SecurityEventKind, Trust};
 
 /// The most events that are kept: the newest.
 const EVENTS: u32 = 1_000;
+/// Before the same event is told once more.
+const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// What is known of somebody's identity.
 #[derive(Clone, Copy, Debug)]
@@ -191,9 +193,11 @@ pub(crate) fn note_security_event(
 ) -> Result<bool, StoreError> {
     let of = || (new.kind.number(), new.user.map(Sql), new.device.map(Sql), new.conversation.map(Sql));
     let sql = "SELECT EXISTS (SELECT 1 FROM security_event WHERE id > (SELECT max(id) FROM security_event) - 16
-               AND kind = ?1 AND user IS ?2 AND device IS ?3 AND conversation IS ?4)";
-    let is_known: bool = connection.one(sql, of(), |row| row.get(0))?;
-    // A new identity is news each time.
+               AND kind = ?1 AND user IS ?2 AND device IS ?3 AND conversation IS ?4 AND abs(at - ?5) < ?6)";
+    let (kind, user, device, conversation) = of();
+    let parameters = params![kind, user, device, conversation, Sql(at), DAY_MS];
+    let is_known: bool = connection.one(sql, parameters, |row| row.get(0))?;
+    // The same is told once a day. A new identity is news each time.
     if is_known && new.kind != SecurityEventKind::IdentityChanged {
         return Ok(false);
     }

@@ -2,7 +2,7 @@
 //!
 //! A device that cannot read something asks its author's device like this, and is answered like this: no user says or
 //! misses anything by it. So nobody else's device gets it or is passed over, no gap or hole stands for it, and it answers
-//! no request. To a stranger it costs what any message does.
+//! no request. To a stranger it costs what any message does; of what is for another device of the same user nobody is asked.
 
 use chasqui_wire::{DeviceId, ErrorCode, MessageId, Send, Seq, Timestamp};
 use rusqlite::OptionalExtension as _;
@@ -67,6 +67,13 @@ impl Step<'_> {
         let Some((seq, at)) = found.optional()? else { return Ok(Err(NO_ORIGINAL)) };
         let seq = Seq::from_raw(seq).ok_or(RelayError::Damaged("a position out of bounds"))?;
         Ok(Ok(Some(Original { seq, at: Timestamp(at) })))
+    }
+
+    /// Whether it is for another device of the same user.
+    pub(super) fn is_for_own_device(&mut self, who: Who, send: &Send) -> Result<bool, RelayError> {
+        let Some(device) = send.only_device else { return Ok(false) };
+        let Some(row) = self.device_row(device)? else { return Ok(false) };
+        Ok(self.active_devices(who.user)?.iter().any(|active| active.row == row))
     }
 
     /// To one of the devices that a message would go to.

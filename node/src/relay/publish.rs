@@ -170,8 +170,13 @@ impl Step<'_> {
         if takes_position && head.is_some_and(|head| head.number() == Seq::NUMBER_MAX && head.era() >= self.era()) {
             return Ok(Err(No(ErrorCode::NotSupported, "the conversation has no positions left", 0)));
         }
-        let gate = self.gate(conversation.map(|(row, _)| row), who.user, peer)?;
-        if peer != who.user {
+        // Of what a device says to another one of its user the peer gets nothing.
+        let stays_home = self.is_for_own_device(who, send)?;
+        let gate = match stays_home {
+            true => Gate::Open,
+            false => self.gate(conversation.map(|(row, _)| row), who.user, peer)?,
+        };
+        if peer != who.user && !stays_home {
             if self.active_devices(peer)?.is_empty() {
                 return Ok(Err(if self.is_deleted(peer)? {
                     No(ErrorCode::AccountDeleted, "the peer deleted the account", 0)

@@ -294,3 +294,37 @@ fn packages_of_a_version_that_renewed_none_are_replaced_at_once() {
     ana.gives_after(1);
     assert!(!ana.can_be_added_by(&first.last_resort.unwrap()));
 }
+
+/// Fifty devices of somebody who will never write.
+#[test]
+fn who_takes_all_and_uses_none_is_told_of() {
+    const DRY: KeyPackagesLeft = KeyPackagesLeft { one_time: 0, last_resort: true };
+    let told = |ana: &Ana| ana.store.history().security_events(0, 100).unwrap();
+    let (mut ana, _) = linked();
+    let others = ana.gives(DRY).expect("new ones");
+    let events = told(&ana);
+    let [event] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!(event.kind, crate::domain::SecurityEventKind::KeyPackagesExhausted);
+    // Not answered yet, so the node may not have them.
+    ana.gives(DRY);
+    ana.has_taken(&others);
+    ana.gives(FULL);
+    assert_eq!(told(&ana).len(), 1);
+    ana.now = ana.now.plus_millis(DAY_MS);
+    ana.gives(DRY);
+    assert_eq!(told(&ana).len(), 2, "again on another day");
+}
+
+#[test]
+fn many_who_begin_to_write_have_taken_none_in_vain() {
+    let (mut ana, first) = linked();
+    let used = first.one_time.iter().zip(1..).take(26);
+    let welcomes: Vec<EntryKind> = used.map(|(package, at)| welcome(&ana, package, at)).collect();
+    ana.deliver(welcomes);
+    ana.gives(KeyPackagesLeft { one_time: 0, last_resort: true }).expect("new ones");
+    // Those were offered, and the node has not said that it has them.
+    let mut ana = restarted(ana);
+    ana.connect();
+    ana.gives(KeyPackagesLeft { one_time: 0, last_resort: true });
+    assert_eq!(ana.store.history().security_events(0, 100).unwrap(), []);
+}

@@ -419,8 +419,25 @@ fn it_counts_as_a_request() {
     assert_eq!(kinds(&mail(four.ana, &events)), [(BO, ReceiptKind::Received)]);
     assert!(answer(&four.publish(only(BO_PHONE, 4))).is_ok());
     four.world.work(four.bo, word(Verdict::Block));
-    for refused in [only(BO_PHONE, 5), only(ANA_LAPTOP, 5), resend(BO_PHONE, 5, 2)] {
+    for refused in [only(BO_PHONE, 5), resend(BO_PHONE, 5, 2)] {
         assert_eq!(answer(&four.publish(refused)), Err(ErrorCode::RequestPending), "blocked");
+    }
+}
+
+/// What Ana's laptop could not read of what her phone said, whatever Bo thinks of her.
+#[test]
+fn what_stays_with_the_user_is_no_request_and_is_taken_all_the_same() {
+    let mut four = Four::over(World::with(RelayOptions { request_messages: 1, ..options() }));
+    four.say(1, "hello");
+    assert_eq!(answer(&four.publish(send(ANA, BO, 2, "hello?"))), Err(ErrorCode::RequestPending));
+    let (id, protection) = (id(77), Protection::NodeReadable);
+    let block = Op::Admit(Box::new(Admit { id, peer: ANA, protection, verdict: Verdict::Block, up_to: None }));
+    for number in [3, 4] {
+        let events = four.world.publish(four.ana_laptop, only(ANA_PHONE, number));
+        assert_eq!((answer(&events).is_ok(), four.reached(&events)), (true, [1, 0, 0, 0]));
+        let events = four.publish(again(resend(ANA_LAPTOP, number + 10, 1)));
+        assert_eq!((answer(&events), four.reached(&events)), (Ok(Some(seq(1))), [0, 1, 0, 0]));
+        four.world.work(four.bo, block.clone());
     }
 }
 
