@@ -16,6 +16,7 @@ mod linking;
 mod merge;
 mod outbox;
 mod peek;
+mod reads;
 mod receipts;
 mod reconcile;
 mod recovery;

@@ -1,4 +1,4 @@
-//! Sending: each conversation is a lane, in which order is kept; lanes do not wait for each other.
+//! Sending: each conversation is a lane, in which order is kept; lanes do not wait for each other. Read marks: `reads.rs`.
 //!
 //! What is queued, and what is unanswered on the current socket, follows from the store and the socket: after a crash or
 //! a new socket everything unanswered is sent again, under the same message ids.
@@ -6,28 +6,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chasqui_wire::{
-    Accepted, ClientFrame, ErrorCode, Limits, MessageId, Protection, Read, Rejected, Send, Seq, SeqRange, SeqRanges,
-    StorageClass, Timestamp,
+    Accepted, ClientFrame, ErrorCode, Limits, MessageId, Protection, Rejected, Send, Seq, SeqRange, StorageClass,
+    Timestamp,
 };
 use rusqlite::Connection;
 
 use super::encrypted::Sealed;
+use super::reads::Reads;
 use super::requests::Admissions;
 use super::{Engine, SocketId, Turn};
 use crate::domain::{Failure, Undelivered};
-use crate::ordered;
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
     self, AccountRow, ConversationKey, ConversationRow, FlightRow, MessageRow, MessageState, OutboxKey, OutboxRow,
-    Rank, ReadOutboxRow, ReceiptMark, StoreError,
+    Rank, ReceiptMark, StoreError,
 };
 
 /// Since it was first sent, by the node's clock: as long as the node remembers message ids. What was never sent has no age.
 const MAX_AGE_MS: u64 = 30 * 24 * 3600 * 1000;
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LAST_PAUSE_MS: u64 = 5 * 60_000;
-/// Before a read mark is offered again to a node that does not know its conversation.
-const UNKNOWN_PAUSE_MS: u64 = 60_000;
 
 /// An entry in the order of sending: what a restored node is given back comes first, in the order that it had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,27 +56,10 @@ struct Lane {
 pub(super) struct Outbox {
     lanes: BTreeMap<ConversationKey, Lane>,
     unanswered: BTreeMap<MessageId, ConversationKey>,
-    reads: Reads,
+    pub(super) reads: Reads,
     pub(super) admissions: Admissions,
     /// Of what is named on this socket only.
     next_id: u64,
-}
-
-#[derive(Debug, Default)]
-struct Reads {
-    wanted: bool,
-    unanswered: BTreeMap<MessageId, SentRead>,
-    pauses: BTreeMap<ConversationKey, Timestamp>,
-}
-
-/// A read mark under way.
-#[derive(Debug)]
-struct SentRead {
-    row: ReadOutboxRow,
-    /// Set when one frame could not tell it all: what lies above is still to be told.
-    told: Option<Seq>,
-    /// Set when the authors were not to be told: that is still to be done.
-    is_withheld: bool,
 }
 
 impl Outbox {
@@ -111,24 +92,22 @@ impl Outbox {
         }
         self.lanes.retain(|_, lane| !lane.queued.is_empty());
         self.unanswered.clear();
-        self.reads.unanswered.clear();
-        self.reads.pauses.clear();
-        self.reads.wanted = true;
+        self.reads.socket_gone();
         self.admissions.socket_gone();
     }
 
     /// The clock was set back by so much.
     pub(super) fn clock_went_back(&mut self, millis: u64) {
-        let lanes = self.lanes.values_mut().filter_map(|lane| lane.not_before.as_mut());
-        for at in lanes.chain(self.reads.pauses.values_mut()) {
+        for at in self.lanes.values_mut().filter_map(|lane| lane.not_before.as_mut()) {
             at.0 = at.0.saturating_sub_unsigned(millis);
         }
+        self.reads.clock_went_back(millis);
     }
 
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         let lanes = self.lanes.values().filter(|lane| !lane.queued.is_empty() && lane.unanswered.is_empty());
-        let reads = self.reads.pauses.values().copied();
-        lanes.filter_map(|lane| lane.not_before).chain(reads).chain(self.admissions.wake_at()).min()
+        let others = self.reads.wake_at().into_iter().chain(self.admissions.wake_at());
+        lanes.filter_map(|lane| lane.not_before).chain(others).min()
     }
 
     /// Whether something of this conversation waits to be accepted.
@@ -175,7 +154,7 @@ impl Outbox {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.unanswered.len() + self.reads.unanswered.len() + self.admissions.in_flight()
+        self.unanswered.len() + self.reads.in_flight() + self.admissions.in_flight()
     }
 
     /// Names something other than a message on this socket: a counter is enough, marked as a UUIDv8 (RFC 9562, section 5.8).
@@ -300,64 +279,12 @@ impl Engine {
         Ok(true)
     }
 
-    fn send_reads(&mut self, turn: &mut Turn<'_>, socket: SocketId, room: usize) -> Result<(), StoreError> {
-        let Some(identity) = &self.account else { return Ok(()) };
-        let reads = &mut self.outbox.reads;
-        let paused = reads.pauses.len();
-        reads.pauses.retain(|_, &mut until| until > turn.now);
-        if !std::mem::take(&mut reads.wanted) && reads.pauses.len() == paused {
-            return Ok(());
-        }
-        let under_way = reads.unanswered.values().map(|sent| sent.row.conversation);
-        let skipped = ordered::set(under_way.chain(reads.pauses.keys().copied()));
-        for row in ReadOutboxRow::all(turn.db)?.into_iter().filter(|row| !skipped.contains(&row.conversation)) {
-            if self.outbox.in_flight() >= room {
-                self.outbox.reads.wanted = true;
-                break;
-            }
-            let conversation = ConversationRow::get(turn.db, row.conversation)?;
-            let is_withheld = self.withholds_reading(turn, &conversation)?;
-            let shown = match is_withheld {
-                true => Vec::new(),
-                false => store::readable(turn.db, row.conversation, row.since, row.up_to)?,
-            };
-            let authors = ordered::set(shown.iter().map(|&(_, author)| author));
-            // The oldest runs first; in a chat in which both write in turn, every message is a run.
-            let all = SeqRanges::of(shown.into_iter().map(|(seq, _)| seq));
-            let ranges = all.clone().oldest(SeqRanges::MAX);
-            let told = ranges.iter().last().map(SeqRange::last).filter(|_| ranges != all);
-            let mut read = Read {
-                id: self.outbox.next_id(),
-                conversation: conversation.id,
-                up_to: row.up_to,
-                ranges,
-                authors: authors.into_iter().take(Read::MAX_AUTHORS).collect(),
-                at: row.at,
-                signature: [0; 64],
-            };
-            read.signature = identity.sign_read(&read);
-            self.outbox.reads.unanswered.insert(read.id, SentRead { row, told, is_withheld });
-            turn.outputs.push(super::Output::Transmit(socket, ClientFrame::Read(read).encode()));
-        }
-        Ok(())
-    }
-
     pub(super) fn accepted(&mut self, turn: &mut Turn<'_>, accepted: &Accepted) -> Result<(), StoreError> {
-        if self.admission_accepted(turn, accepted)? || self.group_accepted(turn, accepted)? {
+        if self.admission_accepted(turn, accepted)?
+            || self.group_accepted(turn, accepted)?
+            || self.read_accepted(turn, accepted)?
+        {
             return Ok(());
-        }
-        if let Some(SentRead { row, told, is_withheld }) = self.outbox.reads.unanswered.remove(&accepted.message) {
-            self.outbox.reads.wanted = true;
-            let conversation = ConversationRow::get(turn.db, row.conversation)?;
-            if is_withheld {
-                row.settle(turn.db)?;
-                return conversation.set_read_revision(turn.db, accepted.revision);
-            }
-            match told {
-                Some(told) => row.tell_rest(turn.db, told)?,
-                None => row.settle(turn.db)?,
-            }
-            return conversation.set_read_reported(turn.db, told.unwrap_or(row.up_to), accepted.revision);
         }
         self.outbox.unanswered.remove(&accepted.message);
         let Some(message) = MessageRow::find(turn.db, accepted.message)? else { return Ok(()) };
@@ -416,24 +343,14 @@ impl Engine {
     }
 
     pub(super) fn rejected(&mut self, turn: &mut Turn<'_>, rejected: &Rejected) -> Result<(), StoreError> {
-        if self.admission_rejected(turn, rejected)? || self.group_rejected(turn, rejected)? {
+        if self.admission_rejected(turn, rejected)?
+            || self.group_rejected(turn, rejected)?
+            || self.read_rejected(turn, rejected)?
+        {
             return Ok(());
         }
         // A node that asks for weeks of patience is not given them.
         let asked = u64::from(rejected.retry_after_ms).min(LAST_PAUSE_MS);
-        if let Some(SentRead { row, .. }) = self.outbox.reads.unanswered.remove(&rejected.message) {
-            // A restored node may not know the conversation until somebody gives it back.
-            let unknown = rejected.code == ErrorCode::NotFound;
-            if unknown || rejected.code.is_retryable() {
-                let pause = if unknown { UNKNOWN_PAUSE_MS } else { FIRST_PAUSE_MS };
-                let pause = pause.max(asked);
-                self.outbox.reads.pauses.insert(row.conversation, turn.now.plus_millis(pause));
-            } else {
-                tracing::warn!(code = %rejected.code, "the node refused a read mark");
-                row.settle(turn.db)?;
-            }
-            return Ok(());
-        }
         let Some(key) = self.outbox.unanswered.remove(&rejected.message) else { return Ok(()) };
         let Some(lane) = self.outbox.lanes.get_mut(&key) else { return Ok(()) };
         let Some(queued) = lane.unanswered.remove(&rejected.message) else { return Ok(()) };

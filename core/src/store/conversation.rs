@@ -3,7 +3,7 @@
 use chasqui_wire::{ConversationId, ConversationKind, Protection, Seq, Timestamp, UserId};
 use rusqlite::{Connection, named_params, params};
 
-use super::{Ask as _, Request, RowExt as _, Sql, StoreError, identity, message, message::VISIBLE};
+use super::{Ask as _, Request, RowExt as _, Sql, StoreError, identity, message, message::VISIBLE, timeline};
 use crate::domain::ConversationSummary;
 
 /// A conversation's row.
@@ -267,7 +267,7 @@ fn summaries(
     let mut list = Vec::new();
     while let Some(row) = rows.next()? {
         let last_message = match row.get("last_message")? {
-            Some(key) => message::show(connection, message::MessageKey(key))?,
+            Some(key) => timeline::show(connection, message::MessageKey(key))?,
             None => None,
         };
         list.push(ConversationSummary {

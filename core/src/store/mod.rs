@@ -25,6 +25,7 @@ mod room;
 mod salvage;
 mod search;
 mod secured;
+mod timeline;
 mod unicode;
 mod user;
 mod vault;
@@ -54,7 +55,7 @@ pub(crate) use identity::{
 pub(crate) use mend::{are_keys_lost, has_keys_again, reports as salvages};
 pub(crate) use message::{
     Kind as MessageKind, MessageKey, MessageRow, NewMessage, Place, State as MessageState, accepted_after, body,
-    fill_gap, held_from_others, holds, last_heard, last_seen, note_gap, page_after, page_before, readable, show_by_id,
+    fill_gap, held_from_others, holds, last_heard, last_seen, note_gap, readable,
 };
 pub(crate) use migrate::{SCHEMA_VERSION, migrate};
 pub(crate) use outbox::{OutboxKey, OutboxRow, ReadOutboxRow};
@@ -69,6 +70,7 @@ pub(crate) use room::probe as probe_room;
 pub(crate) use salvage::{Damage, salvage};
 pub(crate) use search::{IndexChange, find as search, index_all};
 pub(crate) use secured::{FlightRow, SecuredRow, forget_groups, next_renewal, note_group_change, shadow_groups};
+pub(crate) use timeline::{page_after, page_before, show_by_id};
 pub(crate) use user::{
     after as users_after, by_name as user_by_name, device_key, devices_after, is_deleted as is_user_deleted,
     mark_deleted as mark_user_deleted, mention as mention_user, name as user_name, nameless as nameless_users,

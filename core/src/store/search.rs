@@ -8,7 +8,7 @@ use chasqui_wire::{Content, ContentKind};
 use rusqlite::{Connection, params};
 
 use super::unicode::{compose, decompose, is_combining_mark};
-use super::{Ask as _, MessageKey, MessageKind, RowExt as _, StoreError, message};
+use super::{Ask as _, MessageKey, MessageKind, RowExt as _, StoreError, timeline};
 use crate::domain::SearchHit;
 
 /// What the index is to learn. Worked out where the message is at hand, written later.
@@ -61,7 +61,7 @@ pub(crate) fn find(connection: &Connection, query: &str, limit: u32) -> Result<V
     let keys = connection.all(sql, params![expression, limit], |row| row.get(0))?;
     let mut hits = Vec::with_capacity(keys.len());
     for key in keys {
-        if let Some((message, cursor)) = message::show_with_cursor(connection, MessageKey(key))? {
+        if let Some((message, cursor)) = timeline::show_with_cursor(connection, MessageKey(key))? {
             hits.push(SearchHit { message, cursor });
         }
     }

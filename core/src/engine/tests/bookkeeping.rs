@@ -212,3 +212,41 @@ fn names_that_nobody_knows_do_not_stand_in_the_way_of_others() {
     }
     assert_eq!(asked.len(), 51);
 }
+
+/// A restored node that nobody gives the conversation back to.
+#[test]
+fn a_read_mark_that_the_node_cannot_place_is_said_less_and_less_often() {
+    let mut ana = Ana::online();
+    ana.deliver(vec![text(101, 1, "hello")]);
+    let read = |frames: Vec<ClientFrame>| {
+        frames.into_iter().find_map(|frame| if let ClientFrame::Read(read) = frame { Some(read.id) } else { None })
+    };
+    let step = ana.handle(vec![Input::Command(CommandId(1), Command::MarkRead(chat(), None))]);
+    let mut said = read(ana.frames(&step));
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        let (message, code) = (said.expect("said"), ErrorCode::NotFound);
+        let refused = Rejected { message, code, detail: String::new(), retry_after_ms: 0 };
+        assert_eq!(read(ana.say(NodeFrame::Rejected(refused))), None);
+        said = None;
+        let mut minutes = 0;
+        while said.is_none() {
+            minutes += 1;
+            ana.now = ana.now.plus_millis(60_000);
+            let pong = chasqui_wire::Pong { nonce: 0, time: ana.now, checkpoint: None, key_packages: None };
+            said = read(ana.say(NodeFrame::Pong(pong)));
+        }
+        pauses.push(minutes);
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+    let accepted = Accepted { message: said.unwrap(), seq: None, at: NOW, revision: 9 };
+    assert_eq!(read(ana.say(NodeFrame::Accepted(accepted))), None);
+    ana.deliver(vec![text(102, 2, "and on")]);
+    let step = ana.handle(vec![Input::Command(CommandId(2), Command::MarkRead(chat(), None))]);
+    let message = read(ana.frames(&step)).expect("said");
+    let refused = Rejected { message, code: ErrorCode::NotFound, detail: String::new(), retry_after_ms: 0 };
+    ana.say(NodeFrame::Rejected(refused));
+    ana.now = ana.now.plus_millis(60_000);
+    let step = ana.handle(vec![Input::Wake]);
+    assert!(read(ana.frames(&step)).is_some(), "from the beginning");
+}
