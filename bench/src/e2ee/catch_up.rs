@@ -60,7 +60,7 @@ pub(super) fn measure(
 ) -> Result<CatchUp, Box<dyn Error>> {
     let window = Limits::DEFAULT.window_entries as usize;
     let mut mail = Mail::new(seed, conversations);
-    let writers = Writers::new(seed, &mut mail)?;
+    let mut writers = Writers::new(seed, &mut mail)?;
     let joined = folder.join("joined.db");
     join(&joined, &mail, &writers)?;
     let plain: Vec<Entry> = (0..messages).map(|_| mail.message()).collect();
@@ -125,13 +125,13 @@ fn join(file: &Path, mail: &Mail, writers: &Writers) -> Result<(), Box<dyn Error
     Ok(())
 }
 
-/// Fails unless both hold the same messages, and could read them.
+/// Fails unless both hold the same messages, and could read them. What is encrypted names besides what was said before.
 fn assert_same(plain: &Path, sealed: &Path, messages: usize) -> Result<(), Box<dyn Error>> {
     let db = Store::open(plain)?.into_connection();
     db.execute("ATTACH ? AS sealed", [sealed.to_str().ok_or("a folder whose name is not text")?])?;
     let same: usize = db.query_row(
         "SELECT count(*) FROM main.message AS one JOIN sealed.message AS other USING (message)
-         WHERE one.body = other.body AND one.kind = other.kind AND one.sender_device = other.sender_device",
+         WHERE one.body = substr(other.body, 1, length(one.body)) AND one.kind = other.kind AND one.sender_device = other.sender_device",
         [],
         |row| row.get(0),
     )?;

@@ -10,8 +10,8 @@ use chasqui::Store;
 use chasqui::bench::Member;
 use chasqui::engine::{Secret, public_key};
 use chasqui_wire::{
-    Commit, ConversationId, ConversationKind, DeviceId, Entry, EntryKind, Envelope, KeyPackage, Protection,
-    RosterEntry, Seq, direct_conversation,
+    Commit, Content, ConversationId, ConversationKind, DeviceId, Entry, EntryKind, Envelope, KeyPackage, MessageId,
+    Previous, Protection, RosterEntry, Seq, direct_conversation,
 };
 use rusqlite::Connection;
 
@@ -30,7 +30,12 @@ pub(super) struct Writers {
     peers_history: Store,
     /// By the conversation of the same two that is not encrypted.
     groups: BTreeMap<ConversationId, Group>,
+    /// What a device said last there.
+    said: BTreeMap<(ConversationId, DeviceId), MessageId>,
 }
+
+/// MLS's, of a group that nothing has changed since it was begun.
+const EPOCH: u64 = 1;
 
 #[derive(Clone, Copy)]
 struct Group {
@@ -56,7 +61,8 @@ impl Writers {
             let conversation = direct_conversation(mail.user, peer.user, Protection::EndToEnd);
             groups.insert(peer.conversation, Group { id: rng.bytes(), conversation });
         }
-        Ok(Self { sibling, siblings_history: history()?, peers, peers_history: history()?, groups })
+        let said = BTreeMap::new();
+        Ok(Self { sibling, siblings_history: history()?, peers, peers_history: history()?, groups, said })
     }
 
     /// Begins all groups; the Welcomes for the device of this last resort, as its mail.
@@ -97,21 +103,24 @@ impl Writers {
         Ok(welcomes)
     }
 
-    /// The same message, encrypted.
-    pub(super) fn seal(&self, entry: &Entry) -> Result<Entry, Box<dyn Error>> {
+    /// The same message, encrypted, with the one before.
+    pub(super) fn seal(&mut self, entry: &Entry) -> Result<Entry, Box<dyn Error>> {
         let EntryKind::Envelope(plain) = &entry.kind else { return Err("not a message".into()) };
         let Group { id, conversation } = self.groups[&plain.conversation];
         let (author, history) = match self.peers.get(&plain.sender_device) {
             Some(peer) => (peer, &self.peers_history),
             None => (&self.sibling, &self.siblings_history),
         };
+        let previous = self.said.insert((conversation, plain.sender_device), plain.message);
+        let previous = previous.map(|message| Previous { message, group: id, epoch: EPOCH });
+        let content = Content { previous, ..Content::decode(plain.body.clone(), plain.message)? };
         let envelope = Envelope {
             conversation,
             protection: Protection::EndToEnd,
             // Behind the Welcome.
             seq: Seq::after(Some(plain.seq), 0),
             epoch: 1,
-            body: author.seal(history.connection(), id, plain.message, conversation, &plain.body)?,
+            body: author.seal(history.connection(), id, plain.message, conversation, &content.encode())?,
             ..Envelope::clone(plain)
         };
         Ok(Entry { number: entry.number, kind: EntryKind::Envelope(Box::new(envelope)) })
