@@ -14,6 +14,7 @@ use ring::digest::{Context, SHA256, digest};
 use ring::rand::SecureRandom as _;
 use tls_codec::{DeserializeBytes as _, Serialize as _};
 
+use super::kept::Kept;
 use super::key_package::{Keys, capabilities, lifetime};
 use super::{Distrust, Fault, Leaf, Mls, SUITE};
 use crate::ordered;
@@ -286,6 +287,7 @@ impl Mls<'_> {
         let by = self.verified(staged.welcome_sender().map_err(|error| self.fault(error))?)?.entry();
         let id = staged.group_context().group_id().as_slice().try_into();
         let group = GroupId(id.map_err(|_| Fault::Unreadable("a group's id is not 16 bytes".into()))?);
+        drop(self.own.groups.take(group));
         let is_here = || MlsGroup::load(&self.provider.storage, &group.mls()).map_err(|error| self.fault(error));
         if Some(group) != old && is_here()?.is_some() {
             return Err(Fault::Untrusted(Distrust::Change, "a Welcome to a group by the name of another one"));
@@ -296,25 +298,27 @@ impl Mls<'_> {
 
     /// For all in the group. `header` is what is said about it in clear: whoever reads it has to have the same.
     pub(crate) fn seal(&self, id: GroupId, header: &[u8], content: &[u8]) -> Result<Bytes, Fault> {
-        let mut group = self.load(id)?;
-        group.set_aad(header.to_vec());
-        let sealed = group.create_message(&self.provider, &self.own.signer, content);
+        let mut kept = self.resume(id)?;
+        kept.group.set_aad(header.to_vec());
+        let sealed = kept.group.create_message(&self.provider, &self.own.signer, content);
         let sealed = sealed.map_err(|error| self.fault(error))?.to_bytes();
         let sealed = sealed.map_err(|error| self.fault(error))?;
-        Ok([past(&group).as_slice(), &sealed].concat().into())
+        let past = past(&kept.group);
+        self.keep(kept);
+        Ok([past.as_slice(), &sealed].concat().into())
     }
 
     /// Reads what was sealed, once.
     pub(crate) fn open(&self, id: GroupId, header: &[u8], message: &[u8]) -> Result<Opened, Fault> {
-        let mut group = self.load(id)?;
+        let mut kept = self.resume(id)?;
         let (of, message) =
             message.split_at_checked(PAST).ok_or_else(|| Fault::Unreadable("shorter than a message can be".into()))?;
-        let is_forked = of != past(&group);
-        let processed = self.process(&mut group, message, Some(header)).map_err(|fault| match fault {
-            Fault::Unreadable(_) if is_forked => Fault::Forked,
+        let processed = self.process(&mut kept.group, message, Some(header)).map_err(|fault| match fault {
+            Fault::Unreadable(_) if of != past(&kept.group) => Fault::Forked,
             fault => fault,
         });
         let (sender, content) = processed?;
+        self.keep(kept);
         match content {
             ProcessedMessageContent::ApplicationMessage(content) => {
                 Ok(Opened { sender, content: content.into_bytes() })
@@ -352,9 +356,11 @@ impl Mls<'_> {
 
     /// Who is in it.
     pub(crate) fn members(&self, id: GroupId) -> Result<Vec<Leaf>, Fault> {
-        let group = self.load(id)?;
+        let kept = self.resume(id)?;
         let leaf = |member: openmls::prelude::Member| self.own.verified(&member.credential, &member.signature_key);
-        group.members().map(leaf).collect()
+        let members = kept.group.members().map(leaf).collect();
+        self.keep(kept);
+        members
     }
 
     /// How many changes it has seen.
@@ -364,12 +370,33 @@ impl Mls<'_> {
 
     /// Forgets it, with its keys.
     pub(crate) fn forget(&self, id: GroupId) -> Result<(), Fault> {
+        drop(self.own.groups.take(id));
         // Also one that this device was taken out of.
         let group = MlsGroup::load(&self.provider.storage, &id.mls()).map_err(|error| self.fault(error))?;
         group.map_or(Ok(()), |mut group| group.delete(&self.provider.storage).map_err(|error| self.fault(error)))
     }
 
+    /// For what changes nothing in it but the keys of messages: it is read only if it is not [kept](super::kept).
+    pub(super) fn resume(&self, id: GroupId) -> Result<Kept, Fault> {
+        let secrets = self.provider.storage.secrets(&id.mls())?.ok_or(Fault::NoGroup)?;
+        drop(self.provider.storage.written_secrets());
+        match self.own.groups.take(id) {
+            Some(kept) if kept.secrets == secrets => Ok(kept),
+            _ => {
+                let group = self.load(id)?;
+                Ok(Kept { id, members: group.members().count(), group, secrets })
+            }
+        }
+    }
+
+    /// What failed must not come here: then the group is read anew.
+    pub(super) fn keep(&self, kept: Kept) {
+        let secrets = self.provider.storage.written_secrets().unwrap_or(kept.secrets);
+        self.own.groups.keep(Kept { secrets, ..kept });
+    }
+
     pub(super) fn load(&self, id: GroupId) -> Result<MlsGroup, Fault> {
+        drop(self.own.groups.take(id));
         let group = MlsGroup::load(&self.provider.storage, &id.mls()).map_err(|error| self.fault(error))?;
         group.filter(MlsGroup::is_active).ok_or(Fault::NoGroup)
     }

@@ -8,6 +8,7 @@ pub(crate) mod backup;
 mod credential;
 mod crypto;
 mod group;
+mod kept;
 mod key_package;
 mod linking;
 pub(crate) mod safety_number;
@@ -82,6 +83,7 @@ pub(crate) struct Own {
     credential: CredentialWithKey,
     signer: DeviceSigner,
     known: credential::KnownLinks,
+    groups: kept::Groups,
 }
 
 struct DeviceSigner(Ed25519KeyPair);
@@ -113,7 +115,7 @@ impl Own {
         let credential = credential::credential(&leaf, &link);
         let credential = CredentialWithKey { credential, signature_key: key.as_slice().into() };
         let known = credential::KnownLinks::default();
-        Ok(Self { leaf, link, realm, credential, signer: DeviceSigner(signer), known })
+        Ok(Self { leaf, link, realm, credential, signer: DeviceSigner(signer), known, groups: kept::Groups::default() })
     }
 
     /// Who a leaf is, if its user's word is good.

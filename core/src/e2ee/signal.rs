@@ -50,7 +50,9 @@ impl Mls<'_> {
     }
 
     fn signal_key(&self, id: GroupId) -> Result<LessSafeKey, Fault> {
-        let exported = self.load(id)?.export_secret(&self.provider.crypto, LABEL, &[], KEY);
+        let kept = self.resume(id)?;
+        let exported = kept.group.export_secret(&self.provider.crypto, LABEL, &[], KEY);
+        self.keep(kept);
         let key = UnboundKey::new(&CHACHA20_POLY1305, &exported.map_err(|error| self.fault(error))?);
         key.map(LessSafeKey::new).map_err(|_| Fault::Unreadable("no key of this length".into()))
     }

@@ -1,7 +1,7 @@
 //! What MLS remembers, in the history's own database: a message and the keys that it used up are one transaction.
 //!
 //! Guarantees: nothing is kept in memory. After a rollback the database is right, and only a group that was loaded before it is
-//! not: groups are loaded where they are used, and dropped.
+//! not: groups are loaded where they are used, and [kept](super::kept) only beside what tells whether they still are right.
 
 use std::cell::RefCell;
 
@@ -39,6 +39,8 @@ pub(super) struct Storage<'a> {
     db: &'a Connection,
     /// What the database said. MLS wraps it in errors of its own, in which it is not found again.
     failure: RefCell<Option<StoreError>>,
+    /// The message secrets that were written last.
+    secrets: RefCell<Option<Vec<u8>>>,
 }
 
 /// The database failed; [`Storage::failure`] says how.
@@ -59,12 +61,22 @@ struct Listed {
 
 impl<'a> Storage<'a> {
     pub(super) fn new(db: &'a Connection) -> Self {
-        Self { db, failure: RefCell::new(None) }
+        Self { db, failure: RefCell::new(None), secrets: RefCell::new(None) }
     }
 
     /// Why something failed here last.
     pub(super) fn failure(&self) -> Option<StoreError> {
         self.failure.take()
+    }
+
+    /// The message secrets of a group, as they are here.
+    pub(super) fn secrets(&self, group: &impl Serialize) -> Result<Option<Vec<u8>>, StoreError> {
+        self.get(Label::MessageSecrets, &encode(group)?)
+    }
+
+    /// Those that were written since this was asked last.
+    pub(super) fn written_secrets(&self) -> Option<Vec<u8>> {
+        self.secrets.take()
     }
 
     fn noted<T>(&self, outcome: Result<T, StoreError>) -> Result<T, Failed> {
@@ -80,6 +92,9 @@ impl<'a> Storage<'a> {
         let sql = "INSERT INTO mls (label, key, item, value) VALUES (?, ?, ?, sealed(?))
                    ON CONFLICT (label, key, item) DO UPDATE SET value = excluded.value";
         self.db.run(sql, params![label as u8, key, item, value])?;
+        if matches!(label, Label::MessageSecrets) {
+            self.secrets.replace(Some(value.to_vec()));
+        }
         Ok(())
     }
 

@@ -499,6 +499,38 @@ fn a_crash_at_any_write_breaks_no_group() {
     assert_eq!(left, 0, "nothing is left of it");
 }
 
+/// Groups are kept in memory for what is said next.
+#[test]
+fn what_is_rolled_back_is_not_remembered() {
+    let (ana, bo) = (device(1, 11), device(2, 21));
+    together(&ana, &[&bo]);
+    let sql = |device: &Device, sql: &str| device.store.connection().execute_batch(sql).unwrap();
+    let given_up = |device: &Device, work: &dyn Fn(&Mls<'_>)| {
+        sql(device, "SAVEPOINT step");
+        work(&device.mls());
+        sql(device, "ROLLBACK TO step; RELEASE step");
+    };
+    ana.says("before", &[&bo]);
+    given_up(&ana, &|mls| drop(mls.seal(GROUP, b"header", b"never sent").unwrap()));
+    let sealed = ["one", "two"].map(|text| ana.mls().seal(GROUP, b"header", text.as_bytes()).unwrap());
+    let reads = |mls: &Mls<'_>| {
+        for (sealed, text) in sealed.iter().zip(["one", "two"]) {
+            assert_eq!(mls.open(GROUP, b"header", sealed).unwrap().content, text.as_bytes());
+        }
+    };
+    given_up(&bo, &reads);
+    given_up(&bo, &reads);
+    let change = ana.mls().change(GROUP, &[], &[bo.entry().device], anybody).unwrap();
+    given_up(&bo, &|mls| {
+        mls.follow(GROUP, &change.commit, &change.declared, anybody).unwrap();
+        assert!(matches!(mls.open(GROUP, b"header", &sealed[0]), Err(Fault::NoGroup)));
+    });
+    given_up(&bo, &|mls| mls.forget(GROUP).unwrap());
+    reads(&bo.mls());
+    bo.mls().follow(GROUP, &change.commit, &change.declared, anybody).unwrap();
+    assert!(matches!(bo.mls().members(GROUP), Err(Fault::NoGroup)));
+}
+
 /// Lets the first write fail, then the second, and so on, until none is left to fail.
 fn crashing<T>(device: &Device, step: impl Fn(&Mls<'_>) -> Result<T, Fault>) -> T {
     let db = device.store.connection();
