@@ -365,7 +365,10 @@ impl Mls<'_> {
 
     /// How many changes it has seen.
     pub(crate) fn epoch(&self, id: GroupId) -> Result<u64, Fault> {
-        Ok(self.load(id)?.epoch().as_u64())
+        let kept = self.resume(id)?;
+        let epoch = kept.group.epoch().as_u64();
+        self.keep(kept);
+        Ok(epoch)
     }
 
     /// Forgets it, with its keys.
