@@ -1,5 +1,5 @@
-//! Who is in the group of an encrypted conversation: key packages for those who put this device in theirs, and the claims and commits
-//! that bring a group up to date before something is sent. The rules are those of docs/adr/0012-encryption.md.
+//! Who is in the group of an encrypted conversation: the claims and commits that bring a group up to date before something is sent. The
+//! rules are those of docs/adr/0012-encryption.md.
 //!
 //! Guarantees: a commit of this device is in force here when the node has taken it, not before. A group that cannot be followed is
 //! let go of and begun anew with the next message; no message waits for it.
@@ -8,36 +8,33 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use chasqui_wire::{
-    Accepted, Claim, Claimed, ClientFrame, ConversationId, Envelope, ErrorCode, KeyPackages, KeyPackagesLeft, Limits,
-    MessageId, Protection, Rejected, RosterEntry, Send, Seq, StorageClass, UserId,
+    Accepted, Claim, Claimed, ClientFrame, ConversationId, Envelope, ErrorCode, KeyPackagesLeft, Limits, MessageId,
+    Protection, Rejected, RosterEntry, Send, Seq, StorageClass, UserId,
 };
 
 use super::encrypted::id_of_hash;
 use super::identity::Identity;
 use super::renewal::{Renewals, renews};
 use super::{Engine, SocketId, Turn};
-use crate::e2ee::{Change, Distrust, Fault, GroupId, Leaf, Mls, Offering, Own, Stale};
+use crate::e2ee::{Change, Distrust, Fault, GroupId, Leaf, Mls, Offering, Own};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{self, ConversationRow, SecuredRow, StoreError};
 
-/// How many key packages a node should have of this device, and below how many it gets new ones.
-const PACKAGES: u32 = 50;
-const PACKAGES_LOW: u32 = 25;
 /// How often it is asked after a commit that the node has taken and that does not arrive here.
 const PATIENCE: u32 = 4;
 
 /// What is asked of the node for groups, on this socket.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    asked: BTreeMap<MessageId, Asked>,
+    pub(super) asked: BTreeMap<MessageId, Asked>,
     /// The node refused something because of who is in the group, or because of its epoch; and how often that was asked after.
     doubted: BTreeMap<ConversationId, u32>,
     /// Whose group lacks somebody who cannot be put there: the node is not asked to refuse what is sent for that.
     pub(super) insisting: BTreeSet<ConversationId>,
     /// Whose mail is not taken on this socket any more, because something before it could not be.
-    held_up: BTreeSet<ConversationId>,
+    pub(super) held_up: BTreeSet<ConversationId>,
     /// What the node has of this device's key packages, until that was looked at.
-    packages: Option<KeyPackagesLeft>,
+    pub(super) packages: Option<KeyPackagesLeft>,
     /// The node would not have them: it knows another identity.
     packages_refused: bool,
     /// It was linked, and whoever linked it waits until it takes part.
@@ -46,7 +43,7 @@ pub(super) struct Groups {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Asked {
+pub(super) enum Asked {
     Claim { conversation: ConversationId, anew: bool },
     Offer { conversation: ConversationId },
     Packages(Offering),
@@ -88,7 +85,7 @@ impl Groups {
             && self.packages.is_none_or(|left| left.one_time > 0 || left.last_resort)
     }
 
-    fn are_packages_offered(&self) -> bool {
+    pub(super) fn are_packages_offered(&self) -> bool {
         self.asked.values().any(|asked| matches!(asked, Asked::Packages(_)))
     }
 
@@ -140,53 +137,6 @@ pub(super) fn check<'a>(
 }
 
 impl Engine {
-    /// Gives the node key packages when it has few or old ones, each time that it says how many it has. Not before the mail is in, which
-    /// is more urgent, and may have Welcomes by packages whose secrets are forgotten then.
-    pub(super) fn send_key_packages(&mut self, turn: &mut Turn<'_>, socket: SocketId) -> Result<(), StoreError> {
-        let Some(own) = self.account.as_ref().and_then(Identity::linked) else { return Ok(()) };
-        if !self.link.is_drained() {
-            return Ok(());
-        }
-        let Some(left) = self.groups.packages.take() else { return Ok(()) };
-        let mls = Mls::new(own, turn.db);
-        // Devices' clocks are wrong by years, and jump; the node that could lie about the time could as well not answer.
-        let now = self.node_time(turn.now);
-        // What is held up comes again, and may be a Welcome.
-        if self.groups.held_up.is_empty() && !self.recycle_socket {
-            mls.forget_key_packages(now)?;
-        }
-        if self.groups.are_packages_offered() {
-            return Ok(());
-        }
-        // All Welcomes that used some are in. A restored node has others than it was given.
-        let is_dry = left.one_time == 0 && left.last_resort && !self.was_restored();
-        if is_dry && mls.unused_key_packages(now)? >= PACKAGES_LOW {
-            self.tell_of_exhaustion(turn)?;
-        }
-        let stale = mls.stale_key_packages(now)?;
-        if stale == Stale::Nothing && left.last_resort && left.one_time >= PACKAGES_LOW {
-            return Ok(());
-        }
-        let replace = stale == Stale::All;
-        let missing = if replace { PACKAGES } else { PACKAGES.saturating_sub(left.one_time) };
-        let needs_last_resort = stale != Stale::Nothing || !left.last_resort;
-        let replaced = if needs_last_resort && !replace { Stale::LastResort } else { stale };
-        let made = mls.offer_key_packages(missing, needs_last_resort, replaced, now);
-        let (offering, one_time, last_resort) = match made {
-            Ok(made) => made,
-            Err(Fault::Store(error)) => return Err(error),
-            Err(fault) => {
-                tracing::error!(%fault, "no key packages can be made");
-                return Ok(());
-            }
-        };
-        let id = self.outbox.next_id();
-        self.groups.asked.insert(id, Asked::Packages(offering));
-        let packages = KeyPackages { id, link: *own.link(), one_time, last_resort, replace };
-        turn.transmit(socket, &ClientFrame::KeyPackages(packages));
-        Ok(())
-    }
-
     /// Whether something can be sent in this conversation now. If it takes a claim or a commit first, that is on its way.
     pub(super) fn is_ready_to_send(
         &mut self,

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use chasqui_wire::{
     Ack, AckItem, AckOutcome, Content, ContentKind, ConversationId, ConversationKind, Deliver, Entry, EntryKind,
-    Envelope, Gap, Hole, NodeFrame, Protection, Seq, SeqRanges, UserId, direct_conversation,
+    Envelope, NodeFrame, Protection, Seq, SeqRanges, UserId, direct_conversation,
 };
 
 use super::outbox::taken_after_all;
@@ -15,17 +15,17 @@ use super::{Engine, Turn, encrypted};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
     self, AccountRow, ConversationHead, ConversationRow, IndexChange, MAX_FAILURES, MessageKind, MessageRow,
-    MessageState, NewHole, NewMessage, Place, ReadOutboxRow, StoreError,
+    MessageState, NewMessage, Place, ReadOutboxRow, StoreError,
 };
 
 /// What is kept of a message that could not be opened: not what the node says it is. It is not empty, as what a history brings is.
 pub(super) const NOT_OPENED: &[u8] = &[0];
 
 /// How an entry is acknowledged.
-struct Dealt {
-    outcome: AckOutcome,
+pub(super) struct Dealt {
+    pub(super) outcome: AckOutcome,
     /// Of a hole: what is held of it all the same.
-    held: SeqRanges,
+    pub(super) held: SeqRanges,
 }
 
 impl From<AckOutcome> for Dealt {
@@ -141,13 +141,7 @@ impl Engine {
             }
             EntryKind::Gap(gap) => self.gap(turn, gap),
             EntryKind::Hole(hole) => return self.hole(turn, hole).map(Some),
-            EntryKind::Absence(absence) => {
-                store::note_absence(turn.db, absence.since)?;
-                store::note_lost(turn.db, None)?;
-                turn.changes.incomplete = true;
-                self.catch_up(turn)?;
-                Ok(AckOutcome::Noted)
-            }
+            EntryKind::Absence(absence) => self.absence(turn, absence),
             EntryKind::Receipt(receipt) => self.receipt(turn, receipt),
             EntryKind::Read(notice) => self.read_notice(turn, notice),
             EntryKind::Admission(said) => self.admission(turn, said),
@@ -353,67 +347,6 @@ impl Engine {
             ReadOutboxRow::put(turn.db, conversation.key, read, seq.before(), turn.now)?;
         }
         Ok(())
-    }
-
-    fn gap(&mut self, turn: &mut Turn<'_>, gap: &Gap) -> Result<AckOutcome, StoreError> {
-        let Some(own_user) = self.account.as_ref().map(|account| account.user) else {
-            return Ok(AckOutcome::Noted);
-        };
-        if planted(PlantedBug::GapIgnored) {
-            return Ok(AckOutcome::Noted);
-        }
-        let Some(head) = direct_head(own_user, gap.conversation, gap.kind, gap.protection, gap.sender_user, gap.peer)
-        else {
-            return Ok(AckOutcome::Unreadable);
-        };
-        let conversation = self.conversation(turn, &head)?;
-        if store::holds(turn.db, &conversation, gap.seq)? {
-            // It had arrived, only the acknowledgement was lost: better news for the sender.
-            return Ok(AckOutcome::Stored);
-        }
-        store::note_gap(turn.db, &conversation, gap.seq, gap.sender_user, gap.at)?;
-        store::note_lost(turn.db, Some(conversation.id))?;
-        conversation.raise_head(turn.db, gap.seq)?;
-        turn.changed(conversation.id);
-        self.missed_in(turn, &conversation)?;
-        Ok(AckOutcome::Noted)
-    }
-
-    /// With oneself, what is missing may be what another device said.
-    fn missed_in(&mut self, turn: &mut Turn<'_>, conversation: &ConversationRow) -> Result<(), StoreError> {
-        let is_own = self.account.as_ref().is_some_and(|account| conversation.peer == Some(account.user));
-        if is_own && conversation.protection == Protection::EndToEnd {
-            self.catch_up(turn)?;
-        }
-        Ok(())
-    }
-
-    /// What is not held of a run of positions is missing for good, as far as the node is concerned.
-    fn hole(&mut self, turn: &mut Turn<'_>, hole: &Hole) -> Result<Dealt, StoreError> {
-        let Some(own_user) = self.account.as_ref().map(|account| account.user) else {
-            return Ok(AckOutcome::Noted.into());
-        };
-        if planted(PlantedBug::HoleIgnored) {
-            return Ok(AckOutcome::Noted.into());
-        }
-        // The peer stands in for the sender: either way the conversation is the one between the two.
-        let Some(peer) = hole.peer else { return Ok(AckOutcome::Unreadable.into()) };
-        let Some(head) = direct_head(own_user, hole.conversation, hole.kind, hole.protection, own_user, Some(peer))
-        else {
-            return Ok(AckOutcome::Unreadable.into());
-        };
-        let conversation = self.conversation(turn, &head)?;
-        let Hole { range, reason, since, .. } = *hole;
-        if store::note_hole(turn.db, &conversation, &NewHole { range, reason, since, sender: peer })? {
-            turn.changes.incomplete = true;
-        }
-        store::note_lost(turn.db, Some(conversation.id))?;
-        conversation.raise_head(turn.db, range.last())?;
-        turn.changed(conversation.id);
-        self.missed_in(turn, &conversation)?;
-        // What had arrived, and only the acknowledgement was lost: better news for the senders.
-        let held = store::held_from_others(turn.db, &conversation, range)?.oldest(SeqRanges::MAX);
-        Ok(Dealt { outcome: AckOutcome::Noted, held })
     }
 
     /// The conversation, made if it is new here: then it is in no list as long as nobody says anything in it.
