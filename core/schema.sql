@@ -159,7 +159,7 @@ CREATE TABLE flight (
     mls_group BLOB NOT NULL,
     epoch     INTEGER NOT NULL,
     body      BLOB NOT NULL
-) STRICT;
+, first_group BLOB, first_epoch INTEGER) STRICT;
 CREATE TABLE group_change (
     conversation BLOB NOT NULL,
     seq          INTEGER NOT NULL,
@@ -169,7 +169,7 @@ CREATE TABLE recovery (
     message  INTEGER PRIMARY KEY,               -- message.id
     attempts INTEGER NOT NULL DEFAULT 0,
     ask_at   INTEGER NOT NULL                   -- this device's clock
-) STRICT;
+, doubtful INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE dealt_with (
     message BLOB PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
@@ -198,15 +198,16 @@ CREATE TABLE early_read (
     up_to        INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE last_said (
-    conversation BLOB PRIMARY KEY,
+    conversation BLOB NOT NULL,
     message      BLOB NOT NULL,
     mls_group    BLOB NOT NULL,                 -- that it was sealed for first; zeros = not known any more
-    epoch        INTEGER NOT NULL               -- MLS's
+    epoch        INTEGER NOT NULL,              -- MLS's
+    PRIMARY KEY (conversation, message)
 ) STRICT;
 CREATE TABLE member_since (
-    id           INTEGER PRIMARY KEY,
     conversation BLOB NOT NULL,
     mls_group    BLOB NOT NULL,
     epoch        INTEGER NOT NULL,              -- MLS's
-    UNIQUE (conversation, mls_group)
-) STRICT;
+    seq          INTEGER NOT NULL,              -- of the change that led to it
+    PRIMARY KEY (conversation, mls_group)
+) STRICT, WITHOUT ROWID;

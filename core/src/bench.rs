@@ -156,7 +156,7 @@ impl Thread {
 
     /// Keeps how a message goes out, in case that it has to go out again.
     pub fn put_flight(db: &Connection, message: i64, group: [u8; 16], body: &[u8]) -> Outcome<()> {
-        Ok(FlightRow::put(db, MessageKey(message), GroupId(group), 1, body)?)
+        Ok(FlightRow::put(db, MessageKey(message), GroupId(group), 1, body, None)?)
     }
 
     /// Keeps a message of somebody else.

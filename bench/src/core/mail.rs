@@ -98,8 +98,12 @@ impl Mail {
         let is_own = rng.below(100) < OWN;
         let (sender, sender_device) = if is_own { (self.user, self.sibling) } else { (peer.user, peer.device) };
         let message = rng.id(self.now.0);
-        let content =
-            Content { message, created_at: self.now, kind: ContentKind::Text(peer.language.text(rng)), previous: None };
+        let content = Content {
+            message,
+            created_at: self.now,
+            kind: ContentKind::Text(peer.language.text(rng)),
+            previous: vec![],
+        };
         let seq = Seq::after(peer.head, 0);
         peer.head = Some(seq);
         let envelope = Envelope {

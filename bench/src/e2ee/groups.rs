@@ -273,7 +273,7 @@ fn content(rng: &mut Rng) -> Content {
         text.push(' ');
     }
     text.truncate(text.floor_char_boundary(TEXT_BYTES));
-    Content { message: rng.id(NOW.0), created_at: NOW, kind: ContentKind::Text(text), previous: None }
+    Content { message: rng.id(NOW.0), created_at: NOW, kind: ContentKind::Text(text), previous: vec![] }
 }
 
 /// The bytes with which a message is sent.

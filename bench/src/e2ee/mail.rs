@@ -112,7 +112,7 @@ impl Writers {
             None => (&self.sibling, &self.siblings_history),
         };
         let previous = self.said.insert((conversation, plain.sender_device), plain.message);
-        let previous = previous.map(|message| Previous { message, group: id, epoch: EPOCH });
+        let previous = previous.map(|message| Previous { message, group: id, epoch: EPOCH }).into_iter().collect();
         let content = Content { previous, ..Content::decode(plain.body.clone(), plain.message)? };
         let envelope = Envelope {
             conversation,

@@ -422,7 +422,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let Some(own) = self.account.as_ref().map(|account| account.device) else { return Ok(()) };
         let mut content =
-            Content { message: MessageId::from_bytes([0; 16]), created_at: turn.now, kind, previous: None };
+            Content { message: MessageId::from_bytes([0; 16]), created_at: turn.now, kind, previous: vec![] };
         let words = content.encode();
         let of = device.as_ref().map_or(&[][..], |device| device.as_bytes());
         content.message = name(&[b"chasqui/v1/history", own.as_bytes(), of, &words]);

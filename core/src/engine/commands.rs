@@ -119,7 +119,7 @@ impl Engine {
         if text.is_empty() {
             return Ok(Err(Error::Invalid { detail: "the text is empty".into() }));
         }
-        let content = Content { message, created_at: turn.now, kind: ContentKind::Text(text), previous: None };
+        let content = Content { message, created_at: turn.now, kind: ContentKind::Text(text), previous: vec![] };
         let body = content.encode();
         let limit = self.link.limits().unwrap_or(&Limits::DEFAULT).body_bytes as usize;
         let limit = match row.protection {

@@ -57,18 +57,16 @@ impl Engine {
         if let Some(body) = FlightRow::body(turn.db, message.key, group, epoch)? {
             return Ok(Some(Sealed { body, epoch, roster_checked }));
         }
-        let is_first = is_chained(entry, message) && !FlightRow::exists(turn.db, message.key)?;
-        let says = if is_first { self.chained(turn, conversation, message)? } else { message.body.clone() };
-        let mls = Mls::new(own, turn.db);
-        let sealed = mls.seal(group, &header(message.id, conversation.id), &says);
-        let said_at = || is_first.then(|| mls.epoch(group)).transpose();
-        match sealed.and_then(|body| Ok((body, said_at()?))) {
-            Ok((body, said_at)) => {
-                if let Some(epoch_of_group) = said_at {
-                    let was_sent = entry.first_sent_at.is_some();
-                    self.was_said(turn, conversation, message, (group, epoch_of_group), was_sent)?;
-                }
-                FlightRow::put(turn.db, message.key, group, epoch, &body)?;
+        let chained = if is_chained(entry, message) { self.chained(turn, conversation, message)? } else { None };
+        let says = chained.as_ref().map_or(&message.body, |chained| &chained.body);
+        let sealed = Mls::new(own, turn.db).seal(group, &header(message.id, conversation.id), says);
+        match sealed {
+            Ok(body) => {
+                let was_sent = entry.first_sent_at.is_some();
+                let first =
+                    chained.map(|chained| self.was_chained(turn, conversation, message, &chained, group, was_sent));
+                let first = first.transpose()?;
+                FlightRow::put(turn.db, message.key, group, epoch, &body, first)?;
                 self.keys_are_used(turn, conversation.id, row)?;
                 Ok(Some(Sealed { body, epoch, roster_checked }))
             }
@@ -136,6 +134,11 @@ impl Engine {
             }
             Err(fault) => {
                 tracing::warn!(%fault, "a message cannot be read");
+                // Whoever sealed it has the same past, and the same keys. After a restore they may be used up.
+                let fault = match matches!(fault, Fault::Unreadable(_)) && !self.was_restored() {
+                    true => Fault::Untrusted(Distrust::Message, "damaged, or sealed by nobody"),
+                    false => fault,
+                };
                 self.report(turn, &fault, envelope.conversation, Some((envelope.sender_user, envelope.sender_device)))?;
                 Ok(Read::Unreadable)
             }
@@ -237,7 +240,7 @@ impl Engine {
                     row.renew_at = Some(self.renew_within_a_day(turn.now));
                 }
                 row.put(turn.db, conversation)?;
-                self.takes_part_in(turn, conversation, group)?;
+                self.takes_part_in(turn, conversation, group, row.since)?;
                 if let Some(conversation) = ConversationRow::find(turn.db, conversation)? {
                     self.outbox.end_hold(conversation.key);
                 }

@@ -314,7 +314,9 @@ impl Engine {
             }
             Asked::Claim { .. } => return Ok(true),
         };
-        self.enact(turn, conversation, accepted.seq)?;
+        if let Some(group) = self.enact(turn, conversation, accepted.seq)? {
+            self.takes_part_in(turn, conversation, group, accepted.seq)?;
+        }
         if let Some(seq) = accepted.seq {
             store::note_group_change(turn.db, conversation, seq)?;
             if let Some(conversation) = ConversationRow::find(turn.db, conversation)? {
@@ -326,10 +328,15 @@ impl Engine {
     }
 
     /// The commit that this device offered is in force.
-    fn enact(&self, turn: &Turn<'_>, conversation: ConversationId, since: Option<Seq>) -> Result<(), StoreError> {
-        let Some(own) = self.account.as_ref().and_then(|account| account.own.as_ref()) else { return Ok(()) };
+    fn enact(
+        &self,
+        turn: &Turn<'_>,
+        conversation: ConversationId,
+        since: Option<Seq>,
+    ) -> Result<Option<GroupId>, StoreError> {
+        let Some(own) = self.account.as_ref().and_then(|account| account.own.as_ref()) else { return Ok(None) };
         let mut row = SecuredRow::get(turn.db, conversation)?;
-        let Some((frame, begun)) = row.offer.take() else { return Ok(()) };
+        let Some((frame, begun)) = row.offer.take() else { return Ok(None) };
         let mls = Mls::new(own, turn.db);
         if let (Some(old), Some(_)) = (row.group, begun) {
             settle(mls.forget(old))?;
@@ -347,7 +354,7 @@ impl Engine {
             row.renew_at = None;
         }
         row.put(turn.db, conversation)?;
-        row.group.map_or(Ok(()), |group| self.takes_part_in(turn, conversation, group))
+        Ok(row.group)
     }
 
     /// What is of the epoch that the commit of this device leads to shows that the node has taken it, and that only its answer

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use chasqui_wire::{
     Ack, AckItem, AckOutcome, Content, ContentKind, ConversationId, ConversationKind, Deliver, Entry, EntryKind,
-    Envelope, NodeFrame, Protection, Seq, SeqRanges, UserId, direct_conversation,
+    Envelope, NodeFrame, Protection, Seq, SeqRanges, Timestamp, UserId, direct_conversation,
 };
 
 use super::outbox::taken_after_all;
@@ -99,6 +99,8 @@ impl Engine {
                     let failures = self.count_failure(turn, entry)?;
                     tracing::error!(%error, failures, "an entry could not be processed");
                     if failures >= MAX_FAILURES {
+                        // Nobody kept it back.
+                        store::note_lost(turn.db, conversation)?;
                         turn.acks.push(AckItem { number, outcome: AckOutcome::Unreadable });
                     } else if planted(PlantedBug::AckFailedEntry) {
                         turn.acks.push(AckItem { number, outcome: AckOutcome::Stored });
@@ -178,12 +180,14 @@ impl Engine {
             && let Some(row) = MessageRow::find(turn.db, envelope.message)?
         {
             let conversation = self.conversation_of_devices(turn, &head)?;
-            if row.kind.is_missed() && !row.deleted {
-                return self.read_again(turn, envelope, &conversation);
+            if !self.makes_way(turn, &row, &conversation, envelope)? {
+                if row.kind.is_missed() && !row.deleted {
+                    return self.read_again(turn, envelope, &conversation);
+                }
+                // A message that is here already took its keys with it. So what comes under its name now cannot be read, and whatever it
+                // seems to say nobody has sealed.
+                return redelivered(turn, &conversation, envelope).map(Some);
             }
-            // A message that is here already took its keys with it. So what comes under its name now cannot be read, and whatever it
-            // seems to say nobody has sealed.
-            return redelivered(turn, &conversation, envelope).map(Some);
         }
         let body = if is_encrypted {
             match self.read_encrypted(turn, envelope, head.peer)? {
@@ -301,9 +305,14 @@ impl Engine {
             accepted_at: Some(envelope.accepted_at),
             body,
         };
-        let Some(key) = MessageRow::insert(turn.db, conversation, &new)? else {
-            return redelivered(turn, conversation, envelope);
-        };
+        let mut inserted = MessageRow::insert(turn.db, conversation, &new)?;
+        if inserted.is_none()
+            && let Some(row) = MessageRow::find(turn.db, envelope.message)?
+            && self.makes_way(turn, &row, conversation, envelope)?
+        {
+            inserted = MessageRow::insert(turn.db, conversation, &new)?;
+        }
+        let Some(key) = inserted else { return redelivered(turn, conversation, envelope) };
         // What lies above the head was never missing.
         if conversation.head >= Some(envelope.seq) {
             store::fill_gap(turn.db, conversation, envelope.seq)?;
@@ -415,11 +424,29 @@ fn redelivered(
     if known.state == MessageState::Failed {
         // Refused here, and sent by another device of the user that had the same folder once.
         taken_after_all(turn, conversation, &known, envelope.seq, envelope.accepted_at, 0)?;
+    } else if known.is_out_of_place() {
+        take_place(turn, conversation, &known, envelope.seq, envelope.accepted_at)?;
     } else {
         move_to_later(turn, conversation, &known, envelope.seq)?;
     }
     let is_here = known.deleted || !known.kind.is_missed();
     Ok(if is_here { AckOutcome::Stored } else { AckOutcome::Unreadable })
+}
+
+/// What was kept back is where it belongs.
+pub(super) fn take_place(
+    turn: &mut Turn<'_>,
+    conversation: &ConversationRow,
+    row: &MessageRow,
+    seq: Seq,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    store::fill_gap(turn.db, conversation, seq)?;
+    row.set_place(turn.db, seq, at)?;
+    conversation.raise_head(turn.db, seq)?;
+    turn.reread(conversation);
+    turn.arranged(conversation);
+    Ok(())
 }
 
 /// A restored node gave it another position, because its author had not heard of the first: the later one counts everywhere.
@@ -429,7 +456,7 @@ pub(super) fn move_to_later(
     known: &MessageRow,
     seq: Seq,
 ) -> Result<(), StoreError> {
-    if known.is_out_of_place() || known.seq.is_some_and(|before| before < seq) {
+    if known.seq.is_some_and(|before| before < seq) {
         store::fill_gap(turn.db, conversation, seq)?;
         known.move_to(turn.db, seq)?;
         conversation.raise_head(turn.db, seq)?;

@@ -313,7 +313,7 @@ impl Engine {
             message: chasqui_wire::MessageId::from_bytes([0; 16]),
             created_at: turn.now,
             kind: ContentKind::Linking(Linking { attempt, step }),
-            previous: None,
+            previous: vec![],
         };
         let words: Bytes = content.encode();
         content.message = name(&[b"chasqui/v1/linking", own.as_bytes(), device.as_bytes(), &words]);

@@ -10,8 +10,9 @@ use crate::store::{self, ConversationRow, NewHole, StoreError};
 impl Engine {
     /// The device was away for too long.
     pub(super) fn absence(&mut self, turn: &mut Turn<'_>, absence: &Absence) -> Result<AckOutcome, StoreError> {
-        store::note_absence(turn.db, absence.since)?;
-        store::note_lost(turn.db, None)?;
+        if store::note_absence(turn.db, absence.since)? {
+            store::note_lost(turn.db, None)?;
+        }
         turn.changes.incomplete = true;
         self.catch_up(turn)?;
         Ok(AckOutcome::Noted)
@@ -33,8 +34,10 @@ impl Engine {
             // It had arrived, only the acknowledgement was lost: better news for the sender.
             return Ok(AckOutcome::Stored);
         }
-        store::note_gap(turn.db, &conversation, gap.seq, gap.sender_user, gap.at)?;
-        store::note_lost(turn.db, Some(conversation.id))?;
+        // What people do not see is no reason for anything to be missing.
+        if store::note_gap(turn.db, &conversation, gap.seq, gap.sender_user, gap.at)? {
+            store::note_lost(turn.db, Some(conversation.id))?;
+        }
         conversation.raise_head(turn.db, gap.seq)?;
         turn.changed(conversation.id);
         self.missed_in(turn, &conversation)?;
@@ -68,8 +71,8 @@ impl Engine {
         let Hole { range, reason, since, .. } = *hole;
         if store::note_hole(turn.db, &conversation, &NewHole { range, reason, since, sender: peer })? {
             turn.changes.incomplete = true;
+            store::note_lost(turn.db, Some(conversation.id))?;
         }
-        store::note_lost(turn.db, Some(conversation.id))?;
         conversation.raise_head(turn.db, range.last())?;
         turn.changed(conversation.id);
         self.missed_in(turn, &conversation)?;

@@ -8,7 +8,7 @@ use chasqui_wire::{
     ContentKind, ConversationKind, Protection, Seq, UserId, direct_conversation,
 };
 
-use super::inbox::move_to_later;
+use super::inbox::{move_to_later, take_place};
 use super::recovery::came_after_all;
 use super::{Engine, Reply, Secret, Turn, public_key};
 use crate::domain::Failure;
@@ -209,7 +209,8 @@ impl Engine {
                 {
                     came_after_all(turn, &conversation, &row, archived.created_at, &archived.body)?;
                     if let Some(seq) = archived.seq.filter(|_| row.is_out_of_place()) {
-                        move_to_later(turn, &conversation, &row, seq)?;
+                        let at = archived.accepted_at.unwrap_or(archived.created_at);
+                        take_place(turn, &conversation, &row, seq, at)?;
                     }
                     row.key
                 }

@@ -11,6 +11,7 @@ use chasqui_wire::{
 };
 use rusqlite::Connection;
 
+use super::chain::is_chained;
 use super::encrypted::Sealed;
 use super::reads::Reads;
 use super::requests::Admissions;
@@ -302,6 +303,7 @@ impl Engine {
                 AccountRow::count_sent(turn.db)?;
                 let conversation = ConversationRow::get(turn.db, message.conversation)?;
                 taken_after_all(turn, &conversation, &message, seq, accepted.at, accepted.revision)?;
+                self.was_said_after_all(turn, &conversation, &message)?;
                 self.note_answered(turn, &conversation)?;
             }
             return Ok(());
@@ -363,6 +365,12 @@ impl Engine {
         if matches!(rejected.code, ErrorCode::EpochConflict | ErrorCode::RosterStale | ErrorCode::NotInRoster) {
             lane.queued.insert(queued);
             let conversation = ConversationRow::get(turn.db, key)?;
+            if let Some(row) = OutboxRow::get(turn.db, queued.entry)? {
+                let message = MessageRow::get(turn.db, row.message)?;
+                if is_chained(&row, &message) {
+                    self.unsay(turn, &conversation, queued.entry, &message, true)?;
+                }
+            }
             return self.message_was_out_of_date(turn, &conversation, rejected);
         }
         let entry = OutboxRow::get(turn.db, queued.entry)?;

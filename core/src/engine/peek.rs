@@ -61,6 +61,8 @@ struct Peek<'a> {
 struct Talk {
     /// `None`: it is new here.
     row: Option<ConversationRow>,
+    /// The user has written there, so it is no request.
+    has_own_message: bool,
     request: Request,
     /// What was said to the request, and whether this device said it and the node has not heard.
     said: Option<(Verdict, bool)>,
@@ -81,7 +83,9 @@ impl Peek<'_> {
                 Some(row) => row.read_up_to,
                 None => store::early_read(self.db, head.id)?.max(self.early.get(&head.id).copied()),
             };
+            let own = row.as_ref().map(|row| row.key.has_own_message(self.db)).transpose()?;
             let talk = Talk {
+                has_own_message: own.unwrap_or(false),
                 request: row.as_ref().map_or(Request::No, |row| row.request),
                 said: said.map(|said| (said.verdict, said.waits)),
                 read_up_to,
@@ -117,7 +121,7 @@ impl Peek<'_> {
         // What is sent again stands where it stood.
         let is_again = envelope.resend_of.is_some();
         let stands_at = match (MessageRow::find(self.db, id)?, self.awaited.get(&id)) {
-            (Some(row), _) if self.is_awaited_of(&row, envelope)? => row.seq,
+            (Some(row), _) if self.is_awaited_of(&row, envelope)? => row.seq.or(Some(envelope.seq)),
             (None, Some(&(of, at))) if of == (conversation, sender) => Some(at),
             (None, None) => None,
             _ => return Ok(None),
@@ -148,6 +152,7 @@ impl Peek<'_> {
         let is_incoming = sender != own_user;
         let seq = stands_at.unwrap_or(envelope.seq);
         let talk = self.talk(&head)?;
+        talk.has_own_message |= !is_incoming;
         let is_request = is_incoming && envelope.request;
         if stands_at.is_none() && (is_request || talk.request != Request::No) {
             talk.request = request_after(talk.said.map(|(verdict, _)| verdict), is_incoming, is_request);
@@ -244,8 +249,10 @@ impl Peek<'_> {
         match verdict {
             Verdict::Accept => talk.request = Request::No,
             Verdict::Decline | Verdict::Block => {
-                talk.declined_up_to = talk.declined_up_to.max(up_to);
-                talk.arrived.retain(|&seq| Some(seq) > up_to);
+                if !talk.has_own_message {
+                    talk.declined_up_to = talk.declined_up_to.max(up_to);
+                    talk.arrived.retain(|&seq| Some(seq) > up_to);
+                }
                 if verdict == Verdict::Block || talk.head <= up_to {
                     talk.request = Request::Refused;
                 }

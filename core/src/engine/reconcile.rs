@@ -73,6 +73,8 @@ impl Engine {
         account.era = welcome.checkpoint.era;
         AccountRow::set_era(turn.db, account.era)?;
         store::set_eras(turn.db, &welcome.eras)?;
+        // What it has forgotten it did not keep back.
+        store::note_lost(turn.db, None)?;
         if planted(PlantedBug::NoReconciliation) {
             return Ok(());
         }

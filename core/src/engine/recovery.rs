@@ -13,7 +13,7 @@ use chasqui_wire::{
 };
 use ring::digest::{Context, SHA256};
 
-use super::inbox::move_to_later;
+use super::inbox::take_place;
 use super::{Engine, Turn, encrypted};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
@@ -26,6 +26,9 @@ const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
 /// After each attempt: three weeks in all. As long as the node remembers a message, it can be sent again.
 const PAUSES_MS: [u64; 8] = [MINUTE_MS, HOUR_MS, 12 * HOUR_MS, DAY_MS, 2 * DAY_MS, 4 * DAY_MS, 7 * DAY_MS, 7 * DAY_MS];
+
+/// How often what was perhaps never for this device is asked for.
+const DOUBTFUL: u32 = 2;
 
 /// When something is to be asked for.
 #[derive(Debug, Default)]
@@ -93,12 +96,13 @@ impl Engine {
         let own = account.device;
         let mut requests: BTreeMap<(ConversationKey, u32, Option<DeviceId>), Vec<Missed>> = BTreeMap::new();
         for missed in Missed::due(turn.db, turn.now, &PAUSES_MS)? {
-            if missed.attempts as usize >= PAUSES_MS.len() || self.is_gone_for_good(turn, &missed)? {
+            let is_over = missed.attempts >= if missed.is_doubtful { DOUBTFUL } else { PAUSES_MS.len() as u32 };
+            if is_over || self.is_gone_for_good(turn, &missed)? {
                 give_up(turn, &missed)?;
                 continue;
             }
             let of = (missed.attempts == 0 && missed.author != own).then_some(missed.author);
-            if missed.attempts == 0 && missed.is_out_of_place {
+            if missed.attempts == 0 && missed.is_out_of_place && !missed.is_doubtful {
                 // All mail is in, and it was not among it.
                 self.tell_of_missing(turn, missed.conversation, missed.sender, missed.author)?;
             }
@@ -106,7 +110,8 @@ impl Engine {
         }
         for ((conversation, attempts, of), all) in requests {
             let conversation = ConversationRow::get(turn.db, conversation)?;
-            if attempts > 0 && self.recovery.may_begin_anew(conversation.key, turn.now) {
+            let is_known = all.iter().any(|missed| !missed.is_doubtful);
+            if attempts > 0 && is_known && self.recovery.may_begin_anew(conversation.key, turn.now) {
                 // Nobody answered: after a restore of the node two groups may stand at the same epoch, and whoever is in one does not
                 // hear the other. A group that is begun anew is everybody's.
                 self.let_go(turn, conversation.id)?;
@@ -119,7 +124,7 @@ impl Engine {
                     message: id,
                     created_at: turn.now,
                     kind: ContentKind::ResendRequest(ids),
-                    previous: None,
+                    previous: vec![],
                 };
                 self.say_to_devices(turn, &conversation, id, content.encode(), of, None)?;
                 for missed in some {
@@ -301,7 +306,7 @@ impl Engine {
         if row.kind.is_missed() && !row.deleted {
             came_after_all(turn, conversation, &row, content.created_at, body)?;
             if row.is_out_of_place() {
-                move_to_later(turn, conversation, &row, envelope.seq)?;
+                take_place(turn, conversation, &row, envelope.seq, envelope.accepted_at)?;
             }
             self.miss_previous(turn, conversation, envelope, content)?;
             if let ContentKind::Text(text) = &content.kind {
@@ -333,6 +338,10 @@ pub(super) fn came_after_all(
 
 /// A placeholder stands where it would, from here on.
 fn give_up(turn: &mut Turn<'_>, missed: &Missed) -> Result<(), StoreError> {
+    if missed.is_doubtful {
+        store::settled(turn.db, missed.key)?;
+        return MessageRow::get(turn.db, missed.key)?.remove(turn.db);
+    }
     MessageRow::give_up(turn.db, missed.key)?;
     store::settled(turn.db, missed.key)?;
     let conversation = ConversationRow::get(turn.db, missed.conversation)?;

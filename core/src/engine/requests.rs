@@ -68,7 +68,7 @@ impl Engine {
             return Ok(Err(Error::Invalid { detail: "the conversation is no request".into() }));
         }
         let verdict = if block { Verdict::Block } else { Verdict::Decline };
-        refuse(turn, &row, verdict, row.head)?;
+        refuse(turn, &row, verdict, row.head, true)?;
         self.say(turn, &row, verdict)?;
         Ok(Ok(Reply::Done))
     }
@@ -133,7 +133,11 @@ impl Engine {
         }
         match verdict {
             Verdict::Accept => row.key.set_request(turn.db, Request::No)?,
-            Verdict::Decline | Verdict::Block => refuse(turn, &row, verdict, up_to)?,
+            Verdict::Decline | Verdict::Block => {
+                // It is the node that says so: of a conversation in which the user has written, too, nothing is deleted on its word.
+                let deletes = !row.key.has_own_message(turn.db)?;
+                refuse(turn, &row, verdict, up_to, deletes)?;
+            }
         }
         turn.reread(&row);
         self.recovery.look();
@@ -232,8 +236,14 @@ pub(super) fn request_after(said: Option<Verdict>, is_incoming: bool, is_request
 
 /// Deletes what the stranger wrote up to there. The conversation goes from the list, unless more was written since to somebody
 /// who only declined.
-fn refuse(turn: &mut Turn<'_>, row: &ConversationRow, verdict: Verdict, up_to: Option<Seq>) -> Result<(), StoreError> {
-    if let Some(up_to) = up_to {
+fn refuse(
+    turn: &mut Turn<'_>,
+    row: &ConversationRow,
+    verdict: Verdict,
+    up_to: Option<Seq>,
+    deletes: bool,
+) -> Result<(), StoreError> {
+    if let Some(up_to) = up_to.filter(|_| deletes) {
         for change in row.key.delete_up_to(turn.db, up_to)? {
             turn.index(change);
         }

@@ -212,7 +212,7 @@ fn envelope(number: u128, at: u64, body: Bytes) -> EntryKind {
 
 fn text(number: u128, at: u64, text: &str) -> EntryKind {
     let content =
-        Content { message: id(number), created_at: NOW, kind: ContentKind::Text(text.into()), previous: None };
+        Content { message: id(number), created_at: NOW, kind: ContentKind::Text(text.into()), previous: vec![] };
     envelope(number, at, content.encode())
 }
 
@@ -239,9 +239,9 @@ fn an_entry_that_always_fails_is_given_up_and_kept() {
 #[test]
 fn unknown_content_is_kept_and_damaged_content_is_said_to_be_so() {
     let mut ana = Ana::online();
-    let later = Content { message: id(101), created_at: NOW, kind: ContentKind::Unknown, previous: None }.encode();
+    let later = Content { message: id(101), created_at: NOW, kind: ContentKind::Unknown, previous: vec![] }.encode();
     let foreign =
-        Content { message: id(999), created_at: NOW, kind: ContentKind::Text("of another".into()), previous: None }
+        Content { message: id(999), created_at: NOW, kind: ContentKind::Text("of another".into()), previous: vec![] }
             .encode();
     let acks = ana.deliver(vec![
         envelope(101, 1, later),

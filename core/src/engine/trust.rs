@@ -149,7 +149,7 @@ impl Engine {
         let Some(own) = self.account.as_ref().map(|account| account.device) else { return Ok(()) };
         let Some(conversation) = self.with_oneself(turn)? else { return Ok(()) };
         let (message, created_at) = (MessageId::from_bytes([0; 16]), turn.now);
-        let mut content = Content { message, created_at, kind: ContentKind::Comparison(comparison), previous: None };
+        let mut content = Content { message, created_at, kind: ContentKind::Comparison(comparison), previous: vec![] };
         content.message = name(&[b"chasqui/v1/comparison", own.as_bytes(), &content.encode()]);
         self.say_to_devices(turn, &conversation, content.message, content.encode(), None, None)
     }
@@ -227,10 +227,6 @@ impl Engine {
         user: UserId,
         device: DeviceId,
     ) -> Result<(), StoreError> {
-        // A restored node has forgotten some, and says that it was.
-        if self.was_restored() {
-            return Ok(());
-        }
         let conversation = Some(ConversationRow::get(turn.db, conversation)?.id);
         let kind = SecurityEventKind::MissingMessage;
         self.tell_people(turn, &NewSecurityEvent { kind, user: Some(user), device: Some(device), conversation })

@@ -72,16 +72,16 @@ pub(crate) fn fill(connection: &Connection, conversation: &ConversationRow, seq:
 /// Not the time of an absence.
 const UNDATED: Timestamp = Timestamp(0);
 
-/// The device was away for too long.
-pub(crate) fn note_absence(connection: &Connection, since: Timestamp) -> Result<(), StoreError> {
-    let sql = "INSERT INTO absence (id, since) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET since = excluded.since";
-    connection.run(sql, params![Sql(since)])?;
-    Ok(())
+/// The device was away for too long. Says whether that is news.
+pub(crate) fn note_absence(connection: &Connection, since: Timestamp) -> Result<bool, StoreError> {
+    let sql = "INSERT INTO absence (id, since) VALUES (1, ?1)
+               ON CONFLICT (id) DO UPDATE SET since = excluded.since WHERE since <> excluded.since";
+    Ok(connection.run(sql, params![Sql(since)])? > 0)
 }
 
 /// A part of another device's history is lost here, how old a one is not known yet.
 pub(crate) fn note_loss(connection: &Connection) -> Result<(), StoreError> {
-    note_absence(connection, UNDATED)
+    note_absence(connection, UNDATED).map(drop)
 }
 
 /// What is lost was said after this.

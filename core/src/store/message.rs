@@ -233,6 +233,13 @@ impl MessageRow {
         Ok(())
     }
 
+    /// What was kept back came after all, and this is where and when the node took it.
+    pub(crate) fn set_place(&self, connection: &Connection, seq: Seq, at: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE message SET seq = ?2, anchor = ?2, place = 0, accepted_at = ?3 WHERE id = ?1";
+        connection.run(sql, params![self.key.0, Sql(seq), Sql(at)])?;
+        Ok(())
+    }
+
     /// Of what was kept back nobody knows where it belongs.
     pub(crate) fn is_out_of_place(&self) -> bool {
         self.state == State::Accepted && self.seq.is_none()

@@ -89,7 +89,7 @@ mod tests {
         for (number, text, deleted) in [(1_u8, "good morning", false), (2, "good night", true), (3, "明天见", false)]
         {
             let kind = ContentKind::Text(text.to_owned());
-            let body = Content { message: id(number), created_at: Timestamp(0), kind, previous: None }.encode();
+            let body = Content { message: id(number), created_at: Timestamp(0), kind, previous: vec![] }.encode();
             let sql =
                 "INSERT INTO message (conversation, message, anchor, place, seq, sender, sender_device, incoming, kind,
                                             state, created_at, body, deleted)

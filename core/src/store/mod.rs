@@ -41,7 +41,7 @@ pub(crate) use account::AccountRow;
 pub(crate) use archive::{ArchiveCursor, TransferRow, restore_deliveries};
 pub(crate) use ask::Ask;
 pub(crate) use binding::{Binding, adopt, unlock, unlock_reader};
-pub(crate) use chain::{last_said, note_lost, note_member, set_last_said, unseal_after, was_member};
+pub(crate) use chain::{Membership, add_last_said, last_said, note_lost, remove_last_said, unseal_from};
 pub(crate) use conversation::{
     ConversationHead, ConversationKey, ConversationRow, after as conversation_after, early_read, list, note_early_read,
     summary, total_unread, unread, unread_above,
@@ -69,7 +69,9 @@ pub(crate) use request::{AdmissionRow, Request};
 pub(crate) use room::probe as probe_room;
 pub(crate) use salvage::{Damage, salvage};
 pub(crate) use search::{IndexChange, find as search, index_all};
-pub(crate) use secured::{FlightRow, SecuredRow, forget_groups, next_renewal, note_group_change, shadow_groups};
+pub(crate) use secured::{
+    FlightRow, Sealing, SecuredRow, forget_groups, next_renewal, note_group_change, shadow_groups,
+};
 pub(crate) use timeline::{page_after, page_before, show_by_id};
 pub(crate) use user::{
     after as users_after, by_name as user_by_name, device_key, devices_after, is_deleted as is_user_deleted,

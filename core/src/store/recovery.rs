@@ -18,6 +18,8 @@ pub(crate) struct Missed {
     pub(crate) attempts: u32,
     /// It never came: see [`super::MessageRow::is_out_of_place`].
     pub(crate) is_out_of_place: bool,
+    /// Perhaps nobody kept it back: nobody here knows whether this device should have it.
+    pub(crate) is_doubtful: bool,
 }
 
 /// What nobody has deleted, where the user takes part. `CROSS` has SQLite begin with the few, and not look through all messages.
@@ -37,6 +39,12 @@ impl Missed {
         Ok(())
     }
 
+    /// Whether it should be here at all nobody knows.
+    pub(crate) fn doubt(connection: &Connection, key: MessageKey) -> Result<(), StoreError> {
+        connection.run("UPDATE recovery SET doubtful = 1 WHERE message = ?", params![key.0])?;
+        Ok(())
+    }
+
     /// Those that are to be asked for by now, or were often enough: `pauses`, in milliseconds, are those after each time. Also what is farther off than its pause is long, which a wrong clock wrote.
     pub(crate) fn due(connection: &Connection, now: Timestamp, pauses: &[u64]) -> Result<Vec<Self>, StoreError> {
         let pause: String =
@@ -44,7 +52,7 @@ impl Missed {
         let sql = format!(
             "SELECT message.id AS id, message.conversation AS conversation, message.message AS message,
                     message.sender AS sender, message.sender_device AS author, recovery.attempts AS attempts,
-                    message.seq IS NULL AS is_out_of_place
+                    message.seq IS NULL AS is_out_of_place, recovery.doubtful AS is_doubtful
              {} AND (recovery.ask_at <= :now
                  OR recovery.ask_at > :now + CASE recovery.attempts{pause} ELSE 0 END) ORDER BY message.anchor LIMIT 1000",
             open()
@@ -58,6 +66,7 @@ impl Missed {
                 author: row.wire("author")?,
                 attempts: row.get("attempts")?,
                 is_out_of_place: row.get("is_out_of_place")?,
+                is_doubtful: row.get("is_doubtful")?,
             })
         };
         connection.all(&sql, rusqlite::named_params! { ":now": Sql(now) }, read)

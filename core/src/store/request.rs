@@ -47,6 +47,14 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<AdmissionRow> {
     })
 }
 
+impl ConversationKey {
+    /// Whether the user has written there, on whichever device.
+    pub(crate) fn has_own_message(self, connection: &Connection) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE conversation = ? AND incoming = 0 AND seq IS NOT NULL)";
+        connection.one(sql, params![self.0], |row| row.get(0))
+    }
+}
+
 impl AdmissionRow {
     pub(crate) fn get(connection: &Connection, key: ConversationKey) -> Result<Option<Self>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM admission WHERE conversation = ?");

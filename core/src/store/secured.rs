@@ -133,6 +133,16 @@ pub(crate) fn forget_groups(connection: &Connection) -> Result<(), StoreError> {
     Ok(connection.execute_batch(sql)?)
 }
 
+/// For whom a message was sealed first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sealing {
+    pub(crate) group: [u8; 16],
+    /// MLS's; `None`: the node has surely not taken what was sealed then.
+    pub(crate) epoch: Option<u64>,
+    /// Whether what it says besides is still right.
+    pub(crate) stands: bool,
+}
+
 /// A message as it was encrypted.
 pub(crate) struct FlightRow;
 
@@ -156,22 +166,31 @@ impl FlightRow {
         group: GroupId,
         epoch: u64,
         body: &[u8],
+        first: Option<Sealing>,
     ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO flight (message, mls_group, epoch, body) VALUES (?, ?, ?, ?)
+        let sql =
+            "INSERT INTO flight (message, mls_group, epoch, body, first_group, first_epoch) VALUES (?, ?, ?, ?, ?, ?)
                    ON CONFLICT (message) DO UPDATE SET mls_group = excluded.mls_group, epoch = excluded.epoch,
-                       body = excluded.body";
-        connection.run(sql, params![message.0, group.0, epoch.cast_signed(), body])?;
+                       body = excluded.body, first_group = coalesce(excluded.first_group, first_group),
+                       first_epoch = coalesce(excluded.first_epoch, first_epoch)";
+        let first_group = first.map(|first| first.group);
+        let first_epoch = first.and_then(|first| first.epoch).map(u64::cast_signed);
+        connection.run(sql, params![message.0, group.0, epoch.cast_signed(), body, first_group, first_epoch])?;
         Ok(())
     }
 
-    /// Whether it was encrypted, for whichever epoch.
-    pub(crate) fn exists(connection: &Connection, message: MessageKey) -> Result<bool, StoreError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM flight WHERE message = ?)";
-        connection.one(sql, params![message.0], |row| row.get(0))
+    /// How a message of people was sealed first, if it was.
+    pub(crate) fn first(connection: &Connection, message: MessageKey) -> Result<Option<Sealing>, StoreError> {
+        let sql = "SELECT first_group, first_epoch, epoch >= 0 AS stands FROM flight
+                   WHERE message = ? AND first_group IS NOT NULL";
+        connection.first(sql, params![message.0], |row| {
+            let epoch = u64::try_from(row.get::<_, i64>("first_epoch")?).ok();
+            Ok(Sealing { group: row.get("first_group")?, epoch, stands: row.get("stands")? })
+        })
     }
 
-    /// Says whether there was one.
-    pub(crate) fn remove(connection: &Connection, message: MessageKey) -> Result<bool, StoreError> {
-        Ok(connection.run("DELETE FROM flight WHERE message = ?", params![message.0])? > 0)
+    pub(crate) fn remove(connection: &Connection, message: MessageKey) -> Result<(), StoreError> {
+        connection.run("DELETE FROM flight WHERE message = ?", params![message.0])?;
+        Ok(())
     }
 }

@@ -14,8 +14,8 @@ pub struct Content {
     pub created_at: Timestamp,
     /// What it says.
     pub kind: ContentKind,
-    /// In encrypted conversations: what its device said there before.
-    pub previous: Option<Previous>,
+    /// In encrypted conversations: what its device said there before, and has not named yet. Mostly one.
+    pub previous: Vec<Previous>,
 }
 
 /// What a device said before, for people: whoever should have it and does not knows that it was kept back.
@@ -30,6 +30,8 @@ pub struct Previous {
 }
 
 impl Previous {
+    /// So many are named at once, at most: what a device names beyond it is not heard.
+    pub const MAX: usize = 8;
     /// Bytes that a [`Content`] grows by when it names one, at most: three fields, and their length.
     pub const MAX_BYTES: usize = 49;
 
@@ -221,7 +223,7 @@ impl Content {
             Some(v1::content::Kind::Comparison(comparison)) => ContentKind::Comparison(Comparison::parse(&comparison)?),
             None => ContentKind::Unknown,
         };
-        let previous = content.previous.as_ref().map(Previous::parse).transpose()?;
+        let previous = content.previous.iter().take(Previous::MAX).map(Previous::parse).collect::<Result<_, _>>()?;
         Ok(Self { message, created_at: Timestamp(content.created_at), kind, previous })
     }
 
@@ -239,7 +241,7 @@ impl Content {
             ContentKind::Comparison(comparison) => Some(v1::content::Kind::Comparison(comparison.wire())),
             ContentKind::Unknown => None,
         };
-        let previous = self.previous.as_ref().map(Previous::wire);
+        let previous = self.previous.iter().map(Previous::wire).collect();
         let content = v1::Content { message: self.message.wire(), created_at: self.created_at.0, kind, previous };
         content.encode_to_vec().into()
     }

@@ -313,13 +313,13 @@ async fn bodies_that_cannot_be_read() {
         message: mallory.send(bo, 77).message,
         created_at: Timestamp(0),
         kind: ContentKind::Text("x".into()),
-        previous: None,
+        previous: vec![],
     };
     let unknown = Content {
         message: mallory.send(bo, 4).message,
         created_at: Timestamp(i64::MAX),
         kind: ContentKind::Unknown,
-        previous: None,
+        previous: vec![],
     };
     let bodies = [
         good.body.clone(),

@@ -92,7 +92,7 @@ impl Intruder {
             message,
             created_at: Timestamp(0),
             kind: ContentKind::Text(format!("mail {number}")),
-            previous: None,
+            previous: vec![],
         };
         Send {
             message,

@@ -210,7 +210,7 @@ fn envelope(own: UserId, peer: UserId, number: u8, seq: u64) -> Envelope {
         peer: Some(own),
         seq: Seq::from_raw(seq).unwrap(),
         accepted_at: Timestamp(0),
-        body: Content { message, created_at: Timestamp(0), kind, previous: None }.encode(),
+        body: Content { message, created_at: Timestamp(0), kind, previous: vec![] }.encode(),
         urgent: false,
         resend_of: None,
         epoch: 0,

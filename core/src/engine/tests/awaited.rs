@@ -35,7 +35,7 @@ fn damaged(number: u128, at: u64) -> EntryKind {
 /// Bo's phone says it again, under another name.
 fn again(bo: &Mls<'_>, group: GroupId, of: u128, number: u128, at: u64) -> EntryKind {
     let content =
-        Content { message: id(of), created_at: NOW, kind: ContentKind::Text(format!("text {of}")), previous: None };
+        Content { message: id(of), created_at: NOW, kind: ContentKind::Text(format!("text {of}")), previous: vec![] };
     let body = bo.seal(group, &header(id(number), with_bo()), &content.encode()).unwrap();
     EntryKind::Envelope(Box::new(Envelope { resend_of: Some(id(of)), ..mail(number, at, body) }))
 }
@@ -159,7 +159,7 @@ fn a_placeholder_appears_when_it_was_asked_for_in_vain_and_still_gives_way() {
     assert_eq!(ana.newest(), Some(Some(placeholder)));
     // As another device of Ana's might still have it.
     let content =
-        Content { message: id(800), created_at: NOW, kind: ContentKind::Text("text 800".into()), previous: None };
+        Content { message: id(800), created_at: NOW, kind: ContentKind::Text("text 800".into()), previous: vec![] };
     let archived = ArchivedMessage {
         conversation: with_bo(),
         message: id(800),
@@ -268,7 +268,7 @@ fn what_nobody_has_sealed_nobody_has_said() {
     let (own, store) = (bos(), memory());
     let (mut ana, _) = together(&Mls::new(&own, store.connection()));
     let content =
-        Content { message: id(800), created_at: NOW, kind: ContentKind::Text("pay to Eve".into()), previous: None };
+        Content { message: id(800), created_at: NOW, kind: ContentKind::Text("pay to Eve".into()), previous: vec![] };
     let forged = Envelope { urgent: true, epoch: 7, ..mail(800, 3, content.encode()) };
     assert_eq!(ana.deliver(vec![EntryKind::Envelope(Box::new(forged))]), [(1, AckOutcome::Unreadable)]);
     // As devices kept it that are of an earlier version.
@@ -311,7 +311,7 @@ fn what_came_too_early_is_read_when_it_comes_again() {
     let change = bo.change(group, &[], &[], |_| Ok(())).unwrap();
     bo.merge(group).unwrap();
     let content =
-        Content { message: id(800), created_at: NOW, kind: ContentKind::Text("text 800".into()), previous: None };
+        Content { message: id(800), created_at: NOW, kind: ContentKind::Text("text 800".into()), previous: vec![] };
     let body = bo.seal(group, &header(id(800), with_bo()), &content.encode()).unwrap();
     let early = EntryKind::Envelope(Box::new(Envelope { urgent: true, epoch: 2, ..mail(800, 4, body) }));
     let commit = Envelope { commit: Some(change.declared), ..mail(700, 3, change.commit) };

@@ -221,7 +221,7 @@ fn what_comes_under_the_name_of_a_message_that_is_here_is_not_believed() {
     directory_names(&mut ana, 66);
     assert_eq!(bo(&ana).0, Trust::Changed);
     let said = Comparison { user: id(20), identity_key: [66; 32], verified: true, at: NOW.plus_millis(DAY_MS) };
-    let body = Content { message, created_at: NOW, kind: ContentKind::Comparison(said), previous: None }.encode();
+    let body = Content { message, created_at: NOW, kind: ContentKind::Comparison(said), previous: vec![] }.encode();
     let acks = ana.deliver(vec![EntryKind::Envelope(Box::new(own_mail(message, body)))]);
     assert_eq!(acks, [(1, AckOutcome::Unreadable)]);
     assert_eq!(bo(&ana).0, Trust::Changed, "the node verified somebody");

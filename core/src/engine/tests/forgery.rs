@@ -43,7 +43,7 @@ impl Other {
 
     /// Of a text that it says in a group.
     fn says(&self, group: GroupId, number: u128, conversation: ConversationId, kind: ContentKind) -> Bytes {
-        let content = Content { message: id(number), created_at: NOW, kind, previous: None };
+        let content = Content { message: id(number), created_at: NOW, kind, previous: vec![] };
         self.mls().seal(group, &header(id(number), conversation), &content.encode()).unwrap()
     }
 

@@ -54,7 +54,7 @@ impl Mail {
         match *self {
             Self::Message { with: other, at, is_own, body, is_request } => {
                 let message = message(other, at);
-                let content = |message, kind| Content { message, created_at: NOW, kind, previous: None }.encode();
+                let content = |message, kind| Content { message, created_at: NOW, kind, previous: vec![] }.encode();
                 let body = match body {
                     Body::Text => content(message, ContentKind::Text(format!("message {at}"))),
                     Body::Later => content(message, ContentKind::Unknown),
@@ -199,7 +199,7 @@ fn a_read_mark_that_nobody_signed_hides_nothing() {
     let (mut ana, group) = together(&bo);
     let conversation = direct_conversation(id(10), id(20), Protection::EndToEnd);
     let content =
-        Content { message: id(600), created_at: NOW, kind: ContentKind::Text("hello".into()), previous: None };
+        Content { message: id(600), created_at: NOW, kind: ContentKind::Text("hello".into()), previous: vec![] };
     let body = bo.seal(group, &header(id(600), conversation), &content.encode()).unwrap();
     let EntryKind::Envelope(base) = envelope(600, 3, body) else { unreachable!() };
     let message = Envelope { protection: Protection::EndToEnd, conversation, epoch: 1, ..*base };

@@ -35,7 +35,7 @@ fn written_elsewhere(number: u128, after_ms: u64) -> ArchivedMessage {
         sender_device: id(12),
         created_at: at,
         accepted_at: Some(at),
-        body: Content { message: id(number), created_at: at, kind: text, previous: None }.encode(),
+        body: Content { message: id(number), created_at: at, kind: text, previous: vec![] }.encode(),
         deliveries: vec![],
     }
 }
@@ -217,8 +217,12 @@ fn a_later_identity_says_nothing_in_the_place_of_an_earlier_one() {
 
     // It comes again under its own name, and at its position.
     let again = |ana: &mut Ana, of: u128, number: u128, at| {
-        let content =
-            Content { message: id(of), created_at: NOW, kind: ContentKind::Text("said again".into()), previous: None };
+        let content = Content {
+            message: id(of),
+            created_at: NOW,
+            kind: ContentKind::Text("said again".into()),
+            previous: vec![],
+        };
         let body = later.seal(group, &header(id(number), with_bo()), &content.encode()).unwrap();
         ana.deliver(vec![by_later(Envelope { resend_of: Some(id(of)), epoch: 2, ..mail(number, at, body) })])
     };

@@ -126,7 +126,7 @@ fn a_commit_that_was_lost_while_another_waits_is_no_fork() {
         bo.change(group, &[], &[], |_| Ok(())).unwrap();
         bo.merge(group).unwrap();
         let content =
-            Content { message: id(900), created_at: NOW, kind: ContentKind::Text("hello".into()), previous: None };
+            Content { message: id(900), created_at: NOW, kind: ContentKind::Text("hello".into()), previous: vec![] };
         let (conversation, protection) = (offer.conversation, Protection::EndToEnd);
         let body = bo.seal(group, &header(id(900), conversation), &content.encode()).unwrap();
         let EntryKind::Envelope(base) = envelope(900, 4, body) else { unreachable!() };

@@ -103,8 +103,8 @@ pub(crate) fn all() -> Vec<(String, Sample)> {
     ];
     let says = |kind, previous| Content { message: MESSAGE, created_at: NOON, kind, previous };
     let after = Previous { message: ORIGINAL, group: [5; 16], epoch: 7 };
-    let linked = ("text-after", says(ContentKind::Text("And another one.".to_owned()), Some(after)));
-    let content = content.map(|(name, kind)| (name, says(kind, None))).into_iter().chain([linked]);
+    let linked = ("text-after", says(ContentKind::Text("And another one.".to_owned()), vec![after]));
+    let content = content.map(|(name, kind)| (name, says(kind, vec![]))).into_iter().chain([linked]);
 
     let client = client.into_iter().map(|(name, frame)| (format!("client-{name}"), Sample::Client(frame)));
     let node = node.into_iter().map(|(name, frame)| (format!("node-{name}"), Sample::Node(frame)));

@@ -77,7 +77,8 @@ pub(crate) fn content() -> impl Strategy<Value = Content> {
     let comparison = comparison().prop_map(ContentKind::Comparison);
     let kind = prop_oneof![text, request, linking, history, piece, comparison, Just(ContentKind::Unknown)];
     let previous = (message(), uniform16(any::<u8>()), any::<u64>());
-    let previous = maybe(previous.prop_map(|(message, group, epoch)| Previous { message, group, epoch }));
+    let previous = previous.prop_map(|(message, group, epoch)| Previous { message, group, epoch });
+    let previous = vec(previous, 0..=Previous::MAX);
     let content = (message(), timestamp(), kind, previous);
     content.prop_map(|(message, created_at, kind, previous)| Content { message, created_at, kind, previous })
 }
