@@ -20,7 +20,7 @@ const MAX_CANARIES: usize = 2_000_000;
 
 /// The bytes of a text message as they went over the wire.
 pub(crate) fn body(message: MessageId, created_at: Timestamp, text: &str) -> Vec<u8> {
-    Content { message, created_at, kind: ContentKind::Text(text.to_owned()), previous: None }.encode().to_vec()
+    Content { message, created_at, kind: ContentKind::Text(text.to_owned()), previous: vec![] }.encode().to_vec()
 }
 
 /// What to look for.

@@ -136,7 +136,7 @@ fn parse(line: &[u8]) -> Result<Line, String> {
 fn body_bytes(text: &str) -> usize {
     let today = Timestamp(1 << 41);
     let kind = ContentKind::Text(text.to_owned());
-    Content { message: MessageId::from_bytes([0; 16]), created_at: today, kind, previous: None }.encode().len()
+    Content { message: MessageId::from_bytes([0; 16]), created_at: today, kind, previous: vec![] }.encode().len()
 }
 
 #[cfg(test)]
