@@ -503,12 +503,8 @@ pub(super) fn offer(conversation: &ConversationRow, epoch: u64, change: Change) 
 
 /// A commit that waits for the node's answer.
 fn offered(frame: &Bytes) -> Result<Box<Send>, StoreError> {
-    // What it may be now, no matter what the node of this socket takes.
-    let limits = Limits { frame_bytes: u32::MAX, ..Limits::DEFAULT };
-    match ClientFrame::decode(frame.clone(), &limits) {
-        Ok(ClientFrame::Send(send)) => Ok(send),
-        _ => Err(StoreError::Corrupt("a commit that waits is no frame")),
-    }
+    let send = Send::decode_frame(frame.clone());
+    send.map(Box::new).map_err(|_| StoreError::Corrupt("a commit that waits is no frame"))
 }
 
 /// What MLS could not do to something that is given up anyway is no reason to stop.

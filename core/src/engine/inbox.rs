@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use chasqui_wire::{
     Ack, AckItem, AckOutcome, Content, ContentKind, ConversationId, ConversationKind, Deliver, Entry, EntryKind,
-    Envelope, NodeFrame, Protection, Seq, SeqRanges, Timestamp, UserId, direct_conversation,
+    Envelope, Protection, Seq, SeqRanges, Timestamp, UserId, direct_conversation,
 };
 
 use super::outbox::taken_after_all;
@@ -122,8 +122,8 @@ impl Engine {
     }
 
     fn count_failure(&self, turn: &Turn<'_>, entry: Entry) -> Result<u32, StoreError> {
-        // Numbered 0, so that the same mail has the same digest on every socket.
-        let entry = NodeFrame::Deliver(Deliver { entries: vec![Entry { number: 0, kind: entry.kind }] }).encode();
+        // Without its number, so that the same mail has the same digest on every socket.
+        let entry = entry.kind.encode();
         let digest = ring::digest::digest(&ring::digest::SHA256, &entry);
         let failures = store::count_poison(turn.db, digest.as_ref())?;
         if failures >= MAX_FAILURES {

@@ -20,7 +20,8 @@ const LAST_UNKNOWN_PAUSE_MS: u64 = 60 * 60_000;
 pub(super) struct Reads {
     pub(super) wanted: bool,
     unanswered: BTreeMap<MessageId, SentRead>,
-    refused: BTreeMap<ConversationKey, Refused>,
+    /// A list: there are hardly ever any.
+    refused: Vec<Refused>,
 }
 
 /// A read mark under way.
@@ -34,8 +35,9 @@ struct SentRead {
 }
 
 /// A conversation whose read mark the node would not take.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Refused {
+    conversation: ConversationKey,
     times: u32,
     not_before: Option<Timestamp>,
 }
@@ -54,19 +56,19 @@ impl Reads {
     }
 
     pub(super) fn clock_went_back(&mut self, millis: u64) {
-        for at in self.refused.values_mut().filter_map(|refused| refused.not_before.as_mut()) {
+        for at in self.refused.iter_mut().filter_map(|refused| refused.not_before.as_mut()) {
             at.0 = at.0.saturating_sub_unsigned(millis);
         }
     }
 
     fn pauses(&self) -> impl Iterator<Item = Timestamp> {
-        self.refused.values().filter_map(|refused| refused.not_before)
+        self.refused.iter().filter_map(|refused| refused.not_before)
     }
 
     /// Pauses that are over by now must not ask to be woken again. Says whether there were some.
     fn end_pauses(&mut self, now: Timestamp) -> bool {
         let are_over = self.pauses().any(|at| at <= now);
-        for refused in self.refused.values_mut() {
+        for refused in &mut self.refused {
             refused.not_before = refused.not_before.filter(|&at| at > now);
         }
         are_over
@@ -77,10 +79,11 @@ impl Reads {
             true => (FIRST_UNKNOWN_PAUSE_MS, LAST_UNKNOWN_PAUSE_MS),
             false => (FIRST_PAUSE_MS, LAST_PAUSE_MS),
         };
-        let refused = self.refused.entry(conversation).or_default();
-        let pause = first.saturating_mul(1 << refused.times.min(12)).min(last);
-        refused.times += 1;
-        refused.not_before = Some(now.plus_millis(pause.max(at_least_ms.min(last))));
+        let before = self.refused.iter().position(|refused| refused.conversation == conversation);
+        let times = before.map_or(0, |at| self.refused.swap_remove(at).times);
+        let pause = first.saturating_mul(1 << times.min(12)).min(last);
+        let not_before = Some(now.plus_millis(pause.max(at_least_ms.min(last))));
+        self.refused.push(Refused { conversation, times: times + 1, not_before });
     }
 }
 
@@ -93,7 +96,8 @@ impl Engine {
             return Ok(());
         }
         let under_way = reads.unanswered.values().map(|sent| sent.row.conversation);
-        let waiting = reads.refused.iter().filter(|(_, refused)| refused.not_before.is_some()).map(|(&key, _)| key);
+        let waiting =
+            reads.refused.iter().filter(|refused| refused.not_before.is_some()).map(|refused| refused.conversation);
         let skipped = ordered::set(under_way.chain(waiting));
         for row in ReadOutboxRow::all(turn.db)?.into_iter().filter(|row| !skipped.contains(&row.conversation)) {
             if self.outbox.in_flight() >= room {
@@ -134,7 +138,7 @@ impl Engine {
             return Ok(false);
         };
         reads.wanted = true;
-        reads.refused.remove(&row.conversation);
+        reads.refused.retain(|refused| refused.conversation != row.conversation);
         let conversation = ConversationRow::get(turn.db, row.conversation)?;
         if is_withheld {
             row.settle(turn.db)?;

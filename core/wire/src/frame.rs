@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use prost::Message as _;
+use prost::encoding::decode_key;
 
 use crate::{
     Accepted, Ack, Admit, Challenge, Checkpoint, Claim, Claimed, Deliver, Drained, FrameError, Goodbye, Hello,
@@ -123,6 +124,24 @@ impl NodeFrame {
             Self::Claimed(claimed) => Kind::Claimed(claimed.wire()),
         };
         v1::NodeFrame { kind: Some(kind) }.encode_to_vec().into()
+    }
+}
+
+impl Send {
+    /// Of [`ClientFrame::Send`].
+    const TAG: u32 = 2;
+
+    /// Reads back a frame that this side made of it, without what it takes to read others.
+    ///
+    /// # Errors
+    /// [`FrameError`] when it is another one.
+    pub fn decode_frame(mut frame: Bytes) -> Result<Self, FrameError> {
+        let malformed = |_| FrameError::Malformed("not protobuf");
+        let (tag, _) = decode_key(&mut frame).map_err(malformed)?;
+        if tag != Self::TAG {
+            return Err(FrameError::UnknownKind);
+        }
+        Self::parse(v1::Send::decode_length_delimited(frame).map_err(malformed)?)
     }
 }
 

@@ -4,7 +4,9 @@ mod strategies;
 #[path = "strategies/http.rs"]
 mod strategies_http;
 
-use chasqui_wire::{ClientFrame, Commit, Content, EntryKind, Limits, NodeFrame, SeqRanges, SignalBody};
+use chasqui_wire::{
+    ClientFrame, Commit, Content, EntryKind, FrameError, Limits, NodeFrame, Send, SeqRanges, SignalBody,
+};
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +30,15 @@ proptest! {
         let bytes = frame.encode();
         prop_assert_eq!(ClientFrame::decode(bytes.clone(), &Limits::DEFAULT), Ok(frame));
         prop_assert_eq!(ClientFrame::decode(bytes.clone(), &Limits::DEFAULT).unwrap().encode(), bytes);
+    }
+
+    #[test]
+    fn a_send_is_read_back_from_its_frame(frame in strategies::client_frame()) {
+        let read = Send::decode_frame(frame.encode());
+        match frame {
+            ClientFrame::Send(send) => prop_assert_eq!(read, Ok(*send)),
+            _ => prop_assert_eq!(read, Err(FrameError::UnknownKind)),
+        }
     }
 
     #[test]
