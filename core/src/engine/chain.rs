@@ -14,8 +14,8 @@ use super::{Engine, Turn};
 use crate::e2ee::{Fault, GroupId, Mls, SEALED_BYTES};
 use crate::planted::{PlantedBug, planted};
 use crate::store::{
-    self, ConversationRow, FlightRow, Membership, MessageKind, MessageRow, MessageState, Missed, NewMessage, OutboxKey,
-    OutboxRow, Place, Sealing, StoreError,
+    self, ConversationRow, FlightRow, Membership, MessageKind, MessageRow, Missed, NewMessage, OutboxKey, OutboxRow,
+    Place, Sealing, StoreError,
 };
 
 /// Nobody was ever in it.
@@ -117,7 +117,10 @@ impl Engine {
         let mut open = store::last_said(turn.db, conversation.id)?;
         while let Some(said) = open.pop() {
             let row = MessageRow::find(turn.db, said.message)?;
-            let Some(row) = row.filter(|row| row.key == message.key || row.state == MessageState::Pending) else {
+            let waits_at = row.as_ref().map(|row| OutboxRow::of(turn.db, row.key)).transpose()?.flatten();
+            let is_unsaid =
+                said.message == message.id || waits_at.is_some_and(|(at, reclaim)| at > entry && reclaim.is_none());
+            let Some(row) = row.filter(|_| is_unsaid) else {
                 store::add_last_said(turn.db, conversation.id, &said)?;
                 continue;
             };

@@ -531,6 +531,19 @@ fn a_refusal_does_not_unname_what_was_taken_behind_it() {
     assert_eq!(said_by(&next, &bo).previous, bo.at(1, 502));
 }
 
+/// The node has not answered the first yet, and refuses the second.
+#[test]
+fn what_is_not_answered_yet_is_named_all_the_same() {
+    let (own, store) = (bos(), memory());
+    let (bo, mut ana) = Bo::with_ana(Mls::new(&own, store.connection()));
+    ana.writes_to_bo(501);
+    ana.writes_to_bo(502);
+    ana.refuse_as(502, ErrorCode::RequestPending);
+    ana.accept(501, seq(3), 3);
+    let [next] = ana.writes_to_bo(503).try_into().unwrap();
+    assert_eq!(said_by(&next, &bo).previous, bo.at(1, 501));
+}
+
 /// What waits behind a refused one is named with no group, so the node may drop it; and the first one is taken after all.
 #[test]
 fn what_waits_behind_a_refused_one_is_missed() {
