@@ -115,7 +115,9 @@ impl Engine {
         }
         store::unseal_from(turn.db, message.key, conversation.key, entry, are_untaken)?;
         let mut open = store::last_said(turn.db, conversation.id)?;
-        while let Some(said) = open.pop() {
+        // As many as can be under way, and more: a circle, which nothing makes, would have no end.
+        for _ in 0..10_000 {
+            let Some(said) = open.pop() else { break };
             let row = MessageRow::find(turn.db, said.message)?;
             let waits_at = row.as_ref().map(|row| OutboxRow::of(turn.db, row.key)).transpose()?.flatten();
             let is_unsaid =
