@@ -197,6 +197,8 @@ impl Store {
         keep_plans(&connection)?;
         connection.set_prepared_statement_cache_capacity(128);
         migrate(&connection)?;
+        // What savepoints keep of pages, with the keys on them, would go into files that lie wherever the platform puts such.
+        connection.pragma_update(None, "temp_store", "memory")?;
         Ok(Self { connection })
     }
 
