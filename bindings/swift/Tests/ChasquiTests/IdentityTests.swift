@@ -58,6 +58,8 @@ import Testing
         #expect(account.isLinked)
         try await phone.sendText("back", to: chat)
         try await bo.gets("back", in: chat)
+        // What waits is in no backup.
+        try await phone.until(chat, "sent") { $0.contains { $0.text == "back" && $0.state != .pending } }
         #expect(try await bo.safetyNumber(with: anaId).digits == number)
         #expect(try await bo.securityEvents(limit: 10).isEmpty)
         var pages = Data()
