@@ -1,7 +1,7 @@
 //! What MLS remembers, in the history's own database: a message and the keys that it used up are one transaction.
 //!
-//! Guarantees: nothing is kept in memory. After a rollback the database is right, and only a group that was loaded before it is
-//! not: groups are loaded where they are used, and [kept](super::kept) only beside what tells whether they still are right.
+//! Guarantees: what the database says counts. After a rollback it is right, and only a group that was loaded before it is not: groups are
+//! loaded where they are used, and [kept](super::kept) only beside what tells whether they still are right.
 
 use std::cell::RefCell;
 
