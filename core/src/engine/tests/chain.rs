@@ -50,6 +50,14 @@ impl<'a> Bo<'a> {
         mail(number, at, self.body(number, number, previous))
     }
 
+    /// Gives the group new keys: its second epoch, from there on.
+    fn renews(&self, at: u64) -> EntryKind {
+        let change = self.mls.change(self.group, &[], &[], |_| Ok(())).unwrap();
+        self.mls.merge(self.group).unwrap();
+        let EntryKind::Envelope(base) = mail_of_devices(900, at, change.commit) else { unreachable!() };
+        EntryKind::Envelope(Box::new(Envelope { commit: Some(change.declared), ..*base }))
+    }
+
     /// Sends again what came to `at`.
     fn says_again(&self, number: u128, at: u64, after: Option<u128>) -> EntryKind {
         let under = number + 10_000;
@@ -312,10 +320,7 @@ fn what_was_lost_is_not_missed_before_the_group_changes() {
         let mail = if comes_first { vec![lost.clone(), says] } else { vec![says, lost.clone()] };
         assert_eq!(ana.asks_bo(&bo, mail), [], "{lost:?}");
         assert_eq!((ana.events(), ana.misses(801)), (vec![], false), "{lost:?}");
-        let change = bo.mls.change(bo.group, &[], &[], |_| Ok(())).unwrap();
-        bo.mls.merge(bo.group).unwrap();
-        let EntryKind::Envelope(base) = mail_of_devices(900, 6, change.commit) else { unreachable!() };
-        let commit = EntryKind::Envelope(Box::new(Envelope { commit: Some(change.declared), ..*base }));
+        let commit = bo.renews(6);
         let EntryKind::Envelope(says) = bo.says_after(804, 8, bo.at(2, 803)) else { unreachable!() };
         let says = EntryKind::Envelope(Box::new(Envelope { epoch: 2, ..*says }));
         assert_eq!(ana.asks_bo(&bo, vec![commit, says]), [id(803)], "{lost:?}");
@@ -335,10 +340,7 @@ fn a_restored_node_has_forgotten_some_and_is_not_blamed() {
     ana.node_is_restored();
     assert_eq!(ana.asks_bo(&bo, vec![bo.says(801, 4, 800)]), []);
     assert_eq!(ana.events(), []);
-    let change = bo.mls.change(bo.group, &[], &[], |_| Ok(())).unwrap();
-    bo.mls.merge(bo.group).unwrap();
-    let EntryKind::Envelope(base) = mail_of_devices(900, 6, change.commit) else { unreachable!() };
-    let commit = EntryKind::Envelope(Box::new(Envelope { commit: Some(change.declared), ..*base }));
+    let commit = bo.renews(6);
     let EntryKind::Envelope(says) = bo.says_after(804, 8, bo.at(2, 803)) else { unreachable!() };
     let says = EntryKind::Envelope(Box::new(Envelope { epoch: 2, ..*says }));
     assert_eq!(ana.asks_bo(&bo, vec![commit, says]), [id(803)]);
@@ -388,10 +390,7 @@ fn what_is_encrypted_again_names_the_same_and_is_named_with_its_first_epoch() {
     let (bo, mut ana) = Bo::with_ana(Mls::new(&own, store.connection()));
     let [first] = ana.writes_to_bo(501).try_into().unwrap();
     assert_eq!(said_by(&first, &bo).previous, bo.at(1, 500));
-    let change = bo.mls.change(bo.group, &[], &[], |_| Ok(())).unwrap();
-    bo.mls.merge(bo.group).unwrap();
-    let EntryKind::Envelope(base) = mail_of_devices(900, 3, change.commit) else { unreachable!() };
-    ana.deliver(vec![EntryKind::Envelope(Box::new(Envelope { commit: Some(change.declared), ..*base }))]);
+    ana.deliver(vec![bo.renews(3)]);
     ana.handle(vec![Input::Disconnected(ana.socket)]);
     ana.reconnect();
     // It went out when the mail was in.
@@ -490,10 +489,7 @@ fn a_gap_that_is_told_again_is_no_excuse() {
         at: NOW,
     };
     ana.deliver(vec![EntryKind::Gap(gap.clone())]);
-    let change = bo.mls.change(bo.group, &[], &[], |_| Ok(())).unwrap();
-    bo.mls.merge(bo.group).unwrap();
-    let EntryKind::Envelope(base) = mail_of_devices(900, 4, change.commit) else { unreachable!() };
-    ana.deliver(vec![EntryKind::Envelope(Box::new(Envelope { commit: Some(change.declared), ..*base }))]);
+    ana.deliver(vec![bo.renews(4)]);
     ana.deliver(vec![EntryKind::Gap(gap)]);
     let EntryKind::Envelope(says) = bo.says_after(802, 6, bo.at(2, 801)) else { unreachable!() };
     ana.deliver(vec![EntryKind::Envelope(Box::new(Envelope { epoch: 2, ..*says }))]);
